@@ -1,0 +1,1 @@
+"""Setting Kopilka up, and showing that it works."""

@@ -1,0 +1,1 @@
+"""Turn a programme document into the program the engine runs, and into a bundle."""

@@ -1,0 +1,1 @@
+"""Hashes, chains, signatures: nothing here knows what it protects."""

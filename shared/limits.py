@@ -1,0 +1,50 @@
+"""Every bound of the product that crosses a room, with its unit and the reason for it.
+
+A bound used inside one file only lives in that file. Add here before adding a queue, a loop, a body
+or a retry; a bound nobody can find is no bound.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- receipts (docs/pricing.md): the language itself names these four.
+RECEIPT_LINES_MAX: Final = 10_000
+QUANTITY_MILLI_MAX: Final = 10**6 * 1000
+PRICE_MINOR_MAX: Final = 10**10 * 100
+RECEIPT_COUPONS_MAX: Final = 100
+"""A till scans coupons by hand; a hundred is far beyond a human receipt."""
+
+# --- local till API
+TILL_BODY_BYTES_MAX: Final = 8 * 2**20
+"""10,000 lines at ~400 bytes of JSON, doubled."""
+
+# --- bundles
+BUNDLE_BYTES_MAX: Final = 64 * 2**20
+"""Compressed size on the wire; 10,000 promotions are expected to stay below 1.5 MB."""
+BUNDLE_PAYLOAD_BYTES_MAX: Final = 256 * 2**20
+"""After decompression, counted while decompressing: a stated size is not trusted."""
+
+# --- record streams (edge to central)
+BATCH_RECORDS_MAX: Final = 500
+BATCH_FRAME_BYTES_MAX: Final = 256 * 2**10
+"""Compressed: about half a minute on a 64 kbit/s link, so that a cut costs little."""
+BATCH_RAW_BYTES_MAX: Final = 2 * 2**20
+"""Uncompressed, counted while decompressing (a 32 KiB frame can hold 1 GiB)."""
+RECORD_BYTES_MAX: Final = 2 * 2**20 - 1024
+
+# --- change feed (central to edge)
+FEED_PAGE_CHANGES_MAX: Final = 5_000
+FEED_PAGE_BYTES_MAX: Final = 2**20
+FEED_WAIT_S_MAX: Final = 55
+"""Below the 60 s after which common proxies drop an idle request."""
+FEED_CURSOR_CHARS_MAX: Final = 200
+
+# --- uplink requests of any other kind
+UPLINK_BODY_BYTES_MAX: Final = 2**20
+OUTBOX_DEPTH_REPORTED_MAX: Final = 10**12
+
+# --- identifiers typed or scanned by people
+IDENTIFIER_CHARS_MAX: Final = 200
+ACKED_RECORD_KEEP_DAYS: Final = 45
+"""Acknowledged records stay at the edge this long: the copy from which central is refilled after a restore."""

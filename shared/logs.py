@@ -1,0 +1,43 @@
+"""Structured logging: JSON lines, events as past-tense dotted names, never personal data."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import structlog
+
+_PRIVATE_KEYS = frozenset(
+    {"phone", "email", "card", "name", "first_name", "last_name", "birthday", "token", "password", "secret"}
+)
+
+
+def _mask_private(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Replace values of keys that may hold personal data or secrets: the last net, not the first."""
+    for key in event.keys() & _PRIVATE_KEYS:
+        event[key] = "***"
+    return event
+
+
+def configure_logs(*, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send every event as one JSON line to ``stream`` (standard error by default), for journald."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _mask_private,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger that stamps its events with the module they come from."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(module=name)
+    return logger

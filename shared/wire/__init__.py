@@ -1,0 +1,1 @@
+"""What crosses a wire, as msgspec structures; both ends use the same module."""

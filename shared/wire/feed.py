@@ -1,0 +1,141 @@
+"""The change feed from central to an edge: last state per key, ordered, resumable by an opaque cursor."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Topic(enum.StrEnum):
+    """What a change is about; the payload structure stands behind each."""
+
+    STORE = "store"
+    """key: store id; StoreEntry"""
+    BUNDLE = "bundle"
+    """key: ``rules``; BundleEntry"""
+    PRODUCT = "product"
+    """key: SKU; ProductEntry"""
+    COUPON = "coupon"
+    """key: code, upper case; CouponEntry"""
+    CUSTOMER = "customer"
+    """key: customer id; CustomerEntry"""
+    BALANCE = "balance"
+    """key: customer id + ``/`` + account; BalanceEntry"""
+    LEASE = "lease"
+    """key: lease id; LeaseEntry"""
+
+
+class Operation(enum.StrEnum):
+    """Put the payload, or forget the key."""
+
+    PUT = "put"
+    DELETE = "delete"
+
+
+class FeedChange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The state of one key. ``version`` grows per key; a receiver ignores a version it has passed."""
+
+    topic: str
+    key: str
+    operation: Operation
+    version: int
+    payload: bytes
+
+
+class FeedPage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A run of changes. After applying all of it, and only then, the receiver keeps ``cursor``.
+
+    ``complete`` says that nothing more was there when the page was cut.
+    """
+
+    cursor: str
+    changes: list[FeedChange]
+    complete: bool
+
+
+class StoreEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A store as its agents need to know it. ``timezone``: IANA name; ``currency``: ISO 4217."""
+
+    store_id: str
+    name: str
+    timezone: str
+    currency: str
+
+
+class BundleEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The bundle that should be active: fetch GET /v1/bundles/{version}, check, activate."""
+
+    version: int
+    sha256: bytes
+    size_bytes: int
+    published_at_ms: int
+
+
+class ProductEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What the product reference knows of one SKU; the till's own values win."""
+
+    sku: str
+    name: str
+    category: str | None = None
+    brand: str | None = None
+    attributes: dict[str, str] = {}
+    flags: list[str] = []
+    weighed: bool = False
+    min_price_minor: int | None = None
+    max_discount_ppm: int | None = None
+
+
+class CouponEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A public coupon code. Dates are shop days (ISO), both inclusive; None is open."""
+
+    code: str
+    series: str
+    valid_from_date: str | None = None
+    valid_to_date: str | None = None
+
+
+class CustomerEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A member as a store may know them: no name, no phone, no birthday.
+
+    ``card_tags``: ``shared.crypto.tags.card_tag`` of each card.
+    """
+
+    customer_id: str
+    card_tags: list[bytes]
+    segments: list[str] = []
+    level: str | None = None
+    card_category: str | None = None
+    blocked: bool = False
+
+
+class BalanceEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Points for display and printing only, in hundredths; spending needs a lease."""
+
+    customer_id: str
+    account: str
+    available_centi: int
+    as_of_ms: int
+
+
+class LeaseState(enum.StrEnum):
+    """An open lease may be spent; a frozen or closed one may not."""
+
+    OPEN = "open"
+    FROZEN = "frozen"
+    CLOSED = "closed"
+
+
+class LeaseEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The right to spend a customer's points at one edge without asking.
+
+    ``granted_centi`` is the sum of all grants ever made on this lease (it only grows), in hundredths of a
+    point; what may still be spent is that less all spends recorded on the lease.
+    """
+
+    lease_id: str
+    customer_id: str
+    account: str
+    granted_centi: int
+    spend_until_ms: int
+    state: LeaseState
