@@ -1,0 +1,72 @@
+#!/bin/sh
+# Build .venv in the checkout with everything Kopilka needs, its demo and tests included.
+#   installer/setup.sh            what running and the demo need
+#   installer/setup.sh --tests    the same, and what the tests need of the system (a browser)
+# As root, missing system packages are installed with apt. Otherwise the script says what to install.
+# Running it again does nothing when nothing has changed.
+set -eu
+
+cd "$(dirname "$0")/.."
+tests=no
+[ "${1:-}" = "--tests" ] && tests=yes
+
+say() { printf '%s\n' "$*"; }
+
+suitable_python() {
+    for candidate in "${PYTHON:-}" python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11; do
+        [ -n "$candidate" ] || continue
+        command -v "$candidate" >/dev/null 2>&1 || continue
+        "$candidate" - <<'EOF' >/dev/null 2>&1 || continue
+import sys, venv, ensurepip
+sys.exit(sys.version_info < (3, 11))
+EOF
+        command -v "$candidate"
+        return 0
+    done
+    return 1
+}
+
+missing=""
+suitable_python >/dev/null || missing="$missing python3 python3-venv"
+command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+if [ $tests = yes ]; then
+    command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
+    [ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
+fi
+
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "Installing system packages:$missing"
+        apt-get update -qq
+        # shellcheck disable=SC2086
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+    else
+        say "These system packages are missing:$missing"
+        say "Install them, then run the same command again:"
+        say "    sudo apt-get install -y$missing"
+        exit 1
+    fi
+fi
+
+if [ ! -x .venv/bin/python ]; then
+    python=$(suitable_python) || { say "No Python 3.11 or newer with venv was found."; exit 1; }
+    say "Creating .venv with $("$python" --version)"
+    "$python" -m venv .venv
+fi
+
+# The stamp holds what the environment was built from; equal means there is nothing to do.
+wanted=$(cat pyproject.toml constraints.txt installer/setup.sh | cksum; pwd)
+if [ "$(cat .venv/built-from 2>/dev/null || true)" != "$wanted" ]; then
+    say "Installing Kopilka and its components into .venv (a few minutes the first time)"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --constraint constraints.txt --editable '.[dev]'
+    printf '%s' "$wanted" > .venv/built-from
+fi
+
+# Translations are kept as text and compiled here; only what is newer than its compiled twin.
+for catalogue in $(find central edge_agent installer rules_compiler -name '*.po'); do
+    compiled="${catalogue%.po}.mo"
+    if [ ! -e "$compiled" ] || [ "$catalogue" -nt "$compiled" ]; then
+        .venv/bin/pybabel --quiet compile --input-file "$catalogue" --output-file "$compiled"
+    fi
+done
