@@ -58,7 +58,7 @@ fi
 wanted=$(cat pyproject.toml constraints.txt installer/setup.sh | cksum; pwd)
 if [ "$(cat .venv/built-from 2>/dev/null || true)" != "$wanted" ]; then
     say "Installing Kopilka and its components into .venv (a few minutes the first time)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
         --constraint constraints.txt --editable '.[dev]'
     printf '%s' "$wanted" > .venv/built-from
 fi

@@ -1,1 +1,1 @@
-"""The ground both wings stand on: values, wire formats, the pricing engine. Imports nothing else of ours."""
+"""The ground both wings stand on: values, wire formats, the engine; imports no other room."""

@@ -1,4 +1,4 @@
-"""What a clock is. The real one is made in ``shared.system`` and handed down by the composition roots."""
+"""What a clock is; the real one is in ``shared.system``, handed down by the roots."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Every error Kopilka raises on purpose, split by what the caller can do about it.
 
-A subclass's docstring is its default message. ``code`` is stable and documented in ``docs/errors.md``;
-``hint`` tells the operator what to try; ``pointer`` is the JSON pointer of the place at fault, where
-there is one. This module imports nothing, so nothing can import it in a circle.
+A subclass's docstring is its default message. ``code`` is stable; ``hint`` tells the operator what
+to try; ``pointer`` is the JSON pointer of the place at fault, where there is one. This module
+imports nothing, so nothing can import it in a circle.
 """
 
 from __future__ import annotations

@@ -47,4 +47,4 @@ OUTBOX_DEPTH_REPORTED_MAX: Final = 10**12
 # --- identifiers typed or scanned by people
 IDENTIFIER_CHARS_MAX: Final = 200
 ACKED_RECORD_KEEP_DAYS: Final = 45
-"""Acknowledged records stay at the edge this long: the copy from which central is refilled after a restore."""
+"""Acknowledged records stay at the edge this long: a restored central is refilled from them."""

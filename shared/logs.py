@@ -7,14 +7,26 @@ import sys
 from typing import Any, TextIO
 
 import structlog
+from structlog.typing import EventDict, FilteringBoundLogger
 
 _PRIVATE_KEYS = frozenset(
-    {"phone", "email", "card", "name", "first_name", "last_name", "birthday", "token", "password", "secret"}
+    {
+        "phone",
+        "email",
+        "card",
+        "name",
+        "first_name",
+        "last_name",
+        "birthday",
+        "token",
+        "password",
+        "secret",
+    }
 )
 
 
-def _mask_private(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Replace values of keys that may hold personal data or secrets: the last net, not the first."""
+def _mask_private(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Mask values of keys that may hold personal data or secrets: the last net, not the first."""
     for key in event.keys() & _PRIVATE_KEYS:
         event[key] = "***"
     return event
@@ -37,7 +49,7 @@ def configure_logs(*, level: str = "INFO", stream: TextIO | None = None) -> None
     )
 
 
-def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+def get_logger(name: str) -> FilteringBoundLogger:
     """A logger that stamps its events with the module they come from."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(module=name)
+    logger: FilteringBoundLogger = structlog.get_logger(module=name)
     return logger

@@ -1,7 +1,7 @@
 """Load named SQL statements from a ``queries.sql`` file.
 
-A file is a sequence of ``-- name --`` headings, each followed by a purpose line (a comment) and one
-statement. Python never assembles SQL text: what is not in such a file is not executed.
+A file is a sequence of ``-- name --`` headings, each followed by a purpose line (a comment) and
+one statement. Python never assembles SQL text: what is not in such a file is not executed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ def parse_queries(text: str) -> dict[str, str]:
     """Split SQL text at its headings into ``{name: statement}``.
 
     Raises:
-        ValueError: a name stands twice, a statement is empty, or SQL stands before the first heading.
+        ValueError: a name stands twice, a statement is empty, or SQL stands before a heading.
     """
     pieces = _HEADING.split(text)
     if any(line and not line.startswith("--") for line in pieces[0].splitlines()):

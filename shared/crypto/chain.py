@@ -1,7 +1,8 @@
 """The hash chain that makes a stream of records tamper-evident and resumable.
 
-``h[0]`` binds the stream (edge, lane, epoch) to a nonce central issued; ``h[n] = SHA-256(h[n-1] || record)``
-over the exact bytes of the record. Two ends that agree on ``(seq, hash)`` agree on everything before it.
+``h[0]`` binds the stream (edge, lane, epoch) to a nonce central issued;
+``h[n] = SHA-256(h[n-1] || record)`` over the exact bytes of the record. Two ends that agree on
+``(seq, hash)`` agree on everything before it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def chain_genesis(edge_id: int, lane: int, epoch: int, nonce: bytes) -> bytes:
 
 
 def chain_next(previous: bytes, record: bytes) -> bytes:
-    """The hash after ``record`` (its exact bytes) is appended to a chain whose head is ``previous``."""
+    """The head after ``record`` (its exact bytes) is appended to ``previous``."""
     assert len(previous) == HASH_BYTES, "a chain hash is 32 bytes"
     return hashlib.sha256(previous + record).digest()
 

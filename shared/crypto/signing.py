@@ -1,4 +1,4 @@
-"""Ed25519 signatures over exact bytes with a type tag, so that no signature serves for another kind of thing."""
+"""Ed25519 signatures over exact bytes with a kind tag, so that none serves for another kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from shared.errors import InputError, SignatureError
 
@@ -23,7 +28,7 @@ def _tagged(kind: str, data: bytes) -> bytes:
 
 
 class Signer:
-    """A private key that signs; its bytes never leave this object except through ``private_bytes``."""
+    """A private key that signs; its bytes leave only through ``private_bytes``."""
 
     def __init__(self, private_key: bytes) -> None:
         """``private_key``: 32 raw bytes. Raises InputError when they are not."""
@@ -43,7 +48,9 @@ class Signer:
         return self._key.sign(_tagged(kind, data))
 
 
-def verify(kind: str, data: bytes, signature: bytes, key_id: str, trusted: Mapping[str, bytes]) -> None:
+def verify(
+    kind: str, data: bytes, signature: bytes, key_id: str, trusted: Mapping[str, bytes]
+) -> None:
     """Check that a trusted key signed exactly these bytes as this kind of thing.
 
     Args:
@@ -62,5 +69,6 @@ def verify(kind: str, data: bytes, signature: bytes, key_id: str, trusted: Mappi
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, _tagged(kind, data))
     except (InvalidSignature, ValueError) as error:
         raise SignatureError(
-            "the signature does not match the bytes received", hint="Download or export it again; it was changed on the way."
+            "the signature does not match the bytes received",
+            hint="Download or export it again; it was changed on the way.",
         ) from error

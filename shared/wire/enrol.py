@@ -46,7 +46,7 @@ class TrustedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
-    """What an edge needs to work: who it is, its credential (a bearer secret), streams, trusted keys."""
+    """Who the edge is, its credential (a bearer secret), its streams, the trusted keys."""
 
     edge_id: int
     store_id: str

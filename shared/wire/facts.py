@@ -18,7 +18,7 @@ class FactKind(enum.StrEnum):
 
 
 class LeaseSpend(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Points of one receipt taken from one lease; ``lease_id`` None: nothing at this shop covered them."""
+    """Points one receipt took from one lease; ``lease_id`` None: no lease covered them."""
 
     lease_id: str | None
     account: str

@@ -1,4 +1,4 @@
-"""The change feed from central to an edge: last state per key, ordered, resumable by an opaque cursor."""
+"""The change feed from central to an edge: last state per key, ordered, resumable."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Operation(enum.StrEnum):
 
 
 class FeedChange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The state of one key. ``version`` grows per key; a receiver ignores a version it has passed."""
+    """The state of one key; ``version`` grows per key, and a passed version is ignored."""
 
     topic: str
     key: str
@@ -129,8 +129,8 @@ class LeaseState(enum.StrEnum):
 class LeaseEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The right to spend a customer's points at one edge without asking.
 
-    ``granted_centi`` is the sum of all grants ever made on this lease (it only grows), in hundredths of a
-    point; what may still be spent is that less all spends recorded on the lease.
+    ``granted_centi`` is the sum of all grants ever made on this lease (it only grows), in
+    hundredths of a point; what may still be spent is that less all spends recorded on the lease.
     """
 
     lease_id: str

@@ -1,4 +1,4 @@
-"""``application/problem+json``: how every refusal looks, at the till, on the uplink and in the web API."""
+"""``application/problem+json``: how every refusal looks, at the till and on the uplink."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """RFC 9457 members plus a stable ``code``, the ``pointer`` of the place at fault and a ``hint``."""
+    """RFC 9457 members plus a stable ``code``, a ``pointer`` to the fault and a ``hint``."""
 
     status: int
     code: str

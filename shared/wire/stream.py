@@ -1,7 +1,7 @@
-"""Records on their way from an edge to central: one stream per (edge, lane, epoch), numbered from 1.
+"""Records on their way from an edge to central: a stream per (edge, lane, epoch), from 1.
 
-A record is hashed and signed for by its exact bytes, so a batch carries records as opaque byte strings;
-whoever relays or stores them keeps those bytes.
+A record is hashed by its exact bytes, so a batch carries records as opaque byte strings; whoever
+relays or stores them keeps those bytes.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Lane(enum.IntEnum):
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One fact as it is chained. Fields are append-only.
 
-    ``uid`` (16 bytes) names the fact for ever; ``kind`` says which structure of ``shared.wire.facts`` the
-    msgpack ``body`` holds.
+    ``uid`` (16 bytes) names the fact for ever; ``kind`` says which structure of
+    ``shared.wire.facts`` the msgpack ``body`` holds.
     """
 
     uid: bytes
@@ -41,10 +41,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A run of records ``first_seq..last_seq`` of one stream; the body of PUT /v1/streams/…
+    """A run of records ``first_seq..last_seq`` of one stream, as it is put to central.
 
-    ``frame`` is zstd over the msgpack list of encoded records; ``raw_bytes`` is that list's size before
-    compression; ``previous_hash`` is the chain head before the first record, ``last_hash`` after the last.
+    ``frame`` is zstd over the msgpack list of encoded records; ``raw_bytes`` is that list's size
+    before compression; ``previous_hash`` is the chain head before the first record, ``last_hash``
+    after the last.
     """
 
     schema_version: int
@@ -58,7 +59,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """What central made of one record that it did not simply accept (``quarantined``, ``conflict``)."""
+    """A record that central did not simply accept (``quarantined``, ``conflict``)."""
 
     seq: int
     code: str
@@ -90,7 +91,7 @@ class RefusalCode(enum.StrEnum):
     UNKNOWN_EPOCH = "unknown_epoch"
     """Only central issues epochs, and it did not issue this one."""
     FORK = "fork"
-    """The chains differ: two copies of this edge wrote. The stream is frozen until a person decides."""
+    """The chains differ: two copies of this edge wrote. Frozen until a person decides."""
     FROZEN = "frozen"
 
 
