@@ -1,0 +1,203 @@
+"""What the engine says of a receipt: sums, what gave them, and on request why. Integers only.
+
+Fields are append-only. ``answer_to_json`` gives the form that tills see, with decimal strings.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+from shared.money import format_centi, format_minor
+from shared.quantity import format_quantity
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What one promotion took off one line, and from how many of its pieces."""
+
+    promotion: str
+    discount_minor: int
+    quantity_milli: int
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Pieces of a line with the same sum to pay; the sum is that of one run of equal pieces."""
+
+    quantity_milli: int
+    to_pay_minor: int
+
+
+class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One line priced: net = list − discount, and what is left to pay after points."""
+
+    line: int
+    list_minor: int
+    discount_minor: int
+    net_minor: int
+    points_spent_minor: int
+    to_pay_minor: int
+    applied: list[Applied] = []
+    parts: list[Part] = []
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The columns of all lines added up."""
+
+    list_minor: int
+    discount_minor: int
+    net_minor: int
+    points_spent_minor: int
+    to_pay_minor: int
+
+
+class Accrued(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Points that one promotion gives; dates are shop days (ISO)."""
+
+    account: str
+    promotion: str
+    points_centi: int
+    active_on_date: str
+    expires_on_date: str | None = None
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Points taken; ``promotion`` where a promotion's own cost took them."""
+
+    account: str
+    points_centi: int
+    promotion: str | None = None
+
+
+class Spendable(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The most points that this receipt could take from an account."""
+
+    account: str
+    points_centi: int
+
+
+class Outcome(enum.StrEnum):
+    """The fate of one result of a promotion."""
+
+    APPLIED = "applied"
+    NOT_APPLIED = "not_applied"
+
+
+class TraceEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Why one result of a promotion did or did not act.
+
+    ``reason`` is a stable code (``shared.engine.explain.Reason``), ``subject`` what it speaks of (a
+    condition, a limit, a coupon), ``seen`` and ``wanted`` the values that decided, as text.
+    """
+
+    promotion: str
+    result_index: int
+    stage: str
+    outcome: Outcome
+    reason: str
+    subject: str = ""
+    seen: str = ""
+    wanted: str = ""
+    discount_minor: int = 0
+    points_centi: int = 0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The whole answer. Every column of the lines adds up to the total."""
+
+    receipt_id: str
+    programme: str
+    version: int
+    optimal: bool
+    lines: list[AnswerLine]
+    total: Totals
+    accrued: list[Accrued] = []
+    spent: list[Spent] = []
+    spendable: list[Spendable] = []
+    applied: list[str] = []
+    trace: list[TraceEntry] = []
+
+
+def _columns(sums: AnswerLine | Totals) -> dict[str, str]:
+    return {
+        "list": format_minor(sums.list_minor),
+        "discount": format_minor(sums.discount_minor),
+        "net": format_minor(sums.net_minor),
+        "points_spent": format_minor(sums.points_spent_minor),
+        "to_pay": format_minor(sums.to_pay_minor),
+    }
+
+
+def _line_to_json(line: AnswerLine) -> dict[str, Any]:
+    return {
+        "line": line.line,
+        **_columns(line),
+        "applied": [
+            {
+                "promotion": applied.promotion,
+                "discount": format_minor(applied.discount_minor),
+                "qty": format_quantity(applied.quantity_milli),
+            }
+            for applied in line.applied
+        ],
+        "parts": [
+            {"qty": format_quantity(part.quantity_milli), "to_pay": format_minor(part.to_pay_minor)}
+            for part in line.parts
+        ],
+    }
+
+
+def _trace_to_json(entry: TraceEntry) -> dict[str, Any]:
+    return {
+        "promotion": entry.promotion,
+        "result": entry.result_index,
+        "stage": entry.stage,
+        "outcome": entry.outcome.value,
+        "reason": entry.reason,
+        "subject": entry.subject,
+        "seen": entry.seen,
+        "wanted": entry.wanted,
+        "discount": format_minor(entry.discount_minor),
+        "points": format_centi(entry.points_centi),
+    }
+
+
+def answer_to_json(answer: Answer) -> dict[str, Any]:
+    """The answer as tills see it: decimal strings, money and points with all their decimals."""
+    return {
+        "receipt_id": answer.receipt_id,
+        "programme": answer.programme,
+        "version": answer.version,
+        "optimal": answer.optimal,
+        "lines": [_line_to_json(line) for line in answer.lines],
+        "total": _columns(answer.total),
+        "accrued": [
+            {
+                "account": accrued.account,
+                "promotion": accrued.promotion,
+                "points": format_centi(accrued.points_centi),
+                "active_on": accrued.active_on_date,
+                "expires_on": accrued.expires_on_date,
+            }
+            for accrued in answer.accrued
+        ],
+        "spent": [
+            {"account": spent.account, "points": format_centi(spent.points_centi)}
+            | ({"promotion": spent.promotion} if spent.promotion is not None else {})
+            for spent in answer.spent
+        ],
+        "spendable": [
+            {"account": spendable.account, "points": format_centi(spendable.points_centi)}
+            for spendable in answer.spendable
+        ],
+        "chips": [],
+        "counters": [],
+        "coupons": [],
+        "messages": [],
+        "gifts": [],
+        "services": [],
+        "applied": list(answer.applied),
+        "hints": [],
+        "trace": [_trace_to_json(entry) for entry in answer.trace],
+    }
