@@ -26,7 +26,7 @@ def divide_ceil(numerator: int, denominator: int) -> int:
 
 
 def divide_half_up(numerator: int, denominator: int) -> int:
-    """``numerator / denominator`` rounded to the nearest, halves up; the denominator is positive."""
+    """``numerator / denominator`` to the nearest, halves up; the denominator is positive."""
     assert denominator > 0, "the denominator is positive"
     return (2 * numerator + denominator) // (2 * denominator)
 
@@ -34,8 +34,8 @@ def divide_half_up(numerator: int, denominator: int) -> int:
 def allocate_largest_remainder(amount: int, weights: Sequence[int]) -> list[int]:
     """Split ``amount`` over parts in proportion to ``weights``; the parts add up to the amount.
 
-    Each part gets its share rounded down; what is left goes one by one to the largest remainders,
-    ties to the larger weight, then to the earlier part. All weights zero: nothing can be shared, and
+    Each part gets its share rounded down; what is left goes one by one to the largest
+    remainders, ties to the larger weight, then to the earlier part. All weights zero: nothing can be shared, and
     every part is zero, so the amount must be zero too.
     """
     total = sum(weights)

@@ -1,0 +1,1 @@
+"""The one evaluator: program and receipt in, answer with reasons out. Pure."""

@@ -10,7 +10,7 @@ import msgspec
 
 
 class Coupon(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A code the customer showed; only state ``valid`` counts. ``series`` is what promotions name."""
+    """A code the customer showed; only state ``valid`` counts; promotions name the series."""
 
     code: str
     series: str | None = None
@@ -81,7 +81,7 @@ class Soft(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class ReceiptLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """One position. ``price_minor``: shelf price of one unit. ``base_quantity_milli``: pieces a pack."""
+    """One position; ``price_minor`` is the shelf price of one unit."""
 
     line: int
     sku: str
@@ -105,7 +105,7 @@ class ReceiptLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The goods and circumstances of one sale. ``time``: ISO 8601 with the store's own UTC offset."""
+    """The goods and circumstances of one sale; ``time`` is ISO 8601 with the store's offset."""
 
     receipt_id: str
     store: str
