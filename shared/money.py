@@ -35,8 +35,8 @@ def allocate_largest_remainder(amount: int, weights: Sequence[int]) -> list[int]
     """Split ``amount`` over parts in proportion to ``weights``; the parts add up to the amount.
 
     Each part gets its share rounded down; what is left goes one by one to the largest
-    remainders, ties to the larger weight, then to the earlier part. All weights zero: nothing can be shared, and
-    every part is zero, so the amount must be zero too.
+    remainders, ties to the larger weight, then to the earlier part. Where all weights are zero
+    nothing can be shared, so the amount must be zero too.
     """
     total = sum(weights)
     if total == 0:
