@@ -1,0 +1,257 @@
+-- Every table of the first release.
+-- Points are in hundredths (centi), money in minor units, quantities in thousandths (milli).
+
+
+-- stores and agents
+
+create table store (
+    store_id text primary key,
+    name text not null,
+    timezone text not null,
+    currency text not null
+);
+
+create sequence edge_id_seq start 1001;
+
+create table edge (
+    edge_id bigint primary key default nextval('edge_id_seq'),
+    store_id text not null references store,
+    kind text not null check (kind in ('hub', 'till')),
+    state text not null default 'active' check (state in ('active', 'frozen', 'revoked')),
+    device_public_key bytea not null,
+    credential_sha256 bytea not null unique,
+    enrolled_at timestamptz not null default now(),
+    agent_version text not null default '',
+    last_contact_at timestamptz,
+    bundle_version bigint,
+    bundle_error text,
+    queue_depth bigint not null default 0,
+    oldest_queued_at timestamptz,
+    started_at timestamptz,
+    components jsonb not null default '[]'
+);
+create index edge_store_idx on edge (store_id);
+
+create table enrol_token (
+    token_sha256 bytea primary key,
+    store_id text not null references store,
+    kind text not null check (kind in ('hub', 'till')),
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null,
+    used_at timestamptz,
+    used_by bigint references edge,
+    reused_at timestamptz
+);
+
+create table stream_head (
+    edge_id bigint not null references edge,
+    lane smallint not null,
+    epoch integer not null,
+    nonce bytea not null,
+    seq bigint not null default 0,
+    hash bytea not null,
+    state text not null default 'open' check (state in ('open', 'frozen', 'fenced')),
+    updated_at timestamptz not null default now(),
+    primary key (edge_id, lane, epoch)
+);
+
+-- one row a record, so that a repeated batch can be compared with what was taken
+create table stream_record (
+    edge_id bigint not null,
+    lane smallint not null,
+    epoch integer not null,
+    seq bigint not null,
+    hash bytea not null,
+    uid bytea not null,
+    primary key (edge_id, lane, epoch, seq),
+    foreign key (edge_id, lane, epoch) references stream_head
+);
+
+create table quarantine (
+    quarantine_id bigint generated always as identity primary key,
+    edge_id bigint not null references edge,
+    lane smallint not null,
+    epoch integer not null,
+    first_seq bigint not null,
+    last_seq bigint not null,
+    reason text not null,
+    detail text not null,
+    data bytea not null,
+    received_at timestamptz not null default now()
+);
+
+-- feed to the agents: last state per key, cut at the snapshot's xmin
+
+create sequence feed_change_id_seq;
+
+create table feed_change (
+    scope text not null,
+    topic text not null,
+    key text not null,
+    change_id bigint not null default nextval('feed_change_id_seq'),
+    xid xid8 not null default pg_current_xact_id(),
+    operation text not null check (operation in ('put', 'delete')),
+    payload bytea not null,
+    primary key (scope, topic, key)
+);
+create index feed_change_order_idx on feed_change (xid, change_id);
+
+-- what shops need to know
+
+create table product (
+    sku text primary key,
+    name text not null,
+    category text,
+    brand text,
+    attributes jsonb not null default '{}',
+    flags jsonb not null default '[]',
+    weighed boolean not null default false,
+    min_price_minor bigint,
+    max_discount_ppm integer
+);
+
+create table coupon (
+    code text primary key check (code = upper(code)),
+    series text not null,
+    valid_from date,
+    valid_to date
+);
+
+create table customer (
+    customer_id text primary key,
+    home_store_id text references store,
+    segments jsonb not null default '[]',
+    level text,
+    card_category text,
+    blocked boolean not null default false,
+    created_at timestamptz not null default now()
+);
+
+create table customer_card (
+    card_tag bytea primary key,
+    customer_id text not null references customer
+);
+create index customer_card_customer_idx on customer_card (customer_id);
+
+create table bundle (
+    version bigint primary key,
+    programme text not null,
+    sha256 bytea not null,
+    bytes bytea not null,
+    document bytea not null,
+    published_at timestamptz not null default now(),
+    published_by text not null
+);
+
+-- points: double entry; balance = credits - debits
+
+create table ledger_account (
+    account_id text primary key,
+    kind text not null check (
+        kind in ('avail', 'pending', 'escrow', 'issued', 'redeemed', 'store_shortage')
+    ),
+    owner text not null,
+    points_account text not null,
+    balance_centi bigint not null default 0,
+    check (balance_centi >= 0 or kind in ('issued', 'store_shortage'))
+);
+create index ledger_account_owner_idx on ledger_account (owner, points_account);
+
+create table ledger_transfer (
+    transfer_id bytea primary key,
+    debit_account_id text not null references ledger_account,
+    credit_account_id text not null references ledger_account,
+    amount_centi bigint not null check (amount_centi > 0),
+    reason text not null,
+    record_uid bytea,
+    posted_at timestamptz not null default now(),
+    check (debit_account_id <> credit_account_id)
+);
+create index ledger_transfer_debit_idx on ledger_transfer (debit_account_id);
+create index ledger_transfer_credit_idx on ledger_transfer (credit_account_id);
+create index ledger_transfer_record_idx on ledger_transfer (record_uid);
+
+create table lease (
+    lease_id text primary key,
+    customer_id text not null references customer,
+    points_account text not null,
+    edge_id bigint not null references edge,
+    store_id text not null references store,
+    granted_centi bigint not null check (granted_centi >= 0),
+    spend_until timestamptz not null,
+    state text not null default 'open' check (state in ('open', 'frozen', 'closed')),
+    unique (customer_id, points_account, edge_id)
+);
+
+-- points that become available on a day
+create table pending_points (
+    transfer_id bytea primary key references ledger_transfer,
+    customer_id text not null references customer,
+    points_account text not null,
+    amount_centi bigint not null check (amount_centi > 0),
+    active_on date not null,
+    activated_at timestamptz
+);
+create index pending_points_due_idx on pending_points (active_on) where activated_at is null;
+
+-- receipts
+
+create table receipt (
+    record_uid bytea primary key,
+    content_sha256 bytea not null,
+    receipt_id text not null,
+    edge_id bigint not null references edge,
+    store_id text not null references store,
+    register text not null,
+    business_date date not null,
+    committed_at timestamptz not null,
+    received_at timestamptz not null default now(),
+    customer_id text,
+    bundle_version bigint not null,
+    list_minor bigint not null,
+    discount_minor bigint not null,
+    net_minor bigint not null,
+    points_spent_centi bigint not null,
+    to_pay_minor bigint not null,
+    earned_centi bigint not null,
+    incident_count integer not null,
+    receipt bytea not null,
+    answer bytea not null
+);
+create index receipt_committed_idx on receipt (committed_at desc, record_uid);
+create index receipt_store_idx on receipt (store_id, committed_at desc);
+create index receipt_customer_idx on receipt (customer_id) where customer_id is not null;
+create unique index receipt_once_idx on receipt (store_id, receipt_id, edge_id);
+
+create table receipt_line (
+    record_uid bytea not null references receipt,
+    line integer not null,
+    sku text not null,
+    name text not null,
+    qty_milli bigint not null,
+    list_minor bigint not null,
+    discount_minor bigint not null,
+    net_minor bigint not null,
+    points_spent_minor bigint not null,
+    to_pay_minor bigint not null,
+    primary key (record_uid, line)
+);
+
+create table receipt_applied (
+    record_uid bytea not null,
+    line integer not null,
+    promotion_id text not null,
+    discount_minor bigint not null,
+    qty_milli bigint not null,
+    primary key (record_uid, line, promotion_id),
+    foreign key (record_uid, line) references receipt_line
+);
+create index receipt_applied_promotion_idx on receipt_applied (promotion_id);
+
+create table receipt_incident (
+    record_uid bytea not null references receipt,
+    number integer not null,
+    code text not null,
+    detail text not null,
+    primary key (record_uid, number)
+);
