@@ -1,0 +1,1 @@
+"""Public coupon codes and their series."""

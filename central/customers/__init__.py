@@ -1,0 +1,1 @@
+"""Members: what the shops may know of them."""

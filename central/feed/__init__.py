@@ -1,0 +1,1 @@
+"""The change feed to the agents: last state per key, in an order that loses nothing."""

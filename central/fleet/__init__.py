@@ -1,0 +1,1 @@
+"""Stores and the agents in them: enrolment, credentials, health."""
