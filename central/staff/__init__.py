@@ -1,0 +1,1 @@
+"""Staff of head office: who may sign in, and the sessions they hold."""

@@ -1,0 +1,1 @@
+"""The pages of head office: server-rendered, two languages, nothing loaded from outside."""
