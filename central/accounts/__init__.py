@@ -1,0 +1,1 @@
+"""Points: a double-entry ledger, and leases that let a shop spend without asking."""

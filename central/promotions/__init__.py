@@ -1,0 +1,1 @@
+"""Published bundles with the documents they were made from."""

@@ -1,0 +1,100 @@
+-- put --
+-- A receipt, once; a known uid or receipt id adds nothing.
+insert into receipt (record_uid, content_sha256, receipt_id, edge_id, store_id, register, business_date,
+    committed_at, customer_id, bundle_version, list_minor, discount_minor, net_minor,
+    points_spent_centi, to_pay_minor, earned_centi, incident_count, receipt, answer)
+values (%(record_uid)s, %(content_sha256)s, %(receipt_id)s, %(edge_id)s, %(store_id)s, %(register)s,
+    %(business_date)s::date, to_timestamp(%(committed_at_ms)s::bigint / 1000.0), %(customer_id)s,
+    %(bundle_version)s, %(list_minor)s, %(discount_minor)s, %(net_minor)s, %(points_spent_centi)s,
+    %(to_pay_minor)s, %(earned_centi)s, %(incident_count)s, %(receipt)s, %(answer)s)
+on conflict do nothing;
+
+-- put_line --
+-- One line of it.
+insert into receipt_line (record_uid, line, sku, name, qty_milli, list_minor, discount_minor,
+    net_minor, points_spent_minor, to_pay_minor)
+values (%(record_uid)s, %(line)s, %(sku)s, %(name)s, %(qty_milli)s, %(list_minor)s,
+    %(discount_minor)s, %(net_minor)s, %(points_spent_minor)s, %(to_pay_minor)s);
+
+-- put_applied --
+-- What a promotion took off a line.
+insert into receipt_applied (record_uid, line, promotion_id, discount_minor, qty_milli)
+values (%(record_uid)s, %(line)s, %(promotion_id)s, %(discount_minor)s, %(qty_milli)s);
+
+-- put_incident --
+-- What did not fit.
+insert into receipt_incident (record_uid, number, code, detail)
+values (%(record_uid)s, %(number)s, %(code)s, %(detail)s);
+
+-- count_incidents --
+-- Incidents found while posting count too.
+update receipt set incident_count = %(incident_count)s where record_uid = %(record_uid)s;
+
+-- known --
+-- Whether a fact is here, and its content.
+select content_sha256 from receipt where record_uid = %(record_uid)s;
+
+-- list --
+-- One page of receipts, newest first; a null filter does not filter.
+select encode(r.record_uid, 'hex') as uid, r.receipt_id, r.edge_id, r.store_id,
+       s.name as store_name, s.timezone, s.currency, r.register, r.business_date, r.committed_at,
+       r.received_at, r.customer_id, r.bundle_version, r.list_minor, r.discount_minor, r.net_minor,
+       r.points_spent_centi, r.to_pay_minor, r.earned_centi, r.incident_count
+from receipt r join store s using (store_id)
+where (%(store_id)s::text is null or r.store_id = %(store_id)s)
+  and (%(customer_id)s::text is null or r.customer_id = %(customer_id)s)
+  and (%(receipt_id)s::text is null or r.receipt_id = %(receipt_id)s)
+  and (%(promotion_id)s::text is null or exists (
+      select from receipt_applied a
+      where a.record_uid = r.record_uid and a.promotion_id = %(promotion_id)s))
+  and (%(from_date)s::date is null or r.business_date >= %(from_date)s::date)
+  and (%(to_date)s::date is null or r.business_date <= %(to_date)s::date)
+  and (not %(incidents)s or r.incident_count > 0)
+order by r.committed_at desc, r.record_uid
+limit %(limit)s offset %(offset)s;
+
+-- get --
+-- One receipt.
+select encode(r.record_uid, 'hex') as uid, r.*, s.name as store_name, s.timezone, s.currency
+from receipt r join store s using (store_id) where r.record_uid = %(record_uid)s;
+
+-- lines --
+-- Its lines.
+select line, sku, name, qty_milli, list_minor, discount_minor, net_minor, points_spent_minor,
+       to_pay_minor
+from receipt_line where record_uid = %(record_uid)s order by line;
+
+-- applied --
+-- Its promotions.
+select line, promotion_id, discount_minor, qty_milli
+from receipt_applied where record_uid = %(record_uid)s order by line, promotion_id;
+
+-- incidents --
+-- Its incidents.
+select code, detail from receipt_incident where record_uid = %(record_uid)s order by number;
+
+-- after --
+-- Receipts in the order of their uid, for a walk over all of them.
+select record_uid, bundle_version, receipt, answer from receipt
+where record_uid > %(record_uid)s order by record_uid limit 500;
+
+-- audit --
+-- What must be zero: receipts whose lines do not add up, and receipts counted twice.
+select count(*) as receipts,
+    count(*) filter (where r.list_minor - r.discount_minor <> r.net_minor
+        or l.list_minor is distinct from r.list_minor
+        or l.discount_minor is distinct from r.discount_minor
+        or l.to_pay_minor is distinct from r.to_pay_minor) as wrong_sums,
+    count(*) - count(distinct (r.store_id, r.receipt_id)) as counted_twice,
+    coalesce(sum(r.discount_minor), 0)::bigint as discount_minor,
+    coalesce(sum(r.to_pay_minor), 0)::bigint as to_pay_minor,
+    coalesce(sum(r.earned_centi), 0)::bigint as earned_centi,
+    coalesce(sum(r.points_spent_centi), 0)::bigint as spent_centi,
+    coalesce(sum(r.incident_count), 0)::bigint as incidents,
+    (select count(*) from quarantine) as quarantined
+from receipt r left join lateral (
+    select coalesce(sum(list_minor), 0)::bigint as list_minor,
+        coalesce(sum(discount_minor), 0)::bigint as discount_minor,
+        coalesce(sum(to_pay_minor), 0)::bigint as to_pay_minor
+    from receipt_line where record_uid = r.record_uid
+) l on true;
