@@ -26,7 +26,7 @@ from shared.errors import UnavailableError
 from shared.sqlfile import load_queries
 
 WEEK: Final = 33
-"""7 to 13 August 2017: more than 3,000 baskets, three running campaigns, no change of the clocks."""
+"""7 to 13 August 2017: over 3,000 baskets, three campaigns running, no change of the clocks."""
 FIRST_DAY: Final = date(2017, 8, 7)
 LAST_DAY: Final = date(2017, 8, 13)
 TIMEZONE: Final = "America/New_York"
@@ -168,7 +168,10 @@ def load_week(*, seed: int, receipts_max: int | None = None) -> Week:
     }
     queries = load_queries("installer.demo", "dataset.sql")
     # No extension is fetched from anywhere, and no progress bar disturbs the screen.
-    settings = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
     with duckdb.connect(":memory:", config=settings) as connection:
 
         def rows(name: str) -> list[tuple[Any, ...]]:
@@ -250,7 +253,7 @@ def _members(
     return members
 
 
-def _product(
+def _product(  # noqa: PLR0917 - the columns of a row, in their order
     product_id: int,
     department: str | None,
     category: str | None,

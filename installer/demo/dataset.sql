@@ -4,12 +4,13 @@ select distinct store_id from read_parquet($transactions) order by store_id
 
 -- products --
 -- the assortment sold in the week; fuel-like quantities (thousandths of a unit) mark weighed goods
-select p.product_id, p.department, p.product_category, p.product_type, p.brand, p.manufacturer_id,
+-- (a few SKUs were sold that the panel does not describe: they have no words)
+select t.product_id, p.department, p.product_category, p.product_type, p.brand, p.manufacturer_id,
        coalesce(p.package_size, ''), max(t.quantity) > $pieces_max as by_measure
-from read_parquet($products) p join read_parquet($transactions) t using (product_id)
+from read_parquet($transactions) t left join read_parquet($products) p using (product_id)
 where t.week = $week
 group by all
-order by p.product_id
+order by t.product_id
 
 -- lines --
 -- what was sold in the week: amounts in cents at the shelf price, before any discount

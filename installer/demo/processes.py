@@ -73,7 +73,7 @@ class Children:
         name = f"{self._count:02d}-{name}"
         self.start(name, program, *arguments, stdin=stdin)
         child = self._running[name]
-        while child.poll() is None:
+        while child.poll() is None:  # noqa: ASYNC110 - a pid has no event to wait for
             await asyncio.sleep(POLL_S)
         del self._running[name]
         if child.returncode and fail:
