@@ -1,8 +1,8 @@
 """The goods stage: discounts on pieces (section 6 of the language).
 
-One result computes everything it wants to take before it takes anything, so that caps and shared amounts
-see the amounts that the result before left. What discounts nothing is not done at all: no lot is split
-for it and it is no application.
+One result computes everything it wants to take before it takes anything, so that caps and shared
+amounts see the amounts that the result before left. What discounts nothing is not done at all: no
+lot is split for it and it is no application.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ GoodsResult = DiscountGoods | SetPrice | Nth
 class Turn:
     """One promotion's turn in the goods stage.
 
-    ``used``: pieces by line number that others of the group have used (mode ``first``) and, after the
-    turn, those this one used too. ``applications_left``: None is without limit.
+    ``used``: pieces by line number that others of the group have used (mode ``first``) and, after
+    the turn, those this one used too. ``applications_left``: None is without limit.
     """
 
     promotion: Promotion

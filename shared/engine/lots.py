@@ -1,8 +1,8 @@
 """Lots: pieces of a line that were treated alike so far, and how they are taken apart.
 
-A countable line is pieces numbered from 1; any other line is one block, a single piece of the whole
-quantity. A lot holds ranges of piece numbers, so a line of a million pieces costs as much as one of two.
-Section 6 of the language.
+A countable line is pieces numbered from 1; any other line is one block, a single piece of the
+whole quantity. A lot holds ranges of piece numbers, so a line of a million pieces costs as much
+as one of two. Section 6 of the language.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Lot:
     def split(self, taken: tuple[Range, ...]) -> Lot:
         """Take these pieces (all of them lie in this lot) off as a lot of their own.
 
-        The rest stays behind as another lot with what remains of the net. The whole lot taken is the
-        lot itself.
+        The rest stays behind as another lot with what remains of the net. The whole lot taken is
+        the lot itself.
         """
         rest = subtract_ranges(self.ranges, taken)
         if not rest:

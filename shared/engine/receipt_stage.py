@@ -1,0 +1,56 @@
+"""The receipt stage: a discount on lines together, shared over their lots (section 7)."""
+
+from __future__ import annotations
+
+from shared.engine.allocate import allocate_with_room
+from shared.engine.conditions import Situation
+from shared.engine.program import DiscountReceipt, Promotion
+from shared.money import PPM, divide_half_up
+
+
+def apply_receipt_discount(at: Situation, promotion: Promotion, result: DiscountReceipt) -> int:
+    """Take the discount off; what was taken, in minor units.
+
+    A percentage that a floor cuts loses the rest; an amount is shared again over lots with room.
+    """
+    lots = [
+        lot
+        for line in at.lines(result.filter)
+        if line.takes_benefits
+        for lot in line.lots
+        if not lot.closed
+    ]
+    nets = [lot.net_minor for lot in lots]
+    matching_minor = sum(nets)
+    whole_minor = sum(line.net_minor for line in at.state.lines)
+    discount_minor, is_amount = _discount(result, matching_minor, whole_minor)
+    discount_minor = min(discount_minor, matching_minor)
+    if result.cap_minor is not None:
+        discount_minor = min(discount_minor, result.cap_minor)
+    rooms = [at.state.room_minor(lot, lot.quantity_milli, lot.net_minor, promotion) for lot in lots]
+    given = allocate_with_room(discount_minor, nets, rooms, again=is_amount)
+    for lot, share_minor in zip(lots, given, strict=True):
+        if share_minor > 0:
+            lot.discount(promotion, share_minor)
+    return sum(given)
+
+
+def _discount(result: DiscountReceipt, matching_minor: int, whole_minor: int) -> tuple[int, bool]:
+    """The discount before caps and floors, and whether it is an amount (not a percentage)."""
+    if result.percent_ppm is not None:
+        return divide_half_up(matching_minor * result.percent_ppm, PPM), False
+    if result.amount_minor is not None:
+        return result.amount_minor, True
+    if result.price_minor is not None:
+        return max(matching_minor - result.price_minor, 0), True
+    if result.tiers is not None:
+        reached = [step.value for step in result.tiers if whole_minor >= step.from_minor]
+        value = reached[-1] if reached else 0
+        if result.tiers_in_money:
+            return value, True
+        return divide_half_up(matching_minor * value, PPM), False
+    if result.per_each_minor is not None:
+        return matching_minor // result.per_each_minor * result.per_amount_minor, True
+    assert result.above_from_minor is not None, "a receipt discount says how much"
+    excess_minor = max(matching_minor - result.above_from_minor, 0)
+    return divide_half_up(excess_minor * result.above_percent_ppm, PPM), False
