@@ -102,9 +102,7 @@ async def post_spend(
         await store.transfer(
             connection,
             transfer_id_of(record_uid, "spent", index),
-            debit=Account(
-                kind="escrow", owner=lease["lease_id"], points_account=spend.account
-            ),
+            debit=Account(kind="escrow", owner=lease["lease_id"], points_account=spend.account),
             credit=redeemed,
             amount_centi=covered_centi,
             reason="receipt.spent",

@@ -64,17 +64,13 @@ async def row_of(
     return await cursor.fetchone()
 
 
-async def run(
-    connection: Connection, query: str, parameters: dict[str, Any] | None = None
-) -> int:
+async def run(connection: Connection, query: str, parameters: dict[str, Any] | None = None) -> int:
     """Run one statement that gives no rows; how many rows it touched."""
     cursor = await connection.execute(query.encode(), parameters)
     return cursor.rowcount
 
 
-async def run_many(
-    connection: Connection, query: str, parameters: list[dict[str, Any]]
-) -> None:
+async def run_many(connection: Connection, query: str, parameters: list[dict[str, Any]]) -> None:
     """Run one statement once for each set of parameters, in one round trip."""
     if parameters:
         await connection.cursor().executemany(query.encode(), parameters)

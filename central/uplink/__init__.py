@@ -1,0 +1,1 @@
+"""The other end of the agents' uplink: enrolment, hello, streams, feed, bundles."""

@@ -1,0 +1,164 @@
+"""The uplink's HTTP: decode, call one service, encode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from central.database.pool import Pool
+from central.feed import store as feed
+from central.fleet import store as fleet
+from central.promotions import store as promotions
+from central.uplink.enrol import Enrolment
+from central.uplink.frames import decode_batch
+from central.uplink.ingest import Ingest, Stream
+from shared.clock import Clock
+from shared.errors import AppError, ForbiddenError, InputError
+from shared.limits import FEED_WAIT_S_MAX, UPLINK_BODY_BYTES_MAX
+from shared.logs import get_logger
+from shared.wire.enrol import EnrolRequest, HelloReply, HelloRequest
+from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem, problem_of
+from shared.wire.stream import Ack, Refusal
+
+HELLO_INTERVAL_S: Final = 30
+FEED_POLL_S: Final = 0.5
+"""How often a waiting reader looks; bounds how late a change is seen."""
+_MSGPACK: Final = "application/msgpack"
+_LOG = get_logger(__name__)
+_T = TypeVar("_T")
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Uplink:
+    """The handlers of one listener."""
+
+    def __init__(self, pool: Pool, clock: Clock, enrolment: Enrolment, ingest: Ingest) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._enrolment = enrolment
+        self._ingest = ingest
+
+    def application(self) -> web.Application:
+        """The listener's application."""
+        app = web.Application(client_max_size=UPLINK_BODY_BYTES_MAX, middlewares=[_problems])
+        app.add_routes(
+            [
+                web.get("/v1/time", self.time),
+                web.post("/v1/enrol", self.enrol),
+                web.post("/v1/hello", self.hello),
+                web.put(
+                    r"/v1/streams/{edge:\d{1,18}}/{lane:[0-3]}/{epoch:\d{1,9}}"
+                    r"/{first:\d{1,18}}-{last:\d{1,18}}",
+                    self.stream,
+                ),
+                web.get("/v1/feed", self.feed),
+                web.get(r"/v1/bundles/{version:\d{1,18}}", self.bundle),
+            ]
+        )
+        return app
+
+    async def time(self, _request: web.Request) -> web.Response:
+        """Central's clock."""
+        return web.json_response({"server_time_ms": self._clock.now_ms()})
+
+    async def enrol(self, request: web.Request) -> web.Response:
+        """A token and a device key become an agent."""
+        reply = await self._enrolment.enrol(_from_json(await request.read(), EnrolRequest))
+        return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+
+    async def hello(self, request: web.Request) -> web.Response:
+        """Keep what the agent says of itself; tell it how far central has come."""
+        edge_id, _ = await self._edge(request)
+        hello = _from_json(await request.read(), HelloRequest)
+        async with self._pool.connection() as connection:
+            await fleet.touch(connection, edge_id, hello)
+            reply = HelloReply(
+                heads=await fleet.heads(connection, edge_id),
+                server_time_ms=self._clock.now_ms(),
+                hello_interval_s=HELLO_INTERVAL_S,
+            )
+        return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
+
+    async def stream(self, request: web.Request) -> web.Response:
+        """Take a batch of records."""
+        edge_id, store_id = await self._edge(request)
+        path = request.match_info
+        if int(path["edge"]) != edge_id:
+            raise ForbiddenError("an agent writes only its own streams")
+        batch = decode_batch(await request.read())
+        if (batch.first_seq, batch.last_seq) != (int(path["first"]), int(path["last"])):
+            raise InputError("the address names other records than the batch", code="bad_batch")
+        answer: Ack | Refusal = await self._ingest.take(
+            Stream(
+                edge_id=edge_id,
+                store_id=store_id,
+                lane=int(path["lane"]),
+                epoch=int(path["epoch"]),
+            ),
+            batch,
+        )
+        return web.Response(
+            status=200 if isinstance(answer, Ack) else 409,
+            body=msgspec.msgpack.encode(answer),
+            content_type=_MSGPACK,
+        )
+
+    async def feed(self, request: web.Request) -> web.Response:
+        """What changed after the cursor; waits when nothing did."""
+        _, store_id = await self._edge(request)
+        cursor = request.query.get("cursor", "")
+        try:
+            wait_s = min(max(float(request.query.get("wait_s", "0")), 0.0), FEED_WAIT_S_MAX)
+        except ValueError as error:
+            raise InputError("wait_s is a number of seconds", pointer="/wait_s") from error
+        deadline_ns = self._clock.mono_ns() + int(wait_s * 1e9)
+        while True:
+            async with self._pool.connection() as connection:
+                page = await feed.page(connection, store_id, cursor)
+            if page.changes or self._clock.mono_ns() >= deadline_ns:
+                return web.Response(body=msgspec.msgpack.encode(page), content_type=_MSGPACK)
+            await asyncio.sleep(FEED_POLL_S)
+
+    async def bundle(self, request: web.Request) -> web.Response:
+        """A bundle exactly as it was signed."""
+        await self._edge(request)
+        async with self._pool.connection() as connection:
+            row = await promotions.get_bundle(connection, int(request.match_info["version"]))
+        return web.Response(body=row["bytes"], content_type="application/octet-stream")
+
+    async def _edge(self, request: web.Request) -> tuple[int, str]:
+        return await self._enrolment.edge_of(request.headers.get("Authorization"))
+
+
+def _from_json(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise InputError(str(error), code="bad_json") from error
+
+
+@web.middleware
+async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Every refusal is a problem document; none tells about the inside."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        problem = Problem(
+            status=error.status,
+            code=error.reason.lower().replace(" ", "_"),
+            title=error.reason,
+            detail=error.reason,
+        )
+    except Exception as error:  # noqa: BLE001 (the border: whatever happens becomes a problem)
+        if not isinstance(error, AppError):
+            _LOG.exception("request.failed", path=request.path)
+        problem = problem_of(error)
+    return web.Response(
+        status=problem.status,
+        body=msgspec.json.encode(problem),
+        content_type=PROBLEM_CONTENT_TYPE,
+    )
