@@ -12,8 +12,9 @@ from pathlib import Path
 from rich.console import Console
 
 from installer.demo.processes import Children, stop_leftover_servers
-from installer.demo.scenario import Scenario, fresh_folder
+from installer.demo.scenario import Scenario
 from installer.demo.texts import tr
+from installer.demo.town import fresh_folder
 from shared.errors import AppError
 
 

@@ -4,48 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import re
-import secrets
-import shutil
-import tomllib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from rich.console import Console
 
 from installer.demo import proof
-from installer.demo.dataset import CURRENCY, STORES, TIMEZONE, Sale, Week, load_week
+from installer.demo.dataset import STORES, Sale, Week, load_week
 from installer.demo.display import Display, ShopView, View
 from installer.demo.processes import Children, DemoError, rss_bytes
-from installer.demo.programme import ACCOUNT, VERSION, programme_of
-from installer.demo.proxy import Proxy
-from installer.demo.replay import REQUEST_TIMEOUT_S, Replay, Tally, Till, decimal_text
+from installer.demo.replay import REQUEST_TIMEOUT_S, Replay, Tally
 from installer.demo.texts import tr
+from installer.demo.town import LOGIN, POLL_S, STORE_NAMES, WAIT_S, Central, Town, database_url
 
-STORE_NAMES: Final = {"S1": "Maple Street", "S2": "Harbour", "S3": "Old Mill"}
 CUT_STORES: Final = ("S1", "S2")
 KILLED_STORE: Final = "S2"
 QUIET_RECEIPTS: Final = 150
 """Receipts of one till alone at the start of each phase: enough for a 99th percentile."""
 TILLS_PER_STORE: Final = 3
-WAIT_S: Final = 60.0
-POLL_S: Final = 0.25
-LOGIN: Final = "admin"
-
-
-@dataclass(slots=True, kw_only=True)
-class Central:
-    """Where central answers."""
-
-    folder: Path
-    web: str
-    uplink_host: str
-    uplink_port: int
 
 
 class Scenario:
@@ -63,13 +41,10 @@ class Scenario:
     ) -> None:
         self._console = console
         self._children = children
-        self._folder = folder
         self._receipts_max = receipts_max
         self._seed = seed
         self._stay = stay
-        self._password = secrets.token_urlsafe(9)
-        self._proxies: dict[str, Proxy] = {}
-        self._tills: dict[str, Till] = {}
+        self._town = Town(children=children, folder=folder, stores=STORES, say=print)
 
     async def run(self) -> int:
         """Tell the whole story; 0 when every difference is zero.
@@ -89,15 +64,16 @@ class Scenario:
         try:
             async with aiohttp.ClientSession(timeout=timeout) as http:
                 with Display(console=self._console, view=view) as display:
+                    self._town.say = display.say
                     display.say(
                         f"{len(week.sales):,} {tr('receipts')}, {len(week.members):,} "
                         f"{tr('members')}, {len(week.products):,} {tr('products')}, "
                         f"{len(week.coupons)} {tr('coupons')}"
                     )
-                    central = await self._open_central(week, display)
-                    await self._open_shops(central, display)
-                    replay = Replay(http=http, tills=self._tills, tally=tally)
-                    await self._wait_for_bundle(replay)
+                    central = await self._town.open_central(week)
+                    await self._town.open_shops(central)
+                    replay = Replay(http=http, tills=self._town.tills, tally=tally)
+                    await self._town.wait_for_bundle(replay)
                     display.say(tr("The shops have verified the bundle and are open."))
                     async with self._watching(replay, view, display):
                         await self._sell(week.sales, replay, view, display)
@@ -105,86 +81,7 @@ class Scenario:
                         display.say(tr("Every queue is empty."))
                 return await self._prove(central, week, tally)
         finally:
-            for proxy in self._proxies.values():
-                await proxy.cut()
-
-    async def _open_central(self, week: Week, display: Display) -> Central:
-        folder = self._folder / "central"
-        run = self._children.run
-        await run("init", "kopilka-central", "init", "--folder", str(folder), "--embedded")
-        self._children.start("central", "kopilka-central", "run", "--folder", str(folder))
-        ready = await self._children.ready("central")
-        match = re.fullmatch(r"web (\S+) uplink https?://([^:/]+):(\d+)/?", ready)
-        if match is None:
-            raise DemoError(f"central said something else than its addresses: {ready}")
-        central = Central(
-            folder=folder,
-            web=match[1],
-            uplink_host=match[2],
-            uplink_port=int(match[3]),
-        )
-        display.say(tr("Central is up; loading stores, members, products and coupons."))
-        for store in STORES:
-            await run(
-                "store-add", "kopilka-central", "store-add", "--folder", str(folder), store,
-                STORE_NAMES[store], "--timezone", TIMEZONE, "--currency", CURRENCY,
-            )  # fmt: skip
-        await run(
-            "user-add", "kopilka-central", "user-add", "--folder", str(folder), LOGIN,
-            stdin=f"{self._password}\n".encode(),
-        )  # fmt: skip
-        files = await asyncio.to_thread(write_imports, week, self._folder / "import")
-        await run(
-            "import", "kopilka-central", "import", "--folder", str(folder),
-            *(part for name, path in files.items() for part in (f"--{name}", str(path))),
-        )  # fmt: skip
-        document = self._folder / "programme.json"
-        document.write_text(json.dumps(programme_of(week), ensure_ascii=False, indent=1))
-        await run("publish", "kopilka-central", "publish", "--folder", str(folder), str(document))
-        display.say(tr("The programme is compiled, signed and published."))
-        return central
-
-    async def _open_shops(self, central: Central, display: Display) -> None:
-        for store in STORES:
-            proxy = Proxy(target_host=central.uplink_host, target_port=central.uplink_port)
-            await proxy.start()
-            self._proxies[store] = proxy
-            _code, output = await self._children.run(
-                "enrol-token", "kopilka-central", "enrol-token", "--folder", str(central.folder),
-                "--store", store,
-            )  # fmt: skip
-            folder = self._shop_folder(store)
-            await self._children.run(
-                "enrol", "kopilka-edge", "enrol", "--folder", str(folder),
-                "--central", f"https://127.0.0.1:{proxy.port}",
-                "--ca", str(_ca_file(central.folder)),
-                "--token", output.split()[-1], "--listen", "127.0.0.1:0",
-            )  # fmt: skip
-        for store in STORES:
-            await self._start_shop(store)
-        display.say(tr("Three shops are enrolled, each with its own cable to central."))
-
-    async def _start_shop(self, store: str) -> None:
-        folder = self._shop_folder(store)
-        self._children.start(f"edge-{store}", "kopilka-edge", "run", "--folder", str(folder))
-        address = await self._children.ready(f"edge-{store}")
-        token = (folder / "till.token").read_text("utf-8").strip()
-        till = self._tills.get(store)
-        if till is None:
-            self._tills[store] = Till(store=store, address=address, token=token)
-        else:
-            till.address = address
-
-    async def _wait_for_bundle(self, replay: Replay) -> None:
-        try:
-            async with asyncio.timeout(WAIT_S):
-                for store in STORES:
-                    while (  # noqa: ASYNC110 - another process has no event
-                        await replay.status(store)
-                    ).get("bundle_version") != VERSION:
-                        await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            raise DemoError("The published bundle did not reach every shop in time.") from None
+            await self._town.close()
 
     async def _sell(self, sales: list[Sale], replay: Replay, view: View, display: Display) -> None:
         thirds = [
@@ -195,11 +92,11 @@ class Scenario:
         for phase, part in zip(("online", "offline", "drain"), thirds, strict=True):
             if phase == "offline":
                 for store in CUT_STORES:
-                    await self._proxies[store].cut()
+                    await self._town.proxies[store].cut()
                 display.say(tr("Two of three cables are cut. The shops go on selling."))
             if phase == "drain":
                 for store in CUT_STORES:
-                    await self._proxies[store].start()
+                    await self._town.proxies[store].start()
                 display.say(tr("The cables are whole again. The queues drain while shops sell."))
             view.phase = tr(phase)
             await self._sell_phase(phase, part, replay, view, display)
@@ -212,10 +109,10 @@ class Scenario:
         ]
         alone = {sale.receipt_id for sale in quiet}
         rest = [sale for sale in part if sale.receipt_id not in alone]
-        await replay.quiet(quiet, phase=phase, is_online=self._is_online)
+        await replay.quiet(quiet, phase=phase, is_online=self._town.is_online)
         async with asyncio.TaskGroup() as group:
             group.create_task(
-                replay.storm(rest, tills_per_store=TILLS_PER_STORE, is_online=self._is_online)
+                replay.storm(rest, tills_per_store=TILLS_PER_STORE, is_online=self._town.is_online)
             )
             if phase == "offline":
                 group.create_task(self._kill_amid(view, rest, display))
@@ -228,11 +125,8 @@ class Scenario:
         self._children.kill(f"edge-{KILLED_STORE}")
         display.say(tr("The agent of S2 was killed (SIGKILL) in the middle of commits."))
         await asyncio.sleep(1.0)
-        await self._start_shop(KILLED_STORE)
+        await self._town.start_shop(KILLED_STORE)
         display.say(tr("It is back; its tills repeat what was not answered."))
-
-    def _is_online(self, store: str) -> bool:
-        return self._proxies[store].connected
 
     @contextlib.asynccontextmanager
     async def _watching(self, replay: Replay, view: View, display: Display) -> AsyncIterator[None]:
@@ -253,7 +147,7 @@ class Scenario:
     async def _look(self, replay: Replay, view: View) -> None:
         for shop in view.shops:
             status = await replay.status(shop.store)
-            shop.linked = self._proxies[shop.store].connected
+            shop.linked = self._town.proxies[shop.store].connected
             shop.answering = bool(status)
             shop.queue_depth = int(status.get("queue_depth", shop.queue_depth))
             shop.queue_seen_max = max(shop.queue_seen_max, shop.queue_depth)
@@ -276,11 +170,11 @@ class Scenario:
         edges = 0
         for store in STORES:
             failed, _ = await self._children.run(
-                "verify", "kopilka-edge", "verify", "--folder", str(self._shop_folder(store)),
+                "verify", "kopilka-edge", "verify", "--folder", str(self._town.shop_folder(store)),
                 fail=False,
             )  # fmt: skip
             edges += failed != 0
-        counted = await asyncio.to_thread(proof.read_central, _database_url(central.folder))
+        counted = await asyncio.to_thread(proof.read_central, database_url(central.folder))
         checks = [
             *proof.compare(tally=tally, members=week.members, counted=counted),
             proof.Check(
@@ -310,82 +204,7 @@ class Scenario:
         if self._stay:
             self._console.print(
                 f"{tr('The web UI')}: {central.web}  {tr('login')}: {LOGIN}  "
-                f"{tr('password')}: {self._password}  ({tr('Ctrl-C ends')})"
+                f"{tr('password')}: {self._town.password}  ({tr('Ctrl-C ends')})"
             )
             await asyncio.Event().wait()
         return int(failed_count != 0)
-
-    def _shop_folder(self, store: str) -> Path:
-        return self._folder / store.lower()
-
-
-def fresh_folder() -> Path:
-    """An empty ``build/demo`` under the present folder."""
-    folder = Path("build") / "demo"
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "logs").mkdir(parents=True)
-    return folder.resolve()
-
-
-def write_imports(week: Week, folder: Path) -> dict[str, Path]:
-    """Write members, products and coupons as JSON lines; the file of each."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, list[dict[str, Any]]] = {
-        "customers": [
-            {
-                "customer_id": member.customer_id,
-                "cards": [member.card],
-                "home_store": member.home_store,
-                "segments": list(member.segments),
-                "level": member.level,
-                "points": {ACCOUNT: decimal_text(member.opening_centi, 2, whole_bare=False)}
-                if member.opening_centi
-                else {},
-            }
-            for member in week.members
-        ],
-        "products": [
-            {
-                "sku": product.sku,
-                "name": product.name,
-                "category": product.category,
-                "brand": product.brand,
-                "attributes": {"manufacturer": product.manufacturer},
-                "flags": [],
-                "weighed": product.weighed,
-            }
-            for product in week.products
-        ],
-        "coupons": [
-            {
-                "code": coupon.code,
-                "series": coupon.series,
-                "valid_from": coupon.valid_from.isoformat(),
-                "valid_to": coupon.valid_to.isoformat(),
-            }
-            for coupon in week.coupons
-        ],
-    }
-    files = {}
-    for name, entries in rows.items():
-        files[name] = folder / f"{name}.jsonl"
-        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-        files[name].write_text(text, "utf-8")
-    return files
-
-
-def _database_url(folder: Path) -> str:
-    """PostgreSQL's address from central's configuration."""
-    settings = tomllib.loads((folder / "central.toml").read_text("utf-8"))
-    url = settings.get("database_url") or os.environ.get("KOPILKA_DATABASE_URL")
-    if not url:
-        raise DemoError("central.toml does not say where the database is.")
-    return str(url)
-
-
-def _ca_file(folder: Path) -> Path:
-    """The certificate of central's private authority."""
-    for name in ("ca.pem", "ca.crt", "tls/ca.pem", "tls/ca.crt"):
-        if (folder / name).exists():
-            return folder / name
-    raise DemoError("central has written no certificate of its authority.")
