@@ -1,7 +1,8 @@
 """How long does a till wait? calculate and commit at one till, online and with the uplink cut.
 
 Beside them, in the same run: an empty aiohttp handler (what HTTP costs here) and bare durable
-SQLite commits (what the disk costs here). Prints a table; JSON goes to build/bench/http_checkout.json.
+SQLite commits (what the disk costs here). Prints a table and writes
+build/bench/http_checkout.json.
 """
 
 from __future__ import annotations
