@@ -1,0 +1,76 @@
+"""Two languages: texts from the catalogue, numbers and times as each writes them."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+from decimal import Decimal
+from importlib import resources
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.core import negotiate_locale
+from babel.dates import format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_currency, format_decimal
+from babel.support import NullTranslations, Translations
+
+LANGUAGES: Final = ("en", "ru")
+
+
+def _load(language: str) -> NullTranslations:
+    """The catalogue as committed text: compiled in memory, so that it can never be stale."""
+    if language == "en":
+        return NullTranslations()
+    path = resources.files("central.web").joinpath("locale", language, "LC_MESSAGES", "messages.po")
+    compiled = io.BytesIO()
+    with path.open("rb") as source:
+        write_mo(compiled, read_po(source, locale=language))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+class Tongue:
+    """One language: texts, sums in minor units, quantities in thousandths, points in hundredths."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._locale = Locale.parse(language)
+        self._texts = _load(language)
+
+    def text(self, message: str, **values: object) -> str:
+        """The message in this language, its ``%(name)s`` filled in."""
+        found = self._texts.gettext(message)
+        return found % values if values else found
+
+    def money(self, minor: int, currency: str) -> str:
+        """A sum in minor units of a currency with two decimals."""
+        return format_currency(Decimal(minor).scaleb(-2), currency, locale=self._locale)
+
+    def quantity(self, milli: int) -> str:
+        """A quantity in thousandths."""
+        return format_decimal(Decimal(milli).scaleb(-3), "#,##0.###", locale=self._locale)
+
+    def points(self, centi: int) -> str:
+        """Points in hundredths."""
+        return format_decimal(Decimal(centi).scaleb(-2), "#,##0.##", locale=self._locale)
+
+    def time(self, at: datetime | None, timezone: str = "UTC") -> str:
+        """A moment as the clock on the shop's wall showed it."""
+        if at is None:
+            return "—"
+        zone = ZoneInfo(timezone)
+        return format_datetime(at.astimezone(zone), "d MMM y, HH:mm", locale=self._locale)
+
+
+TONGUES: Final = {language: Tongue(language) for language in LANGUAGES}
+
+
+def choose(cookie: str | None, accept_language: str) -> Tongue:
+    """The language asked for by the cookie, else by the browser, else English."""
+    if cookie in TONGUES:
+        return TONGUES[cookie]
+    wanted = [part.split(";")[0].strip() for part in accept_language[:200].split(",")]
+    return TONGUES[negotiate_locale(wanted, LANGUAGES, sep="-") or "en"]
