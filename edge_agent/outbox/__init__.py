@@ -1,0 +1,1 @@
+"""Chained records awaiting the uplink: written with the business row, kept after the ack."""
