@@ -20,6 +20,8 @@ class Accrual:
     """Promotions whose lots earn nothing."""
     entries: list[Accrued] = field(default_factory=list)
     got_centi: dict[str, int] = field(default_factory=dict)
+    exact: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Points by rate in millionths of hundredths, by (promotion, account), before rounding."""
     claimed: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     """Lots (by identity) for which a rate of a group competes no more, by (group, account)."""
 
@@ -99,8 +101,12 @@ class Accrual:
                 0 if id(lot) in claimed else base for lot, base in zip(lots, bases, strict=True)
             ]
             claimed.update(id(lot) for lot in lots)
-        points = sum(bases) * rate_ppm // PPM
-        return points - points % precision_centi
+        # Rates of one promotion add up exactly; only their sum is rounded down.
+        key = (promotion.id, result.account)
+        before = self.exact.get(key, 0)
+        after = self.exact[key] = before + sum(bases) * rate_ppm
+        grain = PPM * precision_centi
+        return (after // grain - before // grain) * precision_centi
 
     def _rate(self, at: Situation, result: AccruePoints) -> int | None:
         if result.by_level_ppm is None:

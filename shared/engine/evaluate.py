@@ -301,14 +301,21 @@ class _Run:
                 to_pay_minor=sum(line.to_pay_minor for line in lines),
             ),
             accrued=_in_one(self.accrual.entries),
-            spent=[
-                self.spent.get(account, Spent(account=account, points_centi=0))
-                for account in self.spendable
-            ],
+            spent=self._spent(),
             spendable=list(self.spendable.values()),
             applied=list(self.state.acted),
             trace=self.entries,
         )
+
+    def _spent(self) -> list[Spent]:
+        """Every account that could pay or was asked to, with what it paid, zero too."""
+        accounts = dict.fromkeys(self.spendable)
+        request = self.receipt.spend
+        if request is not None and request.account in self.accounts:
+            accounts.setdefault(request.account)
+        return [
+            self.spent.get(account, Spent(account=account, points_centi=0)) for account in accounts
+        ]
 
     def _line(self, line: LineState) -> AnswerLine:
         net_minor = line.net_minor
