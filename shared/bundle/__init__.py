@@ -1,0 +1,1 @@
+"""The bundle: a compiled, signed programme as a file, and the checks before it is trusted."""
