@@ -1,0 +1,218 @@
+"""The command ``kopilka-central``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import msgspec
+
+from central import config as files
+from central.app import Central, import_files, open_central, serve, verify
+from central.config import CentralConfig, config_text, load_config, write_private
+from central.database.embedded import EmbeddedPostgres, running
+from central.database.migrate import migrate
+from central.database.pool import open_pool
+from central.fleet.store import put_store
+from central.staff.service import StaffService
+from central.uplink.certificates import make_certificates
+from shared.errors import AppError, ConflictError
+from shared.logs import configure_logs
+from shared.system import SystemChance, SystemClock
+from shared.wire.enrol import EdgeKind
+from shared.wire.feed import StoreEntry
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; 0 when it did what it says, 1 when it could not."""
+    options = _parser().parse_args(argv)
+    configure_logs(level="INFO" if options.command == "run" else "WARNING")
+    try:
+        return int(options.call(options))
+    except AppError as error:
+        print(f"{error.stable_code}: {error.message}", file=sys.stderr)
+        for finding in getattr(error, "findings", []):
+            print(f"  {finding.pointer or '/'}: {finding.code}: {finding.detail}", file=sys.stderr)
+        if error.hint:
+            print(error.hint, file=sys.stderr)
+        return 1
+
+
+def _init(options: argparse.Namespace) -> int:
+    folder: Path = options.folder
+    if (folder / files.CONFIG_FILE).exists():
+        raise ConflictError(f"{folder} is set up already")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    server = EmbeddedPostgres(folder)
+    embedded = options.database is None
+    if embedded:
+        server.wipe()
+    web_host, web_port = _address(options.web)
+    uplink_host, uplink_port = _address(options.uplink)
+    config = CentralConfig(
+        database_url=server.conninfo() if embedded else options.database,
+        embedded=embedded,
+        web_host=web_host,
+        web_port=web_port,
+        uplink_host=uplink_host,
+        uplink_port=uplink_port,
+        uplink_insecure=options.insecure_uplink,
+    )
+    key = base64.b64encode(SystemChance().token_bytes(32))
+    write_private(folder / files.SIGNING_KEY_FILE, key)
+    hosts = sorted({"127.0.0.1", "localhost", uplink_host} - {"0.0.0.0", "::"})  # noqa: S104
+    made = make_certificates(hosts, now_ms=SystemClock().now_ms())
+    write_private(folder / files.CA_FILE, made.ca)
+    write_private(folder / files.CA_KEY_FILE, made.ca_key)
+    write_private(folder / files.SERVER_CERTIFICATE_FILE, made.server)
+    write_private(folder / files.SERVER_KEY_FILE, made.server_key)
+    with running(server) if embedded else nullcontext():
+        asyncio.run(_migrate_all(config))
+    write_private(folder / files.CONFIG_FILE, config_text(config).encode())
+    print(f"set up {folder}")
+    return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    config = load_config(options.folder)
+    with running(EmbeddedPostgres(options.folder)) if config.embedded else nullcontext():
+        names = asyncio.run(_migrate_all(config))
+    print(f"applied {len(names)}: {' '.join(names)}")
+    return 0
+
+
+async def _migrate_all(config: CentralConfig) -> list[str]:
+    async with open_pool(config.database_url) as pool, pool.connection() as connection:
+        return await migrate(connection)
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = load_config(options.folder)
+    with running(EmbeddedPostgres(options.folder)) if config.embedded else nullcontext():
+        asyncio.run(_migrate_all(config))
+        asyncio.run(serve(options.folder, config))
+    return 0
+
+
+def _with(
+    work: Callable[[Central, argparse.Namespace], Awaitable[int]],
+) -> Callable[[argparse.Namespace], int]:
+    async def run(options: argparse.Namespace, config: CentralConfig) -> int:
+        async with open_central(options.folder, config) as central:
+            return await work(central, options)
+
+    def call(options: argparse.Namespace) -> int:
+        config = load_config(options.folder)
+        with running(EmbeddedPostgres(options.folder)) if config.embedded else nullcontext():
+            return asyncio.run(run(options, config))
+
+    return call
+
+
+async def _publish(central: Central, options: argparse.Namespace) -> int:
+    done = await central.publishing.publish(options.file.read_bytes(), by="command")
+    print(f"published {done.programme} version {done.version}, {done.size_bytes} bytes")
+    for warning in done.warnings:
+        print(f"  {warning.pointer or '/'}: {warning.code}: {warning.detail}")
+    return 0
+
+
+async def _enrol_token(central: Central, options: argparse.Namespace) -> int:
+    print(await central.enrolment.issue_token(options.store, EdgeKind(options.kind)))
+    return 0
+
+
+async def _store_add(central: Central, options: argparse.Namespace) -> int:
+    entry = StoreEntry(
+        store_id=options.id,
+        name=options.name,
+        timezone=options.timezone,
+        currency=options.currency,
+    )
+    async with central.pool.connection() as connection:
+        await put_store(connection, entry)
+    return 0
+
+
+async def _user_add(central: Central, options: argparse.Namespace) -> int:
+    staff = StaffService(pool=central.pool, clock=central.clock, chance=central.chance)
+    try:
+        await staff.add_member(options.login, sys.stdin.readline().rstrip("\n"), options.role)
+    finally:
+        staff.close()
+    return 0
+
+
+async def _import(central: Central, options: argparse.Namespace) -> int:
+    counts = await import_files(
+        central, customers=options.customers, products=options.products, coupons=options.coupons
+    )
+    print(" ".join(f"{name} {count}" for name, count in counts.items()))
+    return 0
+
+
+async def _verify(central: Central, options: argparse.Namespace) -> int:
+    found = await verify(central)
+    if options.json:
+        print(msgspec.json.encode(found).decode())
+    else:
+        print("\n".join(f"{key:20} {json.dumps(value)}" for key, value in found.items()))
+    return 0 if found["ok"] else 1
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kopilka-central", description="Kopilka's head office")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(
+        name: str, text: str, call: Callable[[argparse.Namespace], int]
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.add_argument("--folder", type=Path, required=True, help="central's own folder")
+        made.set_defaults(call=call)
+        return made
+
+    init = command("init", "set a folder and a database up", _init)
+    where = init.add_mutually_exclusive_group()
+    where.add_argument("--database", help="a PostgreSQL URL")
+    where.add_argument("--embedded", action="store_true", help="run PostgreSQL itself (default)")
+    init.add_argument("--web", default="127.0.0.1:8080", help="HOST:PORT of the pages")
+    init.add_argument("--uplink", default="127.0.0.1:8443", help="HOST:PORT for the agents")
+    init.add_argument("--insecure-uplink", action="store_true", help="no TLS for the agents")
+    command("migrate", "bring the database to the present schema", _migrate)
+    command("run", "serve the pages and the agents", _run)
+    publish = command("publish", "put a programme document in force", _with(_publish))
+    publish.add_argument("file", type=Path)
+    token = command("enrol-token", "a one-time token for an agent", _with(_enrol_token))
+    token.add_argument("--store", required=True)
+    token.add_argument("--kind", choices=[kind.value for kind in EdgeKind], default="hub")
+    store = command("store-add", "add or change a store", _with(_store_add))
+    store.add_argument("id")
+    store.add_argument("name")
+    store.add_argument("--timezone", default="Europe/Moscow")
+    store.add_argument("--currency", default="RUB")
+    user = command("user-add", "add a person (password on standard input)", _with(_user_add))
+    user.add_argument("login")
+    user.add_argument("--role", default="admin")
+    load = command("import", "take JSON lines in", _with(_import))
+    for kind in ("customers", "products", "coupons"):
+        load.add_argument(f"--{kind}", type=Path)
+    check = command("verify", "prove that the books agree", _with(_verify))
+    check.add_argument("--json", action="store_true")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

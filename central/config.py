@@ -1,0 +1,65 @@
+"""central.toml and the files beside it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from shared.errors import InputError, NotFoundError
+
+CONFIG_FILE: Final = "central.toml"
+SIGNING_KEY_FILE: Final = "bundle-signing.key"
+CA_FILE: Final = "uplink-ca.pem"
+CA_KEY_FILE: Final = "uplink-ca.key"
+SERVER_CERTIFICATE_FILE: Final = "uplink-server.pem"
+SERVER_KEY_FILE: Final = "uplink-server.key"
+
+
+class CentralConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How this central runs. Port 0 takes any free one; ``embedded``: run PostgreSQL ourselves."""
+
+    database_url: str
+    embedded: bool = False
+    web_host: str = "127.0.0.1"
+    web_port: int = 8080
+    uplink_host: str = "127.0.0.1"
+    uplink_port: int = 8443
+    uplink_insecure: bool = False
+
+
+def load_config(folder: Path) -> CentralConfig:
+    """The configuration of a folder.
+
+    Raises:
+        NotFoundError: the folder was not set up.
+        InputError: the file is not what it should be.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=CentralConfig)
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"{path} does not exist", hint="Run `kopilka-central init` first."
+        ) from error
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def config_text(config: CentralConfig) -> str:
+    """The configuration as TOML."""
+    lines: list[str] = []
+    for key, value in msgspec.structs.asdict(config).items():
+        text = f'"{value}"' if isinstance(value, str) else str(value).lower()
+        lines.append(f"{key} = {text}")
+    return "\n".join(lines) + "\n"
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a new file that only its owner can read, durably."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,63 @@
+"""Price a stored receipt again with the bundle of that moment: the same answer, with reasons."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+
+from central.database.pool import Connection, Pool
+from central.promotions import store as promotions
+from central.receipts import store as receipts
+from shared.bundle.reader import open_bundle
+from shared.crypto.signing import Signer
+from shared.engine.evaluate import evaluate
+from shared.engine.program import Program
+from shared.wire.answer import Answer
+from shared.wire.receipt import Receipt
+
+PROGRAMS_KEPT: Final = 8
+
+
+class Replay:
+    """Evaluates stored receipts; keeps the programs it used last."""
+
+    def __init__(self, pool: Pool, signer: Signer) -> None:
+        self._pool = pool
+        self._trusted = {signer.key_id: signer.public_key}
+        self._programs: OrderedDict[int, Program] = OrderedDict()
+
+    async def __call__(self, record_uid: bytes) -> Answer:
+        """The answer of a stored receipt, with its trace.
+
+        Raises:
+            NotFoundError: the receipt or its bundle is unknown.
+        """
+        async with self._pool.connection() as connection:
+            stored = await receipts.get_receipt(connection, record_uid)
+            program = await self.program(connection, stored.row["bundle_version"])
+        return evaluate(program, stored.receipt, trace=True)
+
+    async def differences(self, connection: Connection) -> int:
+        """How many stored answers are not what the engine gives now."""
+        different = 0
+        async for row in receipts.walk(connection):
+            program = await self.program(connection, row["bundle_version"])
+            receipt = msgspec.msgpack.decode(row["receipt"], type=Receipt)
+            answer = msgspec.msgpack.decode(row["answer"], type=Answer)
+            again = evaluate(program, receipt)
+            different += again != msgspec.structs.replace(answer, trace=[])
+        return different
+
+    async def program(self, connection: Connection, version: int) -> Program:
+        """The program of a published bundle, its signature checked."""
+        program = self._programs.get(version)
+        if program is None:
+            row = await promotions.get_bundle(connection, version)
+            program = open_bundle(row["bytes"], self._trusted, version_floor=0).program
+            self._programs[version] = program
+            if len(self._programs) > PROGRAMS_KEPT:
+                self._programs.popitem(last=False)
+        self._programs.move_to_end(version)
+        return program

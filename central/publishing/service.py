@@ -1,0 +1,101 @@
+"""Compile, sign, store, announce: all of it or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from central.database.pool import Pool
+from central.promotions import store
+from rules_compiler.pipeline import compile_document
+from shared.bundle.writer import write_bundle
+from shared.clock import Clock
+from shared.crypto.signing import Signer
+from shared.errors import ConflictError, InputError
+from shared.wire.feed import BundleEntry
+from shared.wire.problem import Finding
+
+
+class DocumentError(InputError):
+    """The programme document has errors; nothing was published."""
+
+    code = "bad_document"
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__(hint="Correct every finding and publish again.")
+        self.findings = findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What is in force now, and what the compiler would rather have seen."""
+
+    version: int
+    programme: str
+    size_bytes: int
+    warnings: list[Finding]
+
+
+class Publishing:
+    """Publishes documents with one signing key."""
+
+    def __init__(self, pool: Pool, clock: Clock, signer: Signer) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._signer = signer
+
+    async def publish(self, document: bytes, *, by: str) -> Published:
+        """Put a document in force.
+
+        Raises:
+            DocumentError: it has errors; ``findings`` has all of them.
+            ConflictError: its version is not above the one in force.
+        """
+        compilation = compile_document(document)
+        errors = [item for item in compilation.diagnostics if item.severity == "error"]
+        if errors or compilation.program is None:
+            raise DocumentError([_finding(item) for item in errors])
+        program = compilation.program
+        now_ms = self._clock.now_ms()
+        bundle = write_bundle(program, self._signer, created_at_ms=now_ms)
+        async with self._pool.connection() as connection:
+            await store.lock(connection)
+            latest = await store.latest_bundle(connection)
+            if latest is not None and latest["version"] >= program.version:
+                raise ConflictError(
+                    f"version {latest['version']} is in force; {program.version} is not above it",
+                    hint="A version never goes back: raise `version` in the document.",
+                    pointer="/version",
+                    code="version_not_above",
+                )
+            await store.put_bundle(
+                connection,
+                BundleEntry(
+                    version=program.version,
+                    sha256=hashlib.sha256(bundle).digest(),
+                    size_bytes=len(bundle),
+                    published_at_ms=now_ms,
+                ),
+                programme=program.programme,
+                bundle=bundle,
+                document=document,
+                published_by=by,
+            )
+        return Published(
+            version=program.version,
+            programme=program.programme,
+            size_bytes=len(bundle),
+            warnings=[_finding(item) for item in compilation.diagnostics],
+        )
+
+
+def _finding(item: object) -> Finding:
+    pointer, found, expected = (
+        getattr(item, key, None) for key in ("pointer", "found", "expected")
+    )
+    return Finding(
+        code=str(getattr(item, "code", "error")),
+        detail=f"found {found}; expected {expected}",
+        pointer=pointer,
+        hint=getattr(item, "hint", None) or None,
+    )
