@@ -19,3 +19,33 @@ CREATE TABLE outbox (
     hash BLOB NOT NULL CHECK (length(hash) = 32),
     PRIMARY KEY (lane, epoch, seq)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE receipt (
+    receipt_id TEXT PRIMARY KEY,
+    state TEXT NOT NULL CHECK (state IN ('committed', 'cancelled')),
+    body_sha256 BLOB CHECK (length(body_sha256) = 32),
+    record_uid BLOB UNIQUE REFERENCES outbox (uid) DEFERRABLE INITIALLY DEFERRED,
+    fact BLOB,
+    recorded_at_ms INTEGER NOT NULL,
+    CHECK ((state = 'committed') = (fact IS NOT NULL)),
+    CHECK ((state = 'committed') = (body_sha256 IS NOT NULL)),
+    CHECK ((state = 'committed') = (record_uid IS NOT NULL))
+) STRICT;
+
+CREATE TABLE lease (
+    lease_id TEXT PRIMARY KEY,
+    customer_id TEXT NOT NULL,
+    account TEXT NOT NULL,
+    granted_centi INTEGER NOT NULL CHECK (granted_centi >= 0),
+    spend_until_ms INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    version INTEGER NOT NULL
+) STRICT;
+CREATE INDEX lease_by_customer ON lease (customer_id, account);
+
+CREATE TABLE lease_use (
+    lease_id TEXT NOT NULL,
+    receipt_id TEXT NOT NULL REFERENCES receipt (receipt_id),
+    points_centi INTEGER NOT NULL CHECK (points_centi > 0),
+    PRIMARY KEY (lease_id, receipt_id)
+) STRICT, WITHOUT ROWID;

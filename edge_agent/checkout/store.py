@@ -1,0 +1,162 @@
+"""Receipts in SQLite. ``commit_sale`` is the one transaction of a sale: run it as a writer job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from edge_agent.checkout.policy import Right, incidents_of, take_from_leases
+from edge_agent.outbox.store import Fact, append_fact
+from shared.errors import ConflictError
+from shared.sqlfile import load_queries
+from shared.wire.answer import Answer
+from shared.wire.facts import FactKind, ReceiptCommitted
+from shared.wire.receipt import Receipt
+from shared.wire.stream import Lane
+
+_QUERIES: Final = load_queries("edge_agent.checkout")
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(ReceiptCommitted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sale:
+    """A priced receipt the till asks to record; ``body_sha256`` tells a retry from a change.
+
+    ``record_uid``: 16 random bytes, used when the sale is new. ``to_pay_told_minor``: what the
+    till took, where it says so.
+    """
+
+    receipt: Receipt
+    answer: Answer
+    bundle_version: int
+    business_date: str
+    body_sha256: bytes
+    record_uid: bytes
+    to_pay_told_minor: int | None
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A sale as it stands in the database."""
+
+    record_uid: bytes
+    fact: ReceiptCommitted
+
+
+def commit_sale(connection: apsw.Connection, sale: Sale) -> Recorded:
+    """Record receipt, lease use and outbox record together; a repeat gives the first answer.
+
+    Raises:
+        ConflictError: ``receipt_changed`` (recorded with another body), ``receipt_cancelled``.
+    """
+    receipt_id = sale.receipt.receipt_id
+    row = _row_of(connection, receipt_id)
+    if row is not None:
+        return _repeated(row, sale.body_sha256)
+    fact = _fact_of(connection, sale)
+    body = _ENCODER.encode(fact)
+    connection.execute(
+        _QUERIES["insert_committed"],
+        {
+            "receipt_id": receipt_id,
+            "body_sha256": sale.body_sha256,
+            "record_uid": sale.record_uid,
+            "fact": body,
+            "recorded_at_ms": sale.now_ms,
+        },
+    )
+    for spend in fact.lease_spends:
+        if spend.lease_id is not None:
+            connection.execute(
+                _QUERIES["insert_lease_use"],
+                {
+                    "lease_id": spend.lease_id,
+                    "receipt_id": receipt_id,
+                    "points_centi": spend.points_centi,
+                },
+            )
+    append_fact(
+        connection,
+        int(Lane.RECEIPTS),
+        Fact(
+            uid=sale.record_uid,
+            kind=FactKind.RECEIPT_COMMITTED,
+            body=body,
+            recorded_at_ms=sale.now_ms,
+        ),
+    )
+    return Recorded(record_uid=sale.record_uid, fact=fact)
+
+
+def cancel_receipt(connection: apsw.Connection, receipt_id: str, now_ms: int) -> None:
+    """Note that a receipt will not become a sale; a repeat changes nothing.
+
+    Raises:
+        ConflictError: ``already_committed``.
+    """
+    row = _row_of(connection, receipt_id)
+    if row is None:
+        parameters = {"receipt_id": receipt_id, "recorded_at_ms": now_ms}
+        connection.execute(_QUERIES["insert_cancelled"], parameters)
+    elif row[0] == "committed":
+        raise ConflictError("this receipt is already a sale", code="already_committed")
+
+
+def recorded_sale(connection: apsw.Connection, receipt_id: str) -> Recorded | None:
+    """The sale of this id, or None when there is none."""
+    row = _row_of(connection, receipt_id)
+    if row is None or row[0] != "committed":
+        return None
+    return Recorded(record_uid=row[2], fact=_DECODER.decode(row[3]))
+
+
+def rights_of(connection: apsw.Connection, customer_id: str, now_ms: int) -> list[Right]:
+    """What this customer may still spend here, the lease that ends first first."""
+    parameters = {"customer_id": customer_id, "now_ms": now_ms}
+    rows: list[Any] = connection.execute(_QUERIES["rights"], parameters).fetchall()
+    return [
+        Right(lease_id=lease_id, account=account, spend_until_ms=until_ms, left_centi=left_centi)
+        for lease_id, account, until_ms, left_centi in rows
+    ]
+
+
+def _row_of(connection: apsw.Connection, receipt_id: str) -> Any:
+    return connection.execute(_QUERIES["receipt"], {"receipt_id": receipt_id}).fetchone()
+
+
+def _repeated(row: Any, body_sha256: bytes) -> Recorded:
+    state, first_sha256, record_uid, fact = row
+    if state == "cancelled":
+        raise ConflictError("this receipt was cancelled", code="receipt_cancelled")
+    if first_sha256 != body_sha256:
+        raise ConflictError(
+            "a sale of this id is recorded with other contents",
+            code="receipt_changed",
+            hint="A new sale needs a new receipt id.",
+        )
+    return Recorded(record_uid=record_uid, fact=_DECODER.decode(fact))
+
+
+def _fact_of(connection: apsw.Connection, sale: Sale) -> ReceiptCommitted:
+    customer = sale.receipt.customer
+    rights: list[Right] = []
+    if customer is not None and customer.id is not None:
+        rights = rights_of(connection, customer.id, sale.now_ms)
+    spends = take_from_leases(sale.answer, rights, sale.now_ms)
+    return ReceiptCommitted(
+        receipt_id=sale.receipt.receipt_id,
+        store_id=sale.receipt.store,
+        register=sale.receipt.register,
+        business_date=sale.business_date,
+        committed_at_ms=sale.now_ms,
+        bundle_version=sale.bundle_version,
+        receipt=sale.receipt,
+        answer=sale.answer,
+        lease_spends=spends,
+        incidents=incidents_of(sale.answer, spends, sale.to_pay_told_minor),
+    )
