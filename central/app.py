@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import signal
 import ssl
 from collections.abc import AsyncIterator, Iterable
@@ -35,13 +36,13 @@ from central.web.app import WebSettings, make_web_app
 from shared.crypto.signing import Signer
 from shared.crypto.tags import card_tag
 from shared.errors import InputError
-from shared.money import parse_centi, parse_minor, parse_ppm
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import TrustedKey
 from shared.wire.feed import CouponEntry, CustomerEntry, ProductEntry
 
 IMPORT_CHUNK: Final = 500
 """Rows a transaction: a long one would hold back every reader of the feed."""
+_DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d+))?")
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
@@ -232,7 +233,7 @@ async def _import_customers(central: Central, rows: list[CustomerRow]) -> None:
                     connection,
                     row.customer_id,
                     account,
-                    parse_centi(points),
+                    _scaled(points, 2),
                     now_ms=central.clock.now_ms(),
                 )
 
@@ -246,9 +247,19 @@ def _product(row: ProductRow) -> ProductEntry:
         attributes=row.attributes,
         flags=row.flags,
         weighed=row.weighed,
-        min_price_minor=None if row.min_price is None else parse_minor(row.min_price),
-        max_discount_ppm=None if row.max_discount is None else parse_ppm(row.max_discount),
+        min_price_minor=None if row.min_price is None else _scaled(row.min_price, 2),
+        max_discount_ppm=None if row.max_discount is None else _scaled(row.max_discount, 4),
     )
+
+
+def _scaled(text: str, decimals: int) -> int:
+    """A decimal text as an integer of its smallest unit, exactly."""
+    found = _DECIMAL.fullmatch(text)
+    if found is None or len(found[2] or "") > decimals:
+        raise InputError(
+            f"{text!r} is not a decimal with at most {decimals} digits after the point"
+        )
+    return int(found[1] + (found[2] or "").ljust(decimals, "0"))
 
 
 def _chunks(path: Path, kind: type[_T]) -> Iterable[list[_T]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -23,12 +23,12 @@ class Jobs:
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
-        self._scheduler = AsyncIOScheduler(timezone=datetime.UTC)
+        self._scheduler = AsyncIOScheduler(timezone=dt.UTC)
 
     async def activate_points(self) -> int:
         """Free pending points whose day has come in UTC; how many entries."""
         now_ms = self._clock.now_ms()
-        today = datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC).date().isoformat()
+        today = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC).date().isoformat()
         async with self._pool.connection() as connection:
             count = await service.activate_due(connection, today, now_ms=now_ms)
         if count:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from rules_compiler.pipeline import compile_document
+
 from central.database.pool import Pool
 from central.promotions import store
-from rules_compiler.pipeline import compile_document
 from shared.bundle.writer import write_bundle
 from shared.clock import Clock
 from shared.crypto.signing import Signer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from dataclasses import dataclass
 from typing import Final
@@ -28,7 +28,7 @@ class Certificates:
 
 def make_certificates(hosts: list[str], *, now_ms: int) -> Certificates:
     """A fresh authority and a server certificate for these names and addresses."""
-    now = datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC)
+    now = dt.datetime.fromtimestamp(now_ms / 1000, dt.UTC)
     ca_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name, server_name = _name("Kopilka uplink authority"), _name("Kopilka central")
     ca = (
@@ -64,15 +64,15 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
-    now: datetime.datetime,
+    now: dt.datetime,
 ) -> x509.CertificateBuilder:
     return x509.CertificateBuilder(
         subject_name=subject,
         issuer_name=issuer,
         public_key=key,
         serial_number=x509.random_serial_number(),
-        not_valid_before=now - datetime.timedelta(days=1),
-        not_valid_after=now + datetime.timedelta(days=VALID_DAYS),
+        not_valid_before=now - dt.timedelta(days=1),
+        not_valid_after=now + dt.timedelta(days=VALID_DAYS),
     )
 
 

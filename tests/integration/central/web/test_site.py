@@ -1,0 +1,89 @@
+"""The site over real PostgreSQL: who gets in, and what every answer carries."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from central.database.pool import Pool
+from central.staff.policy import FAILURES_MAX
+from tests.support.website import LOGIN, PASSWORD, UID, small_site
+
+PAGES = ("/stores", "/stores/live", "/receipts", f"/receipts/{UID.hex()}", "/promotions")
+SAME = {"Sec-Fetch-Site": "same-origin"}
+
+
+async def _sign_in(client: TestClient, password: str = PASSWORD) -> int:
+    form = {"login": LOGIN, "password": password}
+    answer = await client.post("/login", data=form, headers=SAME, allow_redirects=False)
+    return answer.status
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_needs_a_session_and_every_answer_is_hardened(pool: Pool, path: str) -> None:
+    """A stranger is led to the sign-in; both answers carry the strict policy."""
+    async with TestClient(TestServer(await small_site(pool))) as client:
+        stranger = await client.get(path, allow_redirects=False)
+        assert (stranger.status, stranger.headers["Location"]) == (303, "/login")
+        assert await _sign_in(client) == 303
+        member = await client.get(path)
+        assert member.status == 200
+        for answer in (stranger, member):
+            assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+            assert "unsafe" not in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_a_form_from_elsewhere_or_without_its_token_is_refused(pool: Pool) -> None:
+    """Cross-site posts, posts that hide their origin and posts without the token change nothing."""
+    async with TestClient(TestServer(await small_site(pool))) as client:
+        form = {"login": LOGIN, "password": PASSWORD}
+        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {}):
+            assert (await client.post("/login", data=form, headers=headers)).status == 403
+        assert await _sign_in(client) == 303
+        assert (await client.post("/logout", headers=SAME)).status == 403
+        assert (await client.post("/language", headers=SAME)).status == 403
+        page = await (await client.get("/stores")).text()
+        token = re.search(r'name="csrf" value="([^"]+)"', page)
+        assert token is not None
+        out = await client.post(
+            "/logout", data={"csrf": token[1]}, headers=SAME, allow_redirects=False
+        )
+        assert out.status == 303
+        assert (await client.get("/stores", allow_redirects=False)).status == 303
+
+
+async def test_failed_sign_ins_look_the_same_and_are_throttled(pool: Pool) -> None:
+    """An unknown login reads like a wrong password; in the end all wait."""
+    async with TestClient(TestServer(await small_site(pool))) as client:
+        wrong = await client.post("/login", data={"login": LOGIN, "password": "x"}, headers=SAME)
+        unknown = await client.post("/login", data={"login": "bob", "password": "x"}, headers=SAME)
+        assert (wrong.status, await wrong.text()) == (unknown.status, await unknown.text())
+        for _ in range(FAILURES_MAX - 2):
+            assert await _sign_in(client, "wrong") == 401
+        assert await _sign_in(client) == 429
+
+
+async def test_a_secure_site_binds_its_cookie_to_the_host(pool: Pool) -> None:
+    """Over TLS the session cookie is __Host-, Secure, HttpOnly and SameSite."""
+    async with TestClient(TestServer(await small_site(pool, secure=True))) as client:
+        form = {"login": LOGIN, "password": PASSWORD}
+        answer = await client.post("/login", data=form, headers=SAME, allow_redirects=False)
+        cookie = answer.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-kopilka=")
+        for word in ("Secure", "HttpOnly", "SameSite=Lax", "Path=/"):
+            assert word in cookie
+
+
+async def test_filters_find_and_strange_ones_do_not_break(pool: Pool) -> None:
+    """A matching filter shows the receipt; nonsense shows a page, not an error."""
+    async with TestClient(TestServer(await small_site(pool))) as client:
+        await _sign_in(client)
+        found = await client.get("/receipts?store=S1&date=2026-11-24&text=C1&discounted=1")
+        assert "R-100" in await found.text()
+        assert "R-100" not in await (await client.get("/receipts?store=S2")).text()
+        assert (await client.get("/receipts?page=-1&date=x&text=%00%27")).status == 200
+        assert (await client.get(f"/receipts/{'f' * 32}")).status == 404
