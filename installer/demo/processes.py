@@ -115,12 +115,12 @@ class Children:
         return (self._folder / f"{name}.out").read_text("utf-8", errors="replace")
 
     def last_words(self, name: str) -> str:
-        """The last non-empty line a program said, for a message to people."""
+        """The last two non-empty lines a program said: its error and the hint."""
         for suffix in ("err", "out"):
             text = (self._folder / f"{name}.{suffix}").read_text("utf-8", errors="replace")
             lines = [line for line in text.splitlines() if line.strip()]
             if lines:
-                return lines[-1][:300]
+                return " ".join(line.strip() for line in lines[-2:])[:400]
         return "it said nothing"
 
     def stop(self, name: str) -> None:

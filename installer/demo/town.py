@@ -68,7 +68,11 @@ class Town:
         """
         folder = self._folder / "central"
         run = self._children.run
-        await run("init", "kopilka-central", "init", "--folder", str(folder), "--embedded")
+        # Port 0: the demo must not mind what else runs on this machine.
+        await run(
+            "init", "kopilka-central", "init", "--folder", str(folder), "--embedded",
+            "--web", "127.0.0.1:0", "--uplink", "127.0.0.1:0",
+        )  # fmt: skip
         self._children.start("central", "kopilka-central", "run", "--folder", str(folder))
         ready = await self._children.ready("central")
         match = re.fullmatch(r"web (\S+) uplink https?://([^:/]+):(\d+)/?", ready)
@@ -233,7 +237,4 @@ def database_url(folder: Path) -> str:
 
 def _ca_file(folder: Path) -> Path:
     """The certificate of central's private authority."""
-    for name in ("ca.pem", "ca.crt", "tls/ca.pem", "tls/ca.crt"):
-        if (folder / name).exists():
-            return folder / name
-    raise DemoError("central has written no certificate of its authority.")
+    return folder / "uplink-ca.pem"
