@@ -12,18 +12,20 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import jinja2
+import structlog
 from aiohttp import web
 
 from central.database.pool import Pool, row_of, rows_of
 from central.staff.service import SESSION_VALID_S, Session, StaffService, ThrottledError
 from central.web.languages import LANGUAGES, Tongue, choose
-from central.web.words import tell
+from central.web.words import RESULTS, tell
 from shared.clock import Clock
 from shared.errors import NotFoundError, UnauthorizedError
 from shared.ids import Chance
 from shared.sqlfile import load_queries
 from shared.wire.answer import Answer
 
+_LOG = structlog.get_logger()
 _QUERIES = load_queries("central.web")
 ONLINE_S: Final = 90
 """An agent silent for longer than this many seconds is shown as offline."""
@@ -87,6 +89,10 @@ class _Site:
             response = self._refusal(request, error.status)
         except NotFoundError:
             response = self._refusal(request, 404)
+        except Exception:
+            # The last coat: the reader sees a page, the log sees why.
+            _LOG.exception("web.request_failed", path=request.path)
+            response = self._refusal(request, 500)
         self._harden(request, response)
         return response
 
@@ -315,7 +321,9 @@ class _Site:
             {
                 "id": promotion["id"],
                 "name": _name(promotion),
-                "results": [str(r.get("type", "")) for r in promotion.get("results", [])],
+                "results": [
+                    RESULTS.get(result["do"], result["do"]) for result in promotion.get("then", [])
+                ],
                 "use": used.get(promotion["id"]),
             }
             for promotion in document.get("promotions", [])

@@ -24,23 +24,32 @@ REASONS: Final = {
 }
 """Complete over ``Reason``: a test holds this to it."""
 SUBJECTS: Final = {
+    "active": "validity",
     "store": "store",
     "channel": "sales channel",
     "register": "till",
     "online": "connection",
-    "segment": "segment",
-    "level": "level",
-    "coupon": "coupon",
-    "time": "time",
-    "sum": "sum",
-    "quantity": "quantity",
-    "limit": "limit",
-    "points": "points",
-    "payment": "payment",
-    "birthday": "birthday",
     "customer": "customer",
-    "card_category": "card category",
-    "goods": "goods",
+    "customer.segment": "segment",
+    "customer.not_segment": "segment",
+    "customer.level": "level",
+    "birthday": "birthday",
+    "total": "sum",
+    "quantity": "quantity",
+    "any_line": "goods",
+    "coupon": "coupon",
+    "payment": "payment",
+    "points": "points",
+}
+"""What conditions are called by the engine, for people; a code not here is shown as it is."""
+RESULTS: Final = {
+    "discount_goods": "discount on goods",
+    "discount_receipt": "discount on the receipt",
+    "set_price": "fixed price",
+    "nth": "every n-th",
+    "set": "set of goods",
+    "accrue_points": "points accrued",
+    "spend_points": "payment with points",
 }
 
 
