@@ -119,6 +119,8 @@ class Children:
         for suffix in ("err", "out"):
             text = (self._folder / f"{name}.{suffix}").read_text("utf-8", errors="replace")
             lines = [line for line in text.splitlines() if line.strip()]
+            if any(line.startswith("Traceback ") for line in lines):
+                return lines[-1][:300]  # a trace is for the log, not for the screen
             if lines:
                 return " ".join(line.strip() for line in lines[-2:])[:400]
         return "it said nothing"
