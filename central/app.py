@@ -256,9 +256,7 @@ def _scaled(text: str, decimals: int) -> int:
     """A decimal text as an integer of its smallest unit, exactly."""
     found = _DECIMAL.fullmatch(text)
     if found is None or len(found[2] or "") > decimals:
-        raise InputError(
-            f"{text!r} is not a decimal with at most {decimals} digits after the point"
-        )
+        raise InputError(f"{text!r} is no decimal with at most {decimals} decimals")
     return int(found[1] + (found[2] or "").ljust(decimals, "0"))
 
 
