@@ -10,7 +10,7 @@ import msgspec
 from central.database.pool import Connection, Pool
 from central.promotions import store as promotions
 from central.receipts import store as receipts
-from shared.bundle.reader import open_bundle
+from shared.bundle.trust import open_bundle
 from shared.crypto.signing import Signer
 from shared.engine.evaluate import evaluate
 from shared.engine.program import Program
