@@ -12,7 +12,6 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import jinja2
-import structlog
 from aiohttp import web
 
 from central.database.pool import Pool, row_of, rows_of
@@ -22,10 +21,13 @@ from central.web.words import RESULTS, tell
 from shared.clock import Clock
 from shared.errors import NotFoundError, UnauthorizedError
 from shared.ids import Chance
+from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.answer import Answer
 
-_LOG = structlog.get_logger()
+_LOG = get_logger(__name__)
+_TONGUE = web.RequestKey("tongue", Tongue)
+_SESSION: web.RequestKey[Session | None] = web.RequestKey("session")
 _QUERIES = load_queries("central.web")
 ONLINE_S: Final = 90
 """An agent silent for longer than this many seconds is shown as offline."""
@@ -76,10 +78,10 @@ class _Site:
     @web.middleware
     async def guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Language, session, cross-site checks; then the headers of every answer."""
-        request["tongue"] = choose(
+        request[_TONGUE] = choose(
             request.cookies.get("language"), request.headers.get("Accept-Language", "")
         )
-        request["session"] = None
+        request[_SESSION] = None
         try:
             response = await self._admitted(request, handler)
         except web.HTTPException as error:
@@ -89,7 +91,7 @@ class _Site:
             response = self._refusal(request, error.status)
         except NotFoundError:
             response = self._refusal(request, 404)
-        except Exception:
+        except Exception:  # noqa: BLE001 - nothing of the inside may reach a client
             # The last coat: the reader sees a page, the log sees why.
             _LOG.exception("web.request_failed", path=request.path)
             response = self._refusal(request, 500)
@@ -101,10 +103,10 @@ class _Site:
             return await handler(request)
         token = request.cookies.get(self._cookie)
         if token is not None:
-            request["session"] = await self._staff.session_of(token[:128])
+            request[_SESSION] = await self._staff.session_of(token[:128])
         if request.method not in {"GET", "HEAD"}:
             await self._refuse_foreign(request)
-        if request["session"] is None and request.path not in _OPEN_PATHS:
+        if request[_SESSION] is None and request.path not in _OPEN_PATHS:
             if request.headers.get("HX-Request") == "true":
                 return web.Response(headers={"HX-Redirect": "/login"})
             raise web.HTTPSeeOther("/login")
@@ -120,7 +122,7 @@ class _Site:
             raise web.HTTPForbidden
         if site is None and origin is None:
             raise web.HTTPForbidden
-        session: Session | None = request["session"]
+        session: Session | None = request[_SESSION]
         if session is not None:
             given = str((await request.post()).get("csrf", ""))
             if not _same(given, session.csrf_token):
@@ -130,7 +132,7 @@ class _Site:
         headers = response.headers
         headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
+        headers["Referrer-Policy"] = "same-origin"  # none at all makes Origin "null"
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
         vendored = request.path.startswith("/static/vendor/") and response.status == 200
         headers["Cache-Control"] = "max-age=31536000, immutable" if vendored else "no-store"
@@ -143,12 +145,12 @@ class _Site:
     def _page(
         self, request: web.Request, template: str, *, status: int = 200, **values: Any
     ) -> web.Response:
-        tongue: Tongue = request["tongue"]
+        tongue: Tongue = request[_TONGUE]
         text = self._pages.get_template(template).render(
             t=tongue.text,
             tongue=tongue,
             languages=LANGUAGES,
-            session=request["session"],
+            session=request[_SESSION],
             here=request.path,
             **values,
         )
@@ -162,7 +164,7 @@ class _Site:
 
     async def login_page(self, request: web.Request) -> web.Response:
         """The form to sign in."""
-        if request["session"] is not None:
+        if request[_SESSION] is not None:
             raise web.HTTPSeeOther("/stores")
         return self._page(request, "login.html", fault=None)
 
@@ -298,7 +300,7 @@ class _Site:
         told = []
         if row["document"] is not None:  # without its programme a receipt cannot be explained
             answer = await self._replay(uid)
-            told = [tell(entry, names, request["tongue"]) for entry in answer.trace]
+            told = [tell(entry, names, request[_TONGUE]) for entry in answer.trace]
         return self._page(
             request,
             "receipt.html",
