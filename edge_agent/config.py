@@ -1,0 +1,78 @@
+"""The agent's configuration: one strict structure, read from ``edge.toml`` in its folder."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+import msgspec
+
+from shared.errors import InputError, NotFoundError
+
+CONFIG_FILE: Final = "edge.toml"
+DATABASE_FILE: Final = "edge.sqlite"
+DEVICE_KEY_FILE: Final = "device.key"
+TILL_TOKEN_FILE: Final = "till.token"  # noqa: S105 - the name of the file, not what is in it
+CREDENTIAL_FILE: Final = "credential"
+TRUSTED_KEYS_FILE: Final = "trusted_keys.json"
+BUNDLES_FOLDER: Final = "bundles"
+
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that is set; paths are relative to the folder unless absolute, spans in seconds.
+
+    ``listen_port`` 0 lets the system choose. ``ca_file``: who signs central's certificate; without
+    it the machine's own authorities are asked. ``trusted_keys_file``: who may sign bundles.
+    """
+
+    central_url: Annotated[str, msgspec.Meta(pattern="^https?://[^/]+/?$")]
+    edge_id: Annotated[int, msgspec.Meta(gt=0)]
+    store_id: Annotated[str, msgspec.Meta(min_length=1)]
+    ca_file: str | None = None
+    listen_host: str = "127.0.0.1"
+    listen_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8470
+    credential_file: str = CREDENTIAL_FILE
+    trusted_keys_file: str = TRUSTED_KEYS_FILE
+    hello_interval_s: _Seconds = 30.0
+    flush_interval_s: _Seconds = 1.0
+    feed_wait_s: Annotated[float, msgspec.Meta(ge=0, le=55)] = 25.0
+    backoff_min_s: _Seconds = 0.5
+    backoff_max_s: _Seconds = 60.0
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read and check ``edge.toml``.
+
+        Raises:
+            NotFoundError: there is none.
+            InputError: it is not TOML, or a key is unknown, missing or out of bounds.
+        """
+        path = folder / CONFIG_FILE
+        try:
+            raw = tomllib.loads(path.read_text("utf-8"))
+            config = msgspec.convert(raw, cls)
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                f"there is no {CONFIG_FILE} in this folder", hint="Run `kopilka-edge enrol` first."
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+            raise InputError(f"{CONFIG_FILE}: {error}", code="bad_config") from error
+        if config.backoff_max_s < config.backoff_min_s:
+            raise InputError(
+                f"{CONFIG_FILE}: backoff_max_s is below backoff_min_s", code="bad_config"
+            )
+        return config
+
+    def to_toml(self) -> str:
+        """The text that ``load`` reads back as the same configuration."""
+        values = msgspec.structs.asdict(self)
+        # A JSON string or number is a TOML one too.
+        return "".join(
+            f"{key} = {json.dumps(value, ensure_ascii=False)}\n"
+            for key, value in values.items()
+            if value is not None
+        )
