@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,14 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "compile":
             return _compile(options.file, options.output, options.key)
         return _price(sys.stdin.buffer, trace=options.trace)
+    except BrokenPipeError:
+        # The reader has seen enough (a pager, head); nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     except AppError as error:
         print(error.message, file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        return 0
 
 
 def _load(path: Path) -> Program | None:

@@ -277,7 +277,7 @@ def _active(place: Place | None) -> Active:
     if place is None or not place.object(frozenset({"from", "to", "weekdays", "hours"})):
         return Active()
     start, end = _bound(place.get("from")), _bound(place.get("to"))
-    if start is not None and end is not None and _comparable(start) > _comparable(end):
+    if start is not None and end is not None and _after(start, end):
         place.fail("from_after_to", "'from' not after 'to'")
     weekdays, hours = place.get("weekdays"), place.get("hours")
     days = (
@@ -316,9 +316,15 @@ def _bound(place: Place | None) -> str | None:
     return text
 
 
-def _comparable(text: str) -> str:
-    """Dates and date-times by their day: enough to see that a period is the wrong way round."""
-    return text[:10]
+def _after(start: str, end: str) -> bool:
+    """Whether a period is the wrong way round; a date without a time of day is the whole day."""
+    if len(start) == 10 or len(end) == 10:
+        return start[:10] > end[:10]
+    one, other = datetime.fromisoformat(start), datetime.fromisoformat(end)
+    if (one.tzinfo is None) != (other.tzinfo is None):
+        # A bound without an offset means each receipt's own: only the clock faces can be compared.
+        one, other = one.replace(tzinfo=None), other.replace(tzinfo=None)
+    return one >= other
 
 
 def _window(place: Place) -> Window | None:

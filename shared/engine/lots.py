@@ -115,19 +115,25 @@ class Lot:
 
 
 def subtract_ranges(ranges: Iterable[Range], taken: Iterable[Range]) -> tuple[Range, ...]:
-    """The pieces of ``ranges`` that are not in ``taken``, in order."""
-    rest = list(ranges)
-    for low, high in taken:
-        kept: list[Range] = []
-        for start, end in rest:
-            if high <= start or low >= end:
-                kept.append((start, end))
-                continue
-            if start < low:
-                kept.append((start, low))
-            if high < end:
-                kept.append((high, end))
-        rest = kept
+    """The pieces of ``ranges`` that are not in ``taken``, in order; one walk over both."""
+    holes = merge_ranges(taken)
+    if not holes:
+        return tuple(ranges)
+    rest: list[Range] = []
+    index = 0
+    for start, end in sorted(ranges):
+        while index < len(holes) and holes[index][1] <= start:
+            index += 1
+        at, position = start, index
+        while position < len(holes) and holes[position][0] < end:
+            low, high = holes[position]
+            if at < low:
+                rest.append((at, low))
+            at = max(at, high)
+            position += 1
+        index = max(position - 1, index)
+        if at < end:
+            rest.append((at, end))
     return tuple(rest)
 
 
@@ -226,11 +232,11 @@ def by_lot(segments: Iterable[Segment]) -> list[tuple[Lot, tuple[Range, ...]]]:
 
 
 def merge_ranges(ranges: Iterable[Range]) -> tuple[Range, ...]:
-    """The same pieces as sorted ranges that do not touch."""
+    """The same pieces as sorted ranges that neither touch nor overlap."""
     merged: list[Range] = []
     for start, end in sorted(ranges):
-        if merged and merged[-1][1] == start:
-            merged[-1] = (merged[-1][0], end)
+        if merged and merged[-1][1] >= start:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
         else:
             merged.append((start, end))
     return tuple(merged)

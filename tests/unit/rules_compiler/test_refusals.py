@@ -97,6 +97,12 @@ REFUSED = [
         "/promotions/0/active",
     ),
     (
+        "from after to on one day",
+        with_promotion(active={"from": "2026-12-01T12:00:00", "to": "2026-12-01T10:00:00"}),
+        "from_after_to",
+        "/promotions/0/active",
+    ),
+    (
         "bounds the wrong way round",
         with_promotion(when={"total": {"from": "10.00", "to": "5.00"}}),
         "from_after_to",
