@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -27,6 +28,7 @@ from shared.logs import configure_logs
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
 from shared.wire.feed import StoreEntry
+from shared.wire.problem import Finding
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,10 +40,18 @@ def main(argv: list[str] | None = None) -> int:
     except AppError as error:
         print(f"{error.stable_code}: {error.message}", file=sys.stderr)
         for finding in getattr(error, "findings", []):
-            print(f"  {finding.pointer or '/'}: {finding.code}: {finding.detail}", file=sys.stderr)
+            _tell(finding, sys.stderr)
         if error.hint:
             print(error.hint, file=sys.stderr)
         return 1
+    except OSError as error:  # a file that is not there or may not be read; a port that is taken
+        print(f"os_error: {error}", file=sys.stderr)
+        return 1
+
+
+def _tell(finding: Finding, where: TextIO) -> None:
+    hint = f" {finding.hint}" if finding.hint else ""
+    print(f"  {finding.pointer or '/'}: {finding.code}: {finding.detail}.{hint}", file=where)
 
 
 def _init(options: argparse.Namespace) -> int:
@@ -120,7 +130,7 @@ async def _publish(central: Central, options: argparse.Namespace) -> int:
     done = await central.publishing.publish(options.file.read_bytes(), by="command")
     print(f"published {done.programme} version {done.version}, {done.size_bytes} bytes")
     for warning in done.warnings:
-        print(f"  {warning.pointer or '/'}: {warning.code}: {warning.detail}")
+        _tell(warning, sys.stdout)
     return 0
 
 

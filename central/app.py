@@ -270,7 +270,7 @@ def _chunks(path: Path, kind: type[_T]) -> Iterable[list[_T]]:
 def _row(path: Path, number: int, line: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(line, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name}, line {number}: {error}") from error
 
 

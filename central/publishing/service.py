@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from rules_compiler.pipeline import compile_document
-
 from central.database.pool import Pool
 from central.promotions import store
+from rules_compiler.diagnostics import Diagnostic, Severity
+from rules_compiler.pipeline import compile_document
 from shared.bundle.writer import write_bundle
 from shared.clock import Clock
 from shared.crypto.signing import Signer
@@ -53,7 +53,7 @@ class Publishing:
             ConflictError: its version is not above the one in force.
         """
         compilation = compile_document(document)
-        errors = [item for item in compilation.diagnostics if item.severity == "error"]
+        errors = [item for item in compilation.diagnostics if item.severity is Severity.ERROR]
         if errors or compilation.program is None:
             raise DocumentError([_finding(item) for item in errors])
         program = compilation.program
@@ -90,13 +90,5 @@ class Publishing:
         )
 
 
-def _finding(item: object) -> Finding:
-    pointer, found, expected = (
-        getattr(item, key, None) for key in ("pointer", "found", "expected")
-    )
-    return Finding(
-        code=str(getattr(item, "code", "error")),
-        detail=f"found {found}; expected {expected}",
-        pointer=pointer,
-        hint=getattr(item, "hint", None) or None,
-    )
+def _finding(item: Diagnostic) -> Finding:
+    return Finding(code=item.code, detail=item.message, pointer=item.pointer, hint=item.hint)

@@ -22,7 +22,7 @@ def decode_batch(body: bytes) -> Batch:
     """
     try:
         batch = msgspec.msgpack.decode(body, type=Batch)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError("the body is not a batch of records", code="bad_batch") from error
     if len(batch.frame) > BATCH_FRAME_BYTES_MAX:
         raise TooLargeError("the frame is larger than agreed")

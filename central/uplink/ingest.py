@@ -31,7 +31,14 @@ from shared.wire.stream import Ack, Batch, Record, Refusal, RefusalCode, Verdict
 
 _QUERIES = load_queries("central.uplink")
 _LOG = get_logger(__name__)
-_BAD_FACT = (msgspec.DecodeError, psycopg.DataError, psycopg.IntegrityError, AppError, KeyError)
+_BAD_FACT = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,  # msgspec's own for a text that is no UTF-8
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    AppError,
+    KeyError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

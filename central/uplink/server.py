@@ -137,7 +137,7 @@ class Uplink:
 def _from_json(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(str(error), code="bad_json") from error
 
 

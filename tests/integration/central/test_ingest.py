@@ -200,16 +200,26 @@ async def test_poison_and_conflict_go_to_quarantine(pool: Pool) -> None:
     reply, _, _ = await enrolled(pool)
     taken = record(1)
     uid = msgspec.msgpack.decode(taken, type=Record).uid
-    records = [taken, encoded(2, b"\xc1poison"), encoded(3, b"other", uid), record(4)]
+    records = [
+        taken,
+        encoded(2, b"\xc1poison"),
+        encoded(3, b"other", uid),
+        record(4),
+        encoded(5, msgspec.msgpack.decode(taken, type=Record).body.replace(b"R1", b"\xff1")),
+    ]
 
     answer = await Ingest(pool, SystemClock()).take(
-        stream_of(reply), batch_of(reply, records, 1, 4)
+        stream_of(reply), batch_of(reply, records, 1, 5)
     )
     _, counted = await audits(pool)
 
     assert isinstance(answer, Ack)
-    assert [(v.seq, v.code) for v in answer.verdicts] == [(2, "quarantined"), (3, "conflict")]
-    assert (counted["receipts"], counted["quarantined"]) == (2, 2)
+    assert [(v.seq, v.code) for v in answer.verdicts] == [
+        (2, "quarantined"),
+        (3, "conflict"),
+        (5, "quarantined"),
+    ]
+    assert (counted["receipts"], counted["quarantined"]) == (2, 3)
 
 
 async def test_enrol_token_works_once(pool: Pool) -> None:
