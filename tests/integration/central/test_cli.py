@@ -1,0 +1,167 @@
+"""The command ``kopilka-central``, each test over processes and an embedded PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from installer.demo.dataset import load_week
+from installer.demo.programme import programme_of
+from tests.support.head_office import HeadOffice
+
+pytestmark = pytest.mark.processes
+
+
+def document(version: int, **promotion: Any) -> dict[str, Any]:
+    """A small programme: a tenth off tea."""
+    tea = {
+        "id": "tea",
+        "name": "Tea cheaper",
+        "group": "shelf",
+        "then": [{"do": "discount_goods", "filter": {"sku": ["tea"]}, "percent": "10"}],
+    }
+    return {
+        "programme": "shops",
+        "version": version,
+        "currency": "RUB",
+        "timezone": "Europe/Moscow",
+        "groups": [{"id": "shelf", "resolve": "all"}],
+        "promotions": [tea | promotion],
+    }
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[HeadOffice]:
+    """A central that was set up on free ports and does not run."""
+    made = HeadOffice(tmp_path / "central")
+    ports = ("--web", "127.0.0.1:0", "--uplink", "127.0.0.1:0")
+    assert made.command("init", "--embedded", *ports).code == 0
+    try:
+        yield made
+    finally:
+        made.forget()
+
+
+def write(folder: Path, name: str, *values: dict[str, Any]) -> str:
+    """A file of JSON lines; its path."""
+    path = folder / name
+    path.write_text("".join(json.dumps(value) + "\n" for value in values))
+    return str(path)
+
+
+def test_a_folder_is_set_up_once_and_only_its_owner_reads_it(office: HeadOffice) -> None:
+    """Keys and configuration are private, a second setup changes nothing, no process stays."""
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in office.folder.iterdir()}
+    again = office.command("init", "--embedded")
+
+    assert stat.S_IMODE(office.folder.stat().st_mode) == 0o700
+    assert {"central.toml", "bundle-signing.key", "uplink-ca.pem", "uplink-ca.key"} <= set(modes)
+    assert {mode for name, mode in modes.items() if name != "postgres"} == {0o600}
+    assert again.code == 1
+    assert "set up already" in again.err
+    assert not office.database_runs()
+
+
+def test_a_document_is_in_force_only_when_it_is_good_and_newer(
+    office: HeadOffice, tmp_path: Path
+) -> None:
+    """A refusal names every fault and leaves the last version in force; versions only rise."""
+    good = write(tmp_path, "good.json", document(3))
+    bad = write(
+        tmp_path,
+        "bad.json",
+        document(
+            4,
+            group="nowhere",
+            then=[
+                {"do": "discount_goods", "filter": {"sku": ["tea"]}, "percent": "110"},
+                {"do": "dance"},
+            ],
+        ),
+    )
+    newer = write(tmp_path, "newer.json", document(4))
+
+    first = office.command("publish", good)
+    refused = office.command("publish", bad)
+    same = office.command("publish", good)
+    older = office.command("publish", write(tmp_path, "older.json", document(2)))
+    missing = office.command("publish", str(tmp_path / "none.json"))
+    second = office.command("publish", newer)
+
+    assert first.code == 0, first.err
+    assert "version 3" in first.out
+    assert refused.code == 1
+    for place in ("/promotions/0/group", "then/0/percent", "then/1/do"):
+        assert place in refused.err
+    assert '"110"' in refused.err
+    for done in (same, older):
+        assert done.code == 1
+        assert done.err.startswith("version_not_above")
+    assert missing.code == 1
+    assert "Traceback" not in missing.err
+    # A refusal kept nothing: version 4 is still free.
+    assert second.code == 0, second.err
+
+
+def test_the_programme_of_the_demo_is_published(office: HeadOffice, tmp_path: Path) -> None:
+    """What `make demo` publishes compiles without one finding."""
+    path = write(tmp_path, "demo.json", programme_of(load_week(seed=1)))
+
+    done = office.command("publish", path)
+
+    assert done.code == 0, done.err
+    assert done.out.count("\n") == 1
+
+
+def test_stores_people_and_goods_come_in_by_commands(office: HeadOffice, tmp_path: Path) -> None:
+    """Counts are told, faults name their line, and the books agree afterwards."""
+    customers = write(
+        tmp_path,
+        "customers.jsonl",
+        {
+            "customer_id": "c1",
+            "cards": ["1001"],
+            "home_store": "S1",
+            "segments": ["vip"],
+            "level": "gold",
+            "points": {"main": "150.00"},
+        },
+        {"customer_id": "c2", "home_store": "S1", "points": {"main": "0.01"}},
+    )
+    products = write(
+        tmp_path,
+        "products.jsonl",
+        {"sku": "tea", "name": "Tea", "min_price": "1.50", "max_discount": "30"},
+    )
+    coupons = write(tmp_path, "coupons.jsonl", {"code": "ab", "series": "s"})
+    broken = write(tmp_path, "broken.jsonl", {"sku": "a", "name": "A"}, {"sku": "b"})
+
+    store = office.command("store-add", "S1", "Shop one", "--timezone", "Europe/Moscow")
+    loaded = office.command(
+        "import", "--customers", customers, "--products", products, "--coupons", coupons
+    )
+    refused = office.command("import", "--products", broken)
+    user = office.command("user-add", "anna", stdin="a long password\n")
+    short = office.command("user-add", "boris", stdin="short\n")
+    token = office.command("enrol-token", "--store", "S1")
+    nowhere = office.command("enrol-token", "--store", "S9")
+    checked = office.command("verify", "--json")
+
+    assert store.code == 0, store.err
+    assert loaded.out.split() == ["products", "1", "coupons", "1", "customers", "2"]
+    assert refused.code == 1
+    assert "broken.jsonl, line 2" in refused.err
+    assert user.code == 0, user.err
+    assert short.code == 1
+    assert len(token.out.split()[-1]) == 32
+    assert nowhere.code == 1
+    assert nowhere.err.startswith("not_found")
+    found = json.loads(checked.out)
+    assert checked.code == 0
+    assert found["ok"] is True
+    assert (found["issued_centi"], found["ledger_sum_centi"]) == (15_001, 0)
