@@ -13,7 +13,7 @@ from edge_agent.outbox.store import Fact, append_fact
 from shared.errors import ConflictError
 from shared.sqlfile import load_queries
 from shared.wire.answer import Answer
-from shared.wire.facts import FactKind, ReceiptCommitted
+from shared.wire.facts import FactKind, Incident, ReceiptCommitted
 from shared.wire.receipt import Receipt
 from shared.wire.stream import Lane
 
@@ -27,7 +27,7 @@ class Sale:
     """A priced receipt the till asks to record; ``body_sha256`` tells a retry from a change.
 
     ``record_uid``: 16 random bytes, used when the sale is new. ``to_pay_told_minor``: what the
-    till took, where it says so.
+    till took, where it says so. ``incidents``: what was noticed before it came here.
     """
 
     receipt: Receipt
@@ -38,6 +38,7 @@ class Sale:
     record_uid: bytes
     to_pay_told_minor: int | None
     now_ms: int
+    incidents: tuple[Incident, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +56,9 @@ def commit_sale(connection: apsw.Connection, sale: Sale) -> Recorded:
         ConflictError: ``receipt_changed`` (recorded with another body), ``receipt_cancelled``.
     """
     receipt_id = sale.receipt.receipt_id
-    row = _row_of(connection, receipt_id)
-    if row is not None:
-        return _repeated(row, sale.body_sha256)
+    repeated = repeat_of(connection, receipt_id, sale.body_sha256)
+    if repeated is not None:
+        return repeated
     fact = _fact_of(connection, sale)
     body = _ENCODER.encode(fact)
     connection.execute(
@@ -93,6 +94,27 @@ def commit_sale(connection: apsw.Connection, sale: Sale) -> Recorded:
     return Recorded(record_uid=sale.record_uid, fact=fact)
 
 
+def repeat_of(connection: apsw.Connection, receipt_id: str, body_sha256: bytes) -> Recorded | None:
+    """The sale that this commit repeats; None when it is the first.
+
+    Raises:
+        ConflictError: ``receipt_changed`` (recorded with another body), ``receipt_cancelled``.
+    """
+    row = _row_of(connection, receipt_id)
+    if row is None:
+        return None
+    state, first_sha256, record_uid, fact = row
+    if state == "cancelled":
+        raise ConflictError("this receipt was cancelled", code="receipt_cancelled")
+    if first_sha256 != body_sha256:
+        raise ConflictError(
+            "a sale of this id is recorded with other contents",
+            code="receipt_changed",
+            hint="A new sale needs a new receipt id.",
+        )
+    return Recorded(record_uid=record_uid, fact=_DECODER.decode(fact))
+
+
 def cancel_receipt(connection: apsw.Connection, receipt_id: str, now_ms: int) -> None:
     """Note that a receipt will not become a sale; a repeat changes nothing.
 
@@ -115,6 +137,12 @@ def recorded_sale(connection: apsw.Connection, receipt_id: str) -> Recorded | No
     return Recorded(record_uid=row[2], fact=_DECODER.decode(row[3]))
 
 
+def is_cancelled(connection: apsw.Connection, receipt_id: str) -> bool:
+    """Whether the till said that this receipt will not become a sale."""
+    row = _row_of(connection, receipt_id)
+    return row is not None and row[0] == "cancelled"
+
+
 def rights_of(connection: apsw.Connection, customer_id: str, now_ms: int) -> list[Right]:
     """What this customer may still spend here, the lease that ends first first."""
     parameters = {"customer_id": customer_id, "now_ms": now_ms}
@@ -127,19 +155,6 @@ def rights_of(connection: apsw.Connection, customer_id: str, now_ms: int) -> lis
 
 def _row_of(connection: apsw.Connection, receipt_id: str) -> Any:
     return connection.execute(_QUERIES["receipt"], {"receipt_id": receipt_id}).fetchone()
-
-
-def _repeated(row: Any, body_sha256: bytes) -> Recorded:
-    state, first_sha256, record_uid, fact = row
-    if state == "cancelled":
-        raise ConflictError("this receipt was cancelled", code="receipt_cancelled")
-    if first_sha256 != body_sha256:
-        raise ConflictError(
-            "a sale of this id is recorded with other contents",
-            code="receipt_changed",
-            hint="A new sale needs a new receipt id.",
-        )
-    return Recorded(record_uid=record_uid, fact=_DECODER.decode(fact))
 
 
 def _fact_of(connection: apsw.Connection, sale: Sale) -> ReceiptCommitted:
@@ -158,5 +173,8 @@ def _fact_of(connection: apsw.Connection, sale: Sale) -> ReceiptCommitted:
         receipt=sale.receipt,
         answer=sale.answer,
         lease_spends=spends,
-        incidents=incidents_of(sale.answer, spends, sale.to_pay_told_minor),
+        incidents=[
+            *sale.incidents,
+            *incidents_of(sale.answer, spends, sale.to_pay_told_minor),
+        ],
     )

@@ -1,0 +1,360 @@
+"""Calculate, commit, cancel: what a till may ask of the agent about a receipt.
+
+Reading and pricing happen on a few threads of their own with a reader connection each, so that a
+receipt of ten thousand lines does not hold up the other tills; writing is the writer's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import apsw
+import msgspec
+from msgspec.structs import replace
+
+from edge_agent.checkout.calculations import Calculation, Calculations
+from edge_agent.checkout.filling import Filled, Known, fill_in
+from edge_agent.checkout.store import (
+    Recorded,
+    Sale,
+    cancel_receipt,
+    commit_sale,
+    is_cancelled,
+    recorded_sale,
+    repeat_of,
+)
+from edge_agent.database.connection import open_reader
+from edge_agent.database.writer import Writer
+from shared.bundle.trust import VerifiedBundle
+from shared.clock import Clock
+from shared.engine.evaluate import evaluate
+from shared.errors import InputError, NotFoundError, UnavailableError
+from shared.ids import Chance
+from shared.limits import IDENTIFIER_CHARS_MAX
+from shared.wire.answer import Answer
+from shared.wire.receipt import Receipt
+from shared.wire.receipt_json import decode_receipt, parse_json, scaled_integer
+
+PRICING_THREADS: Final = 2
+"""One large receipt leaves a thread to the small ones; more share the same interpreter."""
+RECORD_UID_BYTES: Final = 16
+_MONEY_DECIMALS: Final = 2
+_COMMIT_KEYS: Final = frozenset({"receipt", "calculation_id", "to_pay"})
+_Result = TypeVar("_Result")
+
+
+class Bundles(Protocol):
+    """Which programmes are at hand."""
+
+    @property
+    def active(self) -> VerifiedBundle | None:
+        """The one that prices."""
+        ...
+
+    @property
+    def previous(self) -> VerifiedBundle | None:
+        """The one before, for receipts that were told a price by it."""
+        ...
+
+
+LookUp = Callable[[apsw.Connection, Receipt, str | None, int], Known]
+"""(reader connection, the till's receipt, card, now in ms) -> what the shop knows of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """An answer to a till; ``receipt_hash`` names the completed receipt it is the answer to."""
+
+    calculation_id: str
+    bundle_version: int
+    receipt_hash: str
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A till's receipt, decoded; ``raw`` is without the card."""
+
+    raw: Mapping[str, Any]
+    receipt: Receipt
+    card: str | None
+    raw_sha256: bytes
+
+
+class Checkout:
+    """Everything that happens to receipts in this shop."""
+
+    def __init__(
+        self,
+        *,
+        database: Path,
+        writer: Writer,
+        bundles: Bundles,
+        look_up: LookUp,
+        store_id: str,
+        clock: Clock,
+        chance: Chance,
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._bundles = bundles
+        self._look_up = look_up
+        self._store_id = store_id
+        self._clock = clock
+        self._chance = chance
+        self._calculations = Calculations()
+        self._threads = ThreadPoolExecutor(PRICING_THREADS, thread_name_prefix="pricing")
+        self._local = threading.local()
+        self._readers: list[apsw.Connection] = []
+
+    def close(self) -> None:
+        """Wait for what is being priced, then close the readers."""
+        self._threads.shutdown()
+        for reader in self._readers:
+            reader.close()
+
+    async def calculate(self, body: bytes, *, trace: bool) -> Priced:
+        """Price a receipt; nothing is recorded. ``trace`` adds the reasons.
+
+        Raises:
+            InputError: the receipt breaks its format, or is of another store.
+            UnavailableError: no programme has arrived yet.
+        """
+        bundle = self._active()
+        calculation, answer = await self._on_thread(
+            lambda reader: self._calculate(reader, bundle, self._decode(body), trace=trace)
+        )
+        receipt_hash = _receipt_hash(calculation.filled.receipt)
+        calculation_id = f"{calculation.bundle_version}-{receipt_hash[:32]}"
+        self._calculations.keep(calculation_id, calculation)
+        return Priced(
+            calculation_id=calculation_id,
+            bundle_version=calculation.bundle_version,
+            receipt_hash=receipt_hash,
+            answer=answer,
+        )
+
+    async def commit(self, receipt_id: str, body: bytes) -> Recorded:
+        """Record a sale durably, at the price the till was told; a repeat gives the first answer.
+
+        A calculation that is no longer here (the agent was restarted) is made again with the
+        bundle it was made with, or with the active one if that is gone.
+
+        Raises:
+            InputError: the body or the receipt breaks its format.
+            ConflictError: ``receipt_changed``, ``receipt_cancelled``.
+            UnavailableError: no programme has arrived yet, or the disk refuses.
+        """
+        _check_id(receipt_id)
+        now_ms = self._clock.now_ms()
+        sale = await self._on_thread(lambda reader: self._sale(reader, receipt_id, body, now_ms))
+        if isinstance(sale, Recorded):
+            return sale
+        return await self._writer.run(lambda connection: commit_sale(connection, sale))
+
+    async def cancel(self, receipt_id: str) -> None:
+        """Note that a receipt will not become a sale.
+
+        Raises:
+            InputError: the id is empty or too long.
+            ConflictError: ``already_committed``.
+        """
+        _check_id(receipt_id)
+        now_ms = self._clock.now_ms()
+        await self._writer.run(lambda connection: cancel_receipt(connection, receipt_id, now_ms))
+
+    async def get(self, receipt_id: str) -> Recorded | None:
+        """The sale of this id; None when it was cancelled.
+
+        Raises:
+            NotFoundError: nothing is known of it.
+        """
+
+        def find(reader: apsw.Connection) -> Recorded | None:
+            found = recorded_sale(reader, receipt_id)
+            if found is None and not is_cancelled(reader, receipt_id):
+                raise NotFoundError("this receipt is not known here")
+            return found
+
+        return await self._on_thread(find)
+
+    async def read(self, job: Callable[[apsw.Connection], _Result]) -> _Result:
+        """Do ``job`` with a connection that cannot write, off the event loop."""
+        return await self._on_thread(job)
+
+    def _active(self) -> VerifiedBundle:
+        bundle = self._bundles.active
+        if bundle is None:
+            raise UnavailableError(
+                "no programme has arrived from central yet", code="no_bundle", retry_after_s=1
+            )
+        return bundle
+
+    def _bundle_of(self, calculation_id: str | None) -> VerifiedBundle:
+        version = (calculation_id or "").partition("-")[0]
+        for bundle in (self._bundles.active, self._bundles.previous):
+            if bundle is not None and str(bundle.header.version) == version:
+                return bundle
+        return self._active()
+
+    def _decode(self, body: bytes) -> _Asked:
+        raw = parse_json(body)
+        if not isinstance(raw, dict):
+            decode_receipt(raw)  # says what is expected instead
+        return self._asked(raw)
+
+    def _asked(self, raw: Any) -> _Asked:
+        """The receipt in this JSON; the card is taken out, since the engine never sees it."""
+        raw_sha256 = _sha256_of(raw)
+        card: str | None = None
+        if isinstance(raw, dict):
+            raw = {"store": self._store_id, **raw}
+            customer = raw.get("customer")
+            if isinstance(customer, dict) and "card" in customer:
+                card = _text(customer["card"], "/customer/card")
+                raw["customer"] = {k: v for k, v in customer.items() if k != "card"}
+        receipt = decode_receipt(raw)
+        if receipt.store != self._store_id:
+            raise InputError(
+                f"this agent serves store {self._store_id}", code="other_store", pointer="/store"
+            )
+        return _Asked(raw=raw, receipt=receipt, card=card, raw_sha256=raw_sha256)
+
+    def _calculate(
+        self, reader: apsw.Connection, bundle: VerifiedBundle, asked: _Asked, *, trace: bool
+    ) -> tuple[Calculation, Answer]:
+        """What is kept (without a trace), and what is told."""
+        known = self._look_up(reader, asked.receipt, asked.card, self._clock.now_ms())
+        filled = fill_in(asked.raw, asked.receipt, asked.card, known)
+        answer = evaluate(bundle.program, filled.receipt, trace=trace)
+        calculation = Calculation(
+            raw_sha256=asked.raw_sha256,
+            filled=filled,
+            answer=replace(answer, trace=[]) if trace else answer,
+            bundle_version=bundle.header.version,
+        )
+        return calculation, answer
+
+    def _sale(
+        self, reader: apsw.Connection, receipt_id: str, body: bytes, now_ms: int
+    ) -> Sale | Recorded:
+        raw = parse_json(body)
+        if not isinstance(raw, dict) or not raw.keys() <= _COMMIT_KEYS or "receipt" not in raw:
+            raise InputError(
+                "a commit has receipt, and optionally calculation_id and to_pay",
+                code="bad_commit",
+                pointer="",
+            )
+        calculation_id = raw.get("calculation_id")
+        if calculation_id is not None:
+            calculation_id = _text(calculation_id, "/calculation_id")
+        to_pay_told_minor = _money(raw.get("to_pay"), "/to_pay")
+        asked = self._asked(_with_id(raw["receipt"], receipt_id))
+        # Not the calculation id: after a restart the till may have had to ask for a new one.
+        body_sha256 = _sha256_of([raw["receipt"], raw.get("to_pay")])
+        repeated = repeat_of(reader, receipt_id, body_sha256)
+        if repeated is not None:
+            return repeated
+        calculation = self._told(calculation_id, raw["receipt"], asked)
+        if calculation is None:
+            bundle = self._bundle_of(calculation_id)
+            calculation, _ = self._calculate(reader, bundle, asked, trace=False)
+        filled = _of_id(calculation.filled, receipt_id)
+        return Sale(
+            receipt=filled.receipt,
+            answer=replace(calculation.answer, receipt_id=receipt_id),
+            bundle_version=calculation.bundle_version,
+            business_date=datetime.fromisoformat(filled.receipt.time).date().isoformat(),
+            body_sha256=body_sha256,
+            record_uid=self._chance.token_bytes(RECORD_UID_BYTES),
+            to_pay_told_minor=to_pay_told_minor,
+            now_ms=now_ms,
+            incidents=filled.incidents,
+        )
+
+    def _told(
+        self, calculation_id: str | None, raw_receipt: Any, asked: _Asked
+    ) -> Calculation | None:
+        """What the till was told of this very receipt, with or without its id."""
+        if calculation_id is None:
+            return None
+        found = self._calculations.find(calculation_id)
+        if found is None or found.raw_sha256 not in (asked.raw_sha256, _sha256_of(raw_receipt)):
+            return None
+        return found
+
+    async def _on_thread(self, job: Callable[[apsw.Connection], _Result]) -> _Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: job(self._reader()))
+
+    def _reader(self) -> apsw.Connection:
+        reader: apsw.Connection | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = open_reader(self._database)
+            self._readers.append(reader)
+        return reader
+
+
+def _of_id(filled: Filled, receipt_id: str) -> Filled:
+    receipt = replace(filled.receipt, receipt_id=receipt_id)
+    return Filled(receipt=receipt, incidents=filled.incidents)
+
+
+def _with_id(raw: Any, receipt_id: str) -> Any:
+    """The till's receipt under the id it is committed by."""
+    if not isinstance(raw, dict):
+        return raw
+    said = raw.get("receipt_id")
+    if said not in (None, "", receipt_id):
+        raise InputError(
+            "the receipt has another id than the address",
+            code="receipt_id",
+            pointer="/receipt/receipt_id",
+        )
+    return {**raw, "receipt_id": receipt_id}
+
+
+def _receipt_hash(receipt: Receipt) -> str:
+    return hashlib.sha256(msgspec.msgpack.encode(receipt)).hexdigest()
+
+
+def _sha256_of(value: Any) -> bytes:
+    """Of a JSON value as it means: blanks and the order of keys do not count."""
+    try:
+        text = json.dumps(
+            value, sort_keys=True, separators=(",", ":"), default=str, ensure_ascii=False
+        ).encode("utf-8")
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise InputError(
+            "the body holds half a character, or is nested too deep", code="json", pointer=""
+        ) from error
+    return hashlib.sha256(text).digest()
+
+
+def _check_id(receipt_id: str) -> None:
+    if not 0 < len(receipt_id) <= IDENTIFIER_CHARS_MAX:
+        raise InputError(f"an id has 1 to {IDENTIFIER_CHARS_MAX} characters", code="receipt_id")
+
+
+def _text(value: Any, pointer: str) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= IDENTIFIER_CHARS_MAX:
+        raise InputError("a text is expected", code="type", pointer=pointer)
+    return value
+
+
+def _money(value: Any, pointer: str) -> int | None:
+    if value is None:
+        return None
+    minor = scaled_integer(value, _MONEY_DECIMALS)
+    if minor is None:
+        raise InputError("money with two decimals is expected", code="number", pointer=pointer)
+    return minor
