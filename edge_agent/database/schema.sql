@@ -49,3 +49,57 @@ CREATE TABLE lease_use (
     points_centi INTEGER NOT NULL CHECK (points_centi > 0),
     PRIMARY KEY (lease_id, receipt_id)
 ) STRICT, WITHOUT ROWID;
+
+-- What central's feed told last. An entry is kept as the bytes it came in; what is searched by has
+-- its own column. feed_key remembers versions of forgotten keys too, so that none comes back.
+
+CREATE TABLE feed (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    cursor TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE feed_key (
+    topic TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (topic, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE wanted_bundle (
+    key TEXT PRIMARY KEY,
+    entry BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE store (
+    store_id TEXT PRIMARY KEY,
+    entry BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE product (
+    sku TEXT PRIMARY KEY,
+    entry BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE coupon (
+    code TEXT PRIMARY KEY,
+    entry BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE customer (
+    customer_id TEXT PRIMARY KEY,
+    entry BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE card (
+    card_tag BLOB PRIMARY KEY,
+    customer_id TEXT NOT NULL REFERENCES customer (customer_id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX card_by_customer ON card (customer_id);
+
+CREATE TABLE balance (
+    customer_id TEXT NOT NULL,
+    account TEXT NOT NULL,
+    available_centi INTEGER NOT NULL,
+    as_of_ms INTEGER NOT NULL,
+    PRIMARY KEY (customer_id, account)
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,1 @@
+"""The store itself, its goods and the public coupon codes, as central last told them."""

@@ -1,0 +1,62 @@
+-- put_customer --
+-- A member as a store may know them.
+INSERT INTO customer (customer_id, entry) VALUES (:customer_id, :entry)
+ON CONFLICT (customer_id) DO UPDATE SET entry = excluded.entry;
+
+-- forget_cards --
+-- The member's cards are told anew.
+DELETE FROM card WHERE customer_id = :customer_id;
+
+-- put_card --
+-- A card belongs to the member who had it last.
+INSERT INTO card (card_tag, customer_id) VALUES (:card_tag, :customer_id)
+ON CONFLICT (card_tag) DO UPDATE SET customer_id = excluded.customer_id;
+
+-- forget_customer --
+-- A member who left; the cards go with them.
+DELETE FROM customer WHERE customer_id = :customer_id;
+
+-- customer --
+-- One member.
+SELECT entry FROM customer WHERE customer_id = :customer_id;
+
+-- customer_by_card --
+-- The member of a card.
+SELECT c.entry FROM card k JOIN customer c USING (customer_id) WHERE k.card_tag = :card_tag;
+
+-- put_balance --
+-- Points as central sees them.
+INSERT INTO balance (customer_id, account, available_centi, as_of_ms)
+VALUES (:customer_id, :account, :available_centi, :as_of_ms)
+ON CONFLICT (customer_id, account)
+DO UPDATE SET available_centi = excluded.available_centi, as_of_ms = excluded.as_of_ms;
+
+-- forget_balance --
+-- An account that is no more.
+DELETE FROM balance WHERE customer_id = :customer_id AND account = :account;
+
+-- balances --
+-- The member's points by account.
+SELECT account, available_centi FROM balance WHERE customer_id = :customer_id ORDER BY account;
+
+-- put_lease --
+-- A right to spend here. Grants only grow: the sum of all of them never becomes less.
+INSERT INTO lease (lease_id, customer_id, account, granted_centi, spend_until_ms, state, version)
+VALUES (:lease_id, :customer_id, :account, :granted_centi, :spend_until_ms, :state, :version)
+ON CONFLICT (lease_id) DO UPDATE SET
+    granted_centi = max(granted_centi, excluded.granted_centi),
+    spend_until_ms = excluded.spend_until_ms,
+    state = excluded.state,
+    version = excluded.version;
+
+-- forget_lease --
+-- A right that is no more; what was used of it stays.
+DELETE FROM lease WHERE lease_id = :lease_id;
+
+-- spendable --
+-- Granted less used, of open leases that still run, by account.
+SELECT l.account, sum(l.granted_centi - coalesce(
+    (SELECT sum(u.points_centi) FROM lease_use u WHERE u.lease_id = l.lease_id), 0))
+FROM lease l
+WHERE l.customer_id = :customer_id AND l.state = 'open' AND l.spend_until_ms > :now_ms
+GROUP BY l.account ORDER BY l.account;
