@@ -187,10 +187,6 @@ class Checkout:
 
         return await self._on_thread(find)
 
-    async def read(self, job: Callable[[apsw.Connection], _Result]) -> _Result:
-        """Do ``job`` with a connection that cannot write, off the event loop."""
-        return await self._on_thread(job)
-
     def _active(self) -> VerifiedBundle:
         bundle = self._bundles.active
         if bundle is None:
@@ -294,7 +290,10 @@ class Checkout:
 
     async def _on_thread(self, job: Callable[[apsw.Connection], _Result]) -> _Result:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: job(self._reader()))
+        try:
+            return await loop.run_in_executor(self._threads, lambda: job(self._reader()))
+        except apsw.Error as error:
+            raise UnavailableError("the database could not be read", retry_after_s=1) from error
 
     def _reader(self) -> apsw.Connection:
         reader: apsw.Connection | None = getattr(self._local, "reader", None)

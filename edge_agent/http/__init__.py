@@ -1,0 +1,1 @@
+"""What tills speak to: decode, call one service, encode."""

@@ -1,0 +1,147 @@
+"""The till's addresses. ``/v1/receipts/...`` prices and records; the rest tells."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import apsw
+import msgspec
+from aiohttp import web
+
+from edge_agent.checkout.service import Checkout
+from edge_agent.checkout.store import Recorded, rights_of
+from edge_agent.database.reader import Reader
+from edge_agent.http.middleware import bearer_token, refusals
+from edge_agent.loyalty.store import balances_of, customer_by_card, customer_by_id
+from shared.clock import Clock
+from shared.crypto.tags import card_tag
+from shared.errors import InputError, NotFoundError
+from shared.ids import Chance
+from shared.limits import TILL_BODY_BYTES_MAX
+from shared.money import format_centi
+from shared.wire.answer import answer_to_json
+
+StatusReport = Callable[[], Awaitable[dict[str, Any]]]
+"""What GET /v1/status answers."""
+_JSON: Final = "application/json"
+
+
+class TillApi:
+    """The handlers of one listener."""
+
+    def __init__(
+        self, *, checkout: Checkout, reader: Reader, clock: Clock, report: StatusReport
+    ) -> None:
+        self._checkout = checkout
+        self._reader = reader
+        self._clock = clock
+        self._report = report
+
+    def application(self, *, token: str, chance: Chance) -> web.Application:
+        """The listener's application; ``token`` is what tills show."""
+        app = web.Application(
+            client_max_size=TILL_BODY_BYTES_MAX,
+            middlewares=[refusals(chance), bearer_token(token)],
+        )
+        app.add_routes(
+            [
+                web.get("/v1/health", self.health),
+                web.get("/v1/status", self.status),
+                web.get("/v1/customers", self.customer),
+                web.post("/v1/receipts/calculate", self.calculate),
+                web.post("/v1/receipts/{id}/commit", self.commit),
+                web.post("/v1/receipts/{id}/cancel", self.cancel),
+                web.get("/v1/receipts/{id}", self.receipt),
+            ]
+        )
+        return app
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """The agent lives; whether all is well is for ``status`` to say."""
+        return _json({"alive": True})
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """How every part of the agent is."""
+        return _json(await self._report())
+
+    async def calculate(self, request: web.Request) -> web.Response:
+        """Price a receipt; nothing is recorded."""
+        trace = request.query.get("trace", "0") not in ("", "0", "false")
+        priced = await self._checkout.calculate(await request.read(), trace=trace)
+        return _json(
+            {
+                **answer_to_json(priced.answer),
+                "calculation_id": priced.calculation_id,
+                "bundle_version": priced.bundle_version,
+                "receipt_hash": priced.receipt_hash,
+            }
+        )
+
+    async def commit(self, request: web.Request) -> web.Response:
+        """Record a sale; answered only when it is durable."""
+        recorded = await self._checkout.commit(request.match_info["id"], await request.read())
+        return _json(_recorded_to_json(recorded))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """A receipt will not become a sale."""
+        receipt_id = request.match_info["id"]
+        await self._checkout.cancel(receipt_id)
+        return _json({"receipt_id": receipt_id, "state": "cancelled"})
+
+    async def receipt(self, request: web.Request) -> web.Response:
+        """What became of a receipt."""
+        receipt_id = request.match_info["id"]
+        recorded = await self._checkout.get(receipt_id)
+        if recorded is None:
+            return _json({"receipt_id": receipt_id, "state": "cancelled"})
+        return _json({**_recorded_to_json(recorded), "state": "committed"})
+
+    async def customer(self, request: web.Request) -> web.Response:
+        """A member by card or id: what this shop may know of them."""
+        card, customer_id = request.query.get("card"), request.query.get("id")
+        if (card is None) == (customer_id is None):
+            raise InputError("ask by card or by id", code="bad_query")
+        now_ms = self._clock.now_ms()
+        return _json(
+            await self._reader.run(lambda reader: _member(reader, card, customer_id, now_ms))
+        )
+
+
+def _member(
+    reader: apsw.Connection, card: str | None, customer_id: str | None, now_ms: int
+) -> dict[str, Any]:
+    if card is not None:
+        entry = customer_by_card(reader, card_tag(card))
+    else:
+        entry = customer_by_id(reader, customer_id or "")
+    if entry is None:
+        raise NotFoundError("this shop knows no such member")
+    spendable: dict[str, int] = {}
+    for right in rights_of(reader, entry.customer_id, now_ms):
+        spendable[right.account] = spendable.get(right.account, 0) + max(right.left_centi, 0)
+    balances = balances_of(reader, entry.customer_id)
+    return {
+        "id": entry.customer_id,
+        "segments": entry.segments,
+        "level": entry.level,
+        "card_category": entry.card_category,
+        "blocked": entry.blocked,
+        "points": {name: format_centi(value) for name, value in balances.items()},
+        "spendable": {name: format_centi(value) for name, value in spendable.items()},
+    }
+
+
+def _recorded_to_json(recorded: Recorded) -> dict[str, Any]:
+    fact = recorded.fact
+    return {
+        "receipt_id": fact.receipt_id,
+        "record_uid": recorded.record_uid.hex(),
+        "bundle_version": fact.bundle_version,
+        "answer": answer_to_json(fact.answer),
+        "incidents": [{"code": each.code, "detail": each.detail} for each in fact.incidents],
+    }
+
+
+def _json(value: dict[str, Any]) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type=_JSON)
