@@ -113,9 +113,9 @@ class Uplink:
         cursor = request.query.get("cursor", "")
         try:
             wait_s = min(max(float(request.query.get("wait_s", "0")), 0.0), FEED_WAIT_S_MAX)
-        except ValueError as error:
+            deadline_ns = self._clock.mono_ns() + int(wait_s * 1e9)
+        except ValueError as error:  # no number, or "nan"
             raise InputError("wait_s is a number of seconds", pointer="/wait_s") from error
-        deadline_ns = self._clock.mono_ns() + int(wait_s * 1e9)
         while True:
             async with self._pool.connection() as connection:
                 page = await feed.page(connection, store_id, cursor)
