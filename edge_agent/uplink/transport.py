@@ -1,0 +1,234 @@
+"""HTTP to central: one method a call, bounded bodies, every failure one of ours.
+
+A refusal of central's keeps its code and hint; what could not be reached, or broke off, is
+``UnavailableError``. Nothing is tried again here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import msgspec
+
+from shared.errors import (
+    AppError,
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    NotFoundError,
+    TooLargeError,
+    TrustError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from shared.limits import BUNDLE_BYTES_MAX, FEED_PAGE_BYTES_MAX, UPLINK_BODY_BYTES_MAX
+from shared.wire.enrol import EnrolReply, EnrolRequest, HelloReply, HelloRequest
+from shared.wire.feed import FeedPage
+from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem
+from shared.wire.stream import Ack, Batch, Refusal
+
+CONNECT_TIMEOUT_S: Final = 10.0
+READ_TIMEOUT_S: Final = 30.0
+"""Without a byte for this long a link is as good as gone; a slow one goes on."""
+FEED_BODY_BYTES_MAX: Final = 4 * FEED_PAGE_BYTES_MAX
+"""Central bounds a page by its payloads; keys and framing come on top."""
+_REFUSED: Final = (409, 423)
+_ERRORS: Final[Mapping[int, type[AppError]]] = {
+    400: InputError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: TooLargeError,
+    422: TrustError,
+}
+_T = TypeVar("_T")
+
+
+class Transport:
+    """Calls to one central with one credential; ``open`` inside the event loop, ``close`` after.
+
+    ``ca_file``: the only authority that may have signed central's certificate; without it the
+    machine's own authorities are asked. ``credential`` None: only ``enrol`` will be answered.
+    """
+
+    def __init__(
+        self, central_url: str, *, credential: str | None = None, ca_file: Path | None = None
+    ) -> None:
+        self._base = central_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {credential}"} if credential else {}
+        self._ca_file = ca_file
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the session.
+
+        Raises:
+            InputError: the authority's file cannot be read.
+        """
+        try:
+            context = await asyncio.to_thread(
+                ssl.create_default_context, cafile=str(self._ca_file) if self._ca_file else None
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(
+                f"{self._ca_file} is not a readable certificate file", code="bad_ca_file"
+            ) from error
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S
+            ),
+        )
+
+    async def close(self) -> None:
+        """Close the session and its connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def enrol(self, request: EnrolRequest) -> EnrolReply:
+        """Become an agent of central's. Raises as every call here."""
+        body = msgspec.json.encode(request)
+        answer = await self._call("POST", "/v1/enrol", body=body, kind="application/json")
+        return _from_json(answer, EnrolReply)
+
+    async def hello(self, request: HelloRequest) -> HelloReply:
+        """Tell how this agent is; hear how far central has come."""
+        body = msgspec.json.encode(request)
+        answer = await self._call("POST", "/v1/hello", body=body, kind="application/json")
+        return _from_json(answer, HelloReply)
+
+    async def put_batch(self, edge_id: int, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:
+        """Send records of one stream."""
+        path = f"/v1/streams/{edge_id}/{lane}/{epoch}/{batch.first_seq}-{batch.last_seq}"
+        body = msgspec.msgpack.encode(batch)
+        async with self._request("PUT", path, body=body, kind="application/msgpack") as response:
+            answer = await _read(response, UPLINK_BODY_BYTES_MAX)
+            if response.status in _REFUSED and response.content_type != PROBLEM_CONTENT_TYPE:
+                return _from_msgpack(answer, Refusal)
+            _raise_for(response, answer)
+            return _from_msgpack(answer, Ack)
+
+    async def feed(self, cursor: str, wait_s: float) -> FeedPage:
+        """What changed after the cursor; central holds the answer back for up to ``wait_s``."""
+        answer = await self._call(
+            "GET",
+            "/v1/feed",
+            query={"cursor": cursor, "wait_s": f"{wait_s:g}"},
+            bytes_max=FEED_BODY_BYTES_MAX,
+            read_timeout_s=wait_s + READ_TIMEOUT_S,
+        )
+        return _from_msgpack(answer, FeedPage)
+
+    async def bundle(self, version: int) -> bytes:
+        """The bytes of a bundle, not yet checked."""
+        return await self._call("GET", f"/v1/bundles/{version}", bytes_max=BUNDLE_BYTES_MAX)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        kind: str | None = None,
+        bytes_max: int = UPLINK_BODY_BYTES_MAX,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> bytes:
+        async with self._request(
+            method, path, query=query, body=body, kind=kind, read_timeout_s=read_timeout_s
+        ) as response:
+            answer = await _read(response, bytes_max)
+            _raise_for(response, answer)
+            return answer
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        kind: str | None = None,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        assert self._session is not None, "open the transport first"
+        try:
+            async with self._session.request(
+                method,
+                self._base + path,
+                params=query,
+                data=body,
+                headers={"Content-Type": kind} if kind else None,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=read_timeout_s
+                ),
+            ) as response:
+                yield response
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise UnavailableError(
+                "central's certificate is not signed by the trusted authority",
+                code="bad_certificate",
+                hint="Check ca_file in edge.toml.",
+            ) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(
+                f"central cannot be reached: {type(error).__name__}", code="no_link"
+            ) from error
+
+
+async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    """The body, counted while it comes: a stated length is not trusted."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > bytes_max:
+            raise TooLargeError(f"central's answer has more than {bytes_max} bytes")
+    return bytes(body)
+
+
+def _raise_for(response: aiohttp.ClientResponse, body: bytes) -> None:
+    if response.status == 200:
+        return
+    problem: Any = None
+    if response.content_type == PROBLEM_CONTENT_TYPE:
+        problem = _from_json(body, Problem)
+    error = _ERRORS.get(response.status, UnavailableError)
+    raise error(
+        f"central answered {response.status}" + (f": {problem.detail}" if problem else ""),
+        code=problem.code if problem else None,
+        hint=problem.hint if problem else None,
+        pointer=problem.pointer if problem else None,
+    )
+
+
+def _from_json(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise _not_central(error) from error
+
+
+def _from_msgpack(body: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise _not_central(error) from error
+
+
+def _not_central(error: Exception) -> UnavailableError:
+    # A captive portal, say: something answered, but not central.
+    return UnavailableError(
+        f"what answered does not speak like central: {error}",
+        code="not_central",
+        hint="Check central_url in edge.toml.",
+    )
