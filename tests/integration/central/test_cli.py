@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from installer.demo.dataset import load_week
 from installer.demo.programme import programme_of
+from shared.wire.receipt import Customer
+from shared.wire.stream import Ack
+from tests.support.agent import a_receipt, caller, enrol
 from tests.support.head_office import HeadOffice
+from tests.support.programmes import TEA_AND_POINTS
 
 pytestmark = pytest.mark.processes
 
@@ -165,3 +172,83 @@ def test_stores_people_and_goods_come_in_by_commands(office: HeadOffice, tmp_pat
     assert checked.code == 0
     assert found["ok"] is True
     assert (found["issued_centi"], found["ledger_sum_centi"]) == (15_001, 0)
+
+
+async def test_a_running_central_takes_sales_and_shows_them(
+    office: HeadOffice, tmp_path: Path
+) -> None:
+    """Both listeners serve while commands work beside them; the books agree; nothing stays."""
+    await asyncio.to_thread(office.start)
+    document_path = write(tmp_path, "document.json", TEA_AND_POINTS | {"version": 1})
+    customers = write(
+        tmp_path,
+        "customers.jsonl",
+        {"customer_id": "c1", "cards": ["1001"], "home_store": "S1", "points": {"main": "50.00"}},
+    )
+    for name, *rest in (
+        ("store-add", "S1", "Shop one"),
+        ("import", "--customers", customers),
+        ("publish", document_path),
+    ):
+        done = await asyncio.to_thread(office.command, name, *rest)
+        assert done.code == 0, done.err
+    user = await asyncio.to_thread(office.command, "user-add", "anna", stdin="a long password\n")
+    token = await asyncio.to_thread(office.command, "enrol-token", "--store", "S1")
+    ca = (office.folder / "uplink-ca.pem").read_text()
+    async with caller(office.uplink, ca) as http:
+        agent = await enrol(http, token.out.split()[-1])
+        await agent.read_feed()
+        program = (await agent.bundle(1)).program
+        member = Customer(id="c1", points_centi={"main": 5_000})
+        lease = agent.lease("c1").lease_id
+        uids = [
+            agent.sell(a_receipt(1), program),
+            agent.sell(a_receipt(2, customer=member, spends=True), program, lease_id=lease),
+        ]
+        taken = await agent.send(1, 2)
+        await agent.hello(bundle_version=1)
+    pages = await pages_of(office.web, uids)
+    checked = await asyncio.to_thread(office.command, "verify", "--json")
+    left = await asyncio.to_thread(office.stop)
+
+    assert user.code == 0, user.err
+    assert isinstance(taken, Ack)
+    assert (taken.seq, taken.verdicts) == (2, [])
+    for path, (status, text) in pages.items():
+        assert (path, status) == (path, 200)
+        assert "Traceback" not in text
+    assert "Shop one" in pages["/stores"][1]
+    assert "S1-2" in pages["/receipts"][1]
+    assert "Tea cheaper" in pages["/promotions"][1]
+    for uid in uids:
+        assert "Tea cheaper" in pages[f"/receipts/{uid.hex()}"][1]
+    found = json.loads(checked.out)
+    assert checked.code == 0, found
+    assert (found["ok"], found["receipts"], found["different_answers"]) == (True, 2, 0)
+    assert found["spent_centi"] == found["redeemed_centi"] == 5_000
+    assert found["shortage_centi"] == found["quarantined"] == found["incidents"] == 0
+    assert left == 0
+    assert not office.database_runs()
+
+
+async def pages_of(web: str, uids: list[bytes]) -> dict[str, tuple[int, str]]:
+    """Every page of the site as a signed-in person gets it, and all that the pages ask for."""
+    paths = ["/", "/stores", "/stores/live", "/receipts", "/promotions"]
+    paths += [f"/receipts/{uid.hex()}" for uid in uids]
+    pages: dict[str, tuple[int, str]] = {}
+    jar = aiohttp.CookieJar(unsafe=True)  # the site has an address and no name
+    async with aiohttp.ClientSession(web, cookie_jar=jar, headers={"Origin": web}) as http:
+        async with http.get("/stores") as stranger:
+            assert stranger.url.path == "/login"
+        form = {"login": "anna", "password": "a long password"}
+        async with http.post("/login", data=form) as answer:
+            assert answer.url.path == "/stores"
+        for path in paths:
+            async with http.get(path) as page:
+                pages[path] = (page.status, await page.text())
+        assets = set(re.findall(r'(?:src|href)="(/static/[^"#]+)', pages["/stores"][1]))
+        assert assets
+        for path in sorted(assets):
+            async with http.get(path) as asset:
+                pages[path] = (asset.status, await asset.text())
+    return pages
