@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Self
 
 import msgspec
 
-from shared.errors import InputError, NotFoundError
+from shared.errors import InputError, NotFoundError, UnavailableError
 
 CONFIG_FILE: Final = "edge.toml"
 DATABASE_FILE: Final = "edge.sqlite"
@@ -18,6 +19,7 @@ TILL_TOKEN_FILE: Final = "till.token"  # noqa: S105 - the name of the file, not 
 CREDENTIAL_FILE: Final = "credential"
 TRUSTED_KEYS_FILE: Final = "trusted_keys.json"
 BUNDLES_FOLDER: Final = "bundles"
+CENTRAL_URL_PATTERN: Final = r"^https?://[^/\s]+/?$"
 
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
@@ -29,7 +31,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     it the machine's own authorities are asked. ``trusted_keys_file``: who may sign bundles.
     """
 
-    central_url: Annotated[str, msgspec.Meta(pattern="^https?://[^/]+/?$")]
+    central_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)]
     edge_id: Annotated[int, msgspec.Meta(gt=0)]
     store_id: Annotated[str, msgspec.Meta(min_length=1)]
     ca_file: str | None = None
@@ -76,3 +78,44 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             for key, value in values.items()
             if value is not None
         )
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Put a file that only this user reads in place, whole or not at all.
+
+    Raises:
+        UnavailableError: the disk refused.
+    """
+    temporary = path.with_name(path.name + ".new")
+    try:
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise UnavailableError(f"{path.name} could not be written: {error.strerror}") from error
+
+
+def read_secret(path: Path) -> str:
+    """The one line in a file of this folder.
+
+    Raises:
+        NotFoundError: there is no such file, or nothing in it.
+    """
+    try:
+        text = path.read_text("utf-8").strip()
+    except OSError as error:
+        raise NotFoundError(
+            f"{path.name} cannot be read", hint="Enrol this agent again."
+        ) from error
+    if not text:
+        raise NotFoundError(f"{path.name} is empty", hint="Enrol this agent again.")
+    return text

@@ -1,0 +1,125 @@
+"""Make this folder an agent: a device key, a one-time token, and what central answers.
+
+``edge.toml`` is written last, so a folder that has one is a whole agent. A device key that is
+already there is used again, since the first try may have been cut.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge_agent.config import (
+    CENTRAL_URL_PATTERN,
+    CONFIG_FILE,
+    CREDENTIAL_FILE,
+    DATABASE_FILE,
+    DEVICE_KEY_FILE,
+    TILL_TOKEN_FILE,
+    TRUSTED_KEYS_FILE,
+    Config,
+    write_private,
+)
+from edge_agent.database.connection import open_writer
+from edge_agent.outbox.store import start_stream
+from edge_agent.uplink.transport import Transport
+from shared.crypto.signing import Signer
+from shared.errors import ConflictError, InputError
+from shared.ids import Chance
+from shared.wire.enrol import ENROL_SIGNATURE_KIND, EdgeKind, EnrolReply, EnrolRequest
+
+CA_FILE: Final = "ca.pem"
+_DEVICE_KEY_BYTES: Final = 32
+_TILL_TOKEN_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolOrder:
+    """What the operator says; ``ca_file``: who signed central's certificate."""
+
+    folder: Path
+    central_url: str
+    token: str
+    kind: EdgeKind
+    listen_host: str
+    listen_port: int
+    ca_file: Path | None
+    agent_version: str
+
+
+async def enrol(order: EnrolOrder, chance: Chance) -> Config:
+    """Enrol at central and write the whole folder.
+
+    Raises:
+        ConflictError: this folder is an agent already.
+        InputError: an argument is wrong, or central refused the token.
+        UnavailableError: central cannot be reached or trusted, or the disk refused.
+    """
+    folder = order.folder
+    if re.match(CENTRAL_URL_PATTERN, order.central_url) is None:
+        raise InputError("--central is https://HOST:PORT", code="bad_argument")
+    if (folder / CONFIG_FILE).exists():
+        raise ConflictError(
+            "this folder is enrolled already", hint="Choose an empty folder for another agent."
+        )
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        authority = None if order.ca_file is None else order.ca_file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{error.filename}: {error.strerror}", code="bad_argument") from error
+    signer = _device_key(folder, chance)
+    reply = await _ask(order, signer)
+    config = _config_of(order, reply)
+    if authority is not None:
+        write_private(folder / CA_FILE, authority)
+    write_private(folder / CREDENTIAL_FILE, reply.credential.encode())
+    write_private(folder / TRUSTED_KEYS_FILE, msgspec.json.encode(reply.trusted_keys))
+    write_private(folder / TILL_TOKEN_FILE, chance.token_bytes(_TILL_TOKEN_BYTES).hex().encode())
+    connection = open_writer(folder / DATABASE_FILE)
+    try:
+        with connection:
+            for lane in reply.lanes:
+                start_stream(connection, reply.edge_id, lane)
+    finally:
+        connection.close()
+    write_private(folder / CONFIG_FILE, config.to_toml().encode())
+    return config
+
+
+def _device_key(folder: Path, chance: Chance) -> Signer:
+    path = folder / DEVICE_KEY_FILE
+    if not path.exists():
+        write_private(path, chance.token_bytes(_DEVICE_KEY_BYTES))
+    return Signer(path.read_bytes())
+
+
+def _config_of(order: EnrolOrder, reply: EnrolReply) -> Config:
+    return Config(
+        central_url=order.central_url,
+        edge_id=reply.edge_id,
+        store_id=reply.store_id,
+        ca_file=None if order.ca_file is None else CA_FILE,
+        listen_host=order.listen_host,
+        listen_port=order.listen_port,
+    )
+
+
+async def _ask(order: EnrolOrder, signer: Signer) -> EnrolReply:
+    transport = Transport(order.central_url, ca_file=order.ca_file)
+    await transport.open()
+    try:
+        return await transport.enrol(
+            EnrolRequest(
+                token=order.token,
+                kind=order.kind,
+                device_public_key=signer.public_key,
+                signature=signer.sign(ENROL_SIGNATURE_KIND, order.token.encode()),
+                agent_version=order.agent_version,
+            )
+        )
+    finally:
+        await transport.close()
