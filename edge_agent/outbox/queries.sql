@@ -7,6 +7,10 @@ ON CONFLICT (lane) DO NOTHING;
 -- Where the chain of a lane stands.
 SELECT epoch, seq, hash, genesis, acked_seq FROM stream WHERE lane = :lane;
 
+-- heads --
+-- Where the chains of all lanes stand, the most urgent first.
+SELECT lane, epoch, seq, hash, genesis, acked_seq FROM stream ORDER BY lane;
+
 -- append --
 -- One more record of the lane.
 INSERT INTO outbox (lane, epoch, seq, uid, recorded_at_ms, record, hash)

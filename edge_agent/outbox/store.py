@@ -63,6 +63,15 @@ def head_of(connection: apsw.Connection, lane: int) -> Head:
     )
 
 
+def heads_of(connection: apsw.Connection) -> list[Head]:
+    """Where every begun lane stands, the most urgent lane first."""
+    rows: list[Any] = connection.execute(_QUERIES["heads"]).fetchall()
+    return [
+        Head(lane=lane, epoch=epoch, seq=seq, hash=head_hash, genesis=genesis, acked_seq=acked_seq)
+        for lane, epoch, seq, head_hash, genesis, acked_seq in rows
+    ]
+
+
 def append_fact(connection: apsw.Connection, lane: int, fact: Fact) -> Head:
     """Chain one fact at the end of the lane, in the caller's transaction.
 
