@@ -17,8 +17,9 @@ import msgspec
 from central import config as files
 from central.app import Central, import_files, open_central, serve, verify
 from central.config import CentralConfig, config_text, load_config, write_private
-from central.database.embedded import EmbeddedPostgres, running
+from central.database.embedded import EmbeddedPostgres
 from central.database.migrate import migrate
+from central.database.owner import running
 from central.database.pool import open_pool
 from central.fleet.store import put_store
 from central.staff.service import StaffService
@@ -83,7 +84,7 @@ def _init(options: argparse.Namespace) -> int:
     write_private(folder / files.CA_KEY_FILE, made.ca_key)
     write_private(folder / files.SERVER_CERTIFICATE_FILE, made.server)
     write_private(folder / files.SERVER_KEY_FILE, made.server_key)
-    with running(server) if embedded else nullcontext():
+    with running(folder) if embedded else nullcontext():
         asyncio.run(_migrate_all(config))
     write_private(folder / files.CONFIG_FILE, config_text(config).encode())
     print(f"set up {folder}")
@@ -92,7 +93,7 @@ def _init(options: argparse.Namespace) -> int:
 
 def _migrate(options: argparse.Namespace) -> int:
     config = load_config(options.folder)
-    with running(EmbeddedPostgres(options.folder)) if config.embedded else nullcontext():
+    with running(options.folder) if config.embedded else nullcontext():
         names = asyncio.run(_migrate_all(config))
     print(f"applied {len(names)}: {' '.join(names)}")
     return 0
@@ -105,7 +106,7 @@ async def _migrate_all(config: CentralConfig) -> list[str]:
 
 def _run(options: argparse.Namespace) -> int:
     config = load_config(options.folder)
-    with running(EmbeddedPostgres(options.folder)) if config.embedded else nullcontext():
+    with running(options.folder, shares=True) if config.embedded else nullcontext():
         asyncio.run(_migrate_all(config))
         asyncio.run(serve(options.folder, config))
     return 0
@@ -120,7 +121,7 @@ def _with(
 
     def call(options: argparse.Namespace) -> int:
         config = load_config(options.folder)
-        with running(EmbeddedPostgres(options.folder)) if config.embedded else nullcontext():
+        with running(options.folder) if config.embedded else nullcontext():
             return asyncio.run(run(options, config))
 
     return call

@@ -15,8 +15,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
 from typing import Final
@@ -92,6 +90,7 @@ class EmbeddedPostgres:
                     *([] if self._durable else ["--no-sync"]),
                 ]
             )
+        self._outwait_predecessor()
         self._start_server(binaries)
         self._create_database()
 
@@ -122,6 +121,19 @@ class EmbeddedPostgres:
             raise UnavailableError(
                 f"the database could not be created: {done.stderr.decode(errors='replace')[-400:]}"
             )
+
+    def _outwait_predecessor(self) -> None:
+        """A server whose parent was killed needs a moment to go down; two cannot share the data."""
+        deadline = time.monotonic() + STOP_S_MAX
+        while time.monotonic() < deadline:
+            try:
+                pid = int((self._data / "postmaster.pid").read_text().split()[0])
+                name = Path(f"/proc/{pid}/comm").read_text()
+            except (OSError, ValueError, IndexError):
+                return
+            if name.strip() != "postgres":
+                return
+            time.sleep(0.05)
 
     def _start_server(self, binaries: Path) -> None:
         settings = {
@@ -159,19 +171,6 @@ class EmbeddedPostgres:
         with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
             if connection.execute(_QUERIES["database_exists"].encode()).fetchone() is None:
                 connection.execute(_QUERIES["create_database"].encode())
-
-
-@contextmanager
-def running(server: EmbeddedPostgres) -> Iterator[str]:
-    """The database's address; starts the server for the while unless it runs already."""
-    if server.is_running():
-        yield server.conninfo()
-        return
-    server.start()
-    try:
-        yield server.conninfo()
-    finally:
-        server.stop()
 
 
 def _die_with_parent() -> None:

@@ -7,6 +7,7 @@ import json
 import re
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +253,17 @@ async def pages_of(web: str, uids: list[bytes]) -> dict[str, tuple[int, str]]:
             async with http.get(path) as asset:
                 pages[path] = (asset.status, await asset.text())
     return pages
+
+
+def test_commands_at_once_wait_for_each_other(office: HeadOffice) -> None:
+    """No command loses its database because another one, which started it, has ended."""
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        jobs = [threads.submit(office.command, "verify", "--json") for _ in range(4)]
+        # A server that comes up meanwhile waits for its turn, and is then shared by all.
+        office.start()
+        jobs += [threads.submit(office.command, "verify", "--json") for _ in range(4)]
+        done = [job.result() for job in jobs]
+
+    assert [(one.code, one.err) for one in done] == [(0, "")] * 8
+    assert office.database_runs()
+    assert office.command("run").code == 1
