@@ -205,7 +205,6 @@ async def test_forked_lane_stops_and_the_others_go_on(tmp_path: Path) -> None:
 
 async def test_feed_reaches_the_shop_and_resumes_after_a_restart(tmp_path: Path) -> None:
     """Changes are applied page by page; a restarted agent asks from where it was."""
-
     looking = open_writer(tmp_path / "edge.sqlite")
 
     async def known(count: int) -> None:
