@@ -1,26 +1,32 @@
-"""The command ``kopilka-edge``: today it checks a shop's database for what never may happen."""
+"""The command ``kopilka-edge``: make a folder an agent, run it, ask it, check it."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
+from edge_agent.app import Machine, agent_version, ask_status, serve
+from edge_agent.config import DATABASE_FILE, Config
 from edge_agent.database.connection import open_reader
 from edge_agent.outbox.store import verify_chain
-from shared.errors import AppError, NotFoundError
+from edge_agent.uplink.enrol import EnrolOrder, enrol
+from shared.errors import AppError, InputError, NotFoundError
+from shared.logs import configure_logs
+from shared.system import SystemChance, SystemClock
+from shared.wire.enrol import EdgeKind
 from shared.wire.stream import Lane
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when all is well, 1 when not, with the reason on standard error."""
-    parser = argparse.ArgumentParser(prog="kopilka-edge", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    verify = commands.add_parser("verify", help="compute the chain of receipts again")
-    verify.add_argument("--folder", type=Path, required=True, help="the agent's folder")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        print(f"chain whole: {_verify(options.folder)} records")
+        _COMMANDS[options.command](options)
     except AppError as error:
         print(f"kopilka-edge: {error.message}", file=sys.stderr)
         if error.hint:
@@ -29,16 +35,83 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _verify(folder: Path) -> int:
-    path = folder / "edge.sqlite"
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kopilka-edge", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, purpose in (
+        ("enrol", "make this folder an agent of central"),
+        ("run", "price and record receipts until told to stop"),
+        ("status", "ask a running agent how it is"),
+        ("verify", "compute the chain of receipts again"),
+    ):
+        command = commands.add_parser(name, help=purpose)
+        command.add_argument("--folder", type=Path, required=True, help="the agent's folder")
+        if name == "enrol":
+            _add_enrol(command)
+    return parser
+
+
+def _add_enrol(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--central", required=True, help="https://HOST:PORT of the uplink")
+    command.add_argument("--token", required=True, help="what `kopilka-central enrol-token` gave")
+    command.add_argument("--ca", type=Path, help="certificate of central's own authority")
+    command.add_argument(
+        "--kind", choices=[kind.value for kind in EdgeKind], default=EdgeKind.HUB.value
+    )
+    command.add_argument(
+        "--listen", default="127.0.0.1:8470", help="HOST:PORT for tills; port 0: any free one"
+    )
+
+
+def _enrol(options: argparse.Namespace) -> None:
+    host, _, port = options.listen.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise InputError("--listen is HOST:PORT", code="bad_argument")
+    order = EnrolOrder(
+        folder=options.folder,
+        central_url=options.central,
+        token=options.token,
+        kind=EdgeKind(options.kind),
+        listen_host=host.strip("[]"),
+        listen_port=int(port),
+        ca_file=options.ca,
+        agent_version=agent_version(),
+    )
+    config = asyncio.run(enrol(order, SystemChance()))
+    print(f"enrolled as agent {config.edge_id} of store {config.store_id}")
+
+
+def _run(options: argparse.Namespace) -> None:
+    configure_logs()
+    config = Config.load(options.folder)
+    machine = Machine(clock=SystemClock(), chance=SystemChance())
+    asyncio.run(
+        serve(options.folder, config, machine, lambda url: print(f"ready {url}", flush=True))
+    )
+
+
+def _status(options: argparse.Namespace) -> None:
+    Config.load(options.folder)
+    print(json.dumps(asyncio.run(ask_status(options.folder)), indent=1, ensure_ascii=False))
+
+
+def _verify(options: argparse.Namespace) -> None:
+    path = options.folder / DATABASE_FILE
     if not path.is_file():
         raise NotFoundError("there is no edge.sqlite in this folder", hint="Check --folder.")
     connection = open_reader(path)
     try:
-        return verify_chain(connection, int(Lane.RECEIPTS))
+        print(f"chain whole: {verify_chain(connection, int(Lane.RECEIPTS))} records")
     finally:
         connection.close()
 
+
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
+    "enrol": _enrol,
+    "run": _run,
+    "status": _status,
+    "verify": _verify,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -31,9 +31,17 @@ class TillApi:
     """The handlers of one listener."""
 
     def __init__(
-        self, *, checkout: Checkout, reader: Reader, clock: Clock, report: StatusReport
+        self,
+        *,
+        checkout: Checkout,
+        reader: Reader,
+        clock: Clock,
+        report: StatusReport,
+        on_commit: Callable[[], None],
     ) -> None:
+        """``on_commit`` is called after each sale; it must not wait."""
         self._checkout = checkout
+        self._on_commit = on_commit
         self._reader = reader
         self._clock = clock
         self._report = report
@@ -81,6 +89,7 @@ class TillApi:
     async def commit(self, request: web.Request) -> web.Response:
         """Record a sale; answered only when it is durable."""
         recorded = await self._checkout.commit(request.match_info["id"], await request.read())
+        self._on_commit()
         return _json(_recorded_to_json(recorded))
 
     async def cancel(self, request: web.Request) -> web.Response:

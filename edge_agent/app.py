@@ -1,0 +1,248 @@
+"""The only place that wires: which room gets what, in which order they open and close."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from edge_agent.bundles.service import BundleService
+from edge_agent.checkout.knowledge import look_up
+from edge_agent.checkout.service import Checkout
+from edge_agent.config import (
+    BUNDLES_FOLDER,
+    DATABASE_FILE,
+    TILL_TOKEN_FILE,
+    Config,
+    read_secret,
+    write_private,
+)
+from edge_agent.database.reader import Reader
+from edge_agent.database.writer import Writer
+from edge_agent.http.routes import TillApi
+from edge_agent.http.status import StatusReport
+from edge_agent.supervisor import Supervisor
+from edge_agent.uplink.link import LinkState
+from edge_agent.uplink.loops import Identity, Uplink
+from edge_agent.uplink.plan import backoff_bounds_s
+from edge_agent.uplink.transport import Transport
+from shared.clock import Clock
+from shared.errors import ConflictError, CorruptionError, UnavailableError
+from shared.ids import Chance
+from shared.status import Status
+from shared.wire.enrol import TrustedKey
+
+ADDRESS_FILE: Final = "listening"
+"""Where the running agent answers; the port may be another at every start."""
+LOCK_FILE: Final = "lock"
+STOP_GRACE_S: Final = 5.0
+"""How long open requests may take to finish when the agent is told to stop."""
+STATUS_TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Time and chance, as the root hands them down."""
+
+    clock: Clock
+    chance: Chance
+
+
+def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
+    """The agent of a folder, ready to be served; what it opened closes with the application.
+
+    Raises:
+        AppError: a file of the folder is missing, damaged or of another release.
+    """
+    clock, chance = machine.clock, machine.chance
+    token = read_secret(folder / TILL_TOKEN_FILE)
+    (folder / BUNDLES_FOLDER).mkdir(mode=0o700, exist_ok=True)
+    trusted = _trusted_keys(folder / config.trusted_keys_file)
+    bundles = BundleService(folder / BUNDLES_FOLDER, trusted)
+    transport = Transport(
+        config.central_url,
+        credential=read_secret(folder / config.credential_file),
+        ca_file=None if config.ca_file is None else folder / config.ca_file,
+    )
+    writer = Writer(folder / DATABASE_FILE)
+    reader = Reader(folder / DATABASE_FILE)
+    checkout = Checkout(
+        database=folder / DATABASE_FILE,
+        writer=writer,
+        bundles=bundles,
+        look_up=look_up,
+        store_id=config.store_id,
+        clock=clock,
+        chance=chance,
+    )
+    identity = Identity(
+        edge_id=config.edge_id,
+        agent_version=agent_version(),
+        started_at_ms=clock.now_ms(),
+        hello_interval_s=config.hello_interval_s,
+        flush_interval_s=config.flush_interval_s,
+        feed_wait_s=config.feed_wait_s,
+    )
+    link = LinkState(clock)
+    supervisor = Supervisor(clock, _full_jitter(config, chance))
+
+    def statuses() -> list[Status]:
+        return report.statuses()
+
+    uplink = Uplink(
+        identity,
+        central=transport,
+        writer=writer,
+        reader=reader,
+        bundles=bundles,
+        link=link,
+        clock=clock,
+        statuses=statuses,
+    )
+    report = StatusReport(
+        identity=identity,
+        store_id=config.store_id,
+        bundles=bundles,
+        link=link,
+        supervisor=supervisor,
+        queue=uplink.queue,
+        clock=clock,
+    )
+    for name, one_round in (
+        ("hello", uplink.hello_round),
+        ("flush", uplink.flush_round),
+        ("feed", uplink.feed_round),
+        ("bundle", uplink.bundle_round),
+    ):
+        supervisor.add(name, one_round)
+    api = TillApi(
+        checkout=checkout,
+        reader=reader,
+        clock=clock,
+        report=report.collect,
+        on_commit=uplink.note_flush,
+    )
+    app = api.application(token=token, chance=chance)
+
+    async def loops(_app: web.Application) -> AsyncIterator[None]:
+        await transport.open()
+        uplink.start_timers()
+        supervisor.start()
+        yield
+        uplink.stop_timers()
+        await supervisor.stop()
+        await transport.close()
+
+    # What is entered first is left last: the writer outlives everybody who may still write.
+    app.cleanup_ctx.extend(
+        [_closing(writer.close), _closing(reader.close), _closing(checkout.close), loops]
+    )
+    return app
+
+
+async def serve(
+    folder: Path, config: Config, machine: Machine, announce: Callable[[str], None]
+) -> None:
+    """Serve tills until SIGTERM or SIGINT; ``announce`` gets the address when it answers.
+
+    Raises:
+        ConflictError: another agent runs in this folder.
+        UnavailableError: the address cannot be listened at.
+        AppError: a file of the folder is missing, damaged or of another release.
+    """
+    lock = _lock(folder)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(
+        make_app(folder, config, machine), access_log=None, shutdown_timeout=STOP_GRACE_S
+    )
+    try:
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, config.listen_host, config.listen_port).start()
+        except OSError as error:
+            raise UnavailableError(
+                f"{config.listen_host}:{config.listen_port} cannot be listened at",
+                hint="Is the port taken? See listen_port in edge.toml.",
+            ) from error
+        host, port = runner.addresses[0][:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        write_private(folder / ADDRESS_FILE, address.encode())
+        announce(address)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        os.close(lock)
+
+
+async def ask_status(folder: Path) -> Any:
+    """What the running agent of a folder answers to GET /v1/status.
+
+    Raises:
+        UnavailableError: no agent answers.
+    """
+    headers = {"Authorization": f"Bearer {read_secret(folder / TILL_TOKEN_FILE)}"}
+    timeout = aiohttp.ClientTimeout(total=STATUS_TIMEOUT_S)
+    try:
+        address = (folder / ADDRESS_FILE).read_text("utf-8")
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+            session.get(f"{address}/v1/status") as response,
+        ):
+            response.raise_for_status()
+            return await response.json()
+    except (OSError, TimeoutError, aiohttp.ClientError) as error:
+        raise UnavailableError("the agent does not answer", hint="Is it running?") from error
+
+
+def agent_version() -> str:
+    """The release of this program."""
+    return metadata.version("kopilka")
+
+
+def _lock(folder: Path) -> int:
+    """A lock that the system takes back when the process ends, however it ends."""
+    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise ConflictError("another agent runs in this folder") from error
+    return descriptor
+
+
+def _full_jitter(config: Config, chance: Chance) -> Callable[[int], float]:
+    def wait_s(failures: int) -> float:
+        low_s, high_s = backoff_bounds_s(
+            failures, min_s=config.backoff_min_s, max_s=config.backoff_max_s
+        )
+        return chance.uniform(low_s, high_s)
+
+    return wait_s
+
+
+def _closing(close: Callable[[], None]) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def context(_app: web.Application) -> AsyncIterator[None]:
+        yield
+        close()
+
+    return context
+
+
+def _trusted_keys(path: Path) -> dict[str, bytes]:
+    try:
+        keys = msgspec.json.decode(read_secret(path), type=list[TrustedKey])
+    except msgspec.DecodeError as error:
+        raise CorruptionError(f"{path.name} is damaged", hint="Enrol this agent again.") from error
+    return {key.key_id: key.public_key for key in keys}
