@@ -7,6 +7,7 @@ and breaks them when told to.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -139,8 +140,8 @@ class CentralDouble:
 
 
 @asynccontextmanager
-async def running_central() -> AsyncIterator[CentralDouble]:
-    """A double that answers until the block ends."""
+async def running_central(tls: ssl.SSLContext | None = None) -> AsyncIterator[CentralDouble]:
+    """A double that answers until the block ends, over TLS where a context is given."""
     double = CentralDouble()
 
     @web.middleware
@@ -167,10 +168,10 @@ async def running_central() -> AsyncIterator[CentralDouble]:
     )
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     host, port = runner.addresses[0][:2]
-    double.url = f"http://{host}:{port}"
+    double.url = f"{'https' if tls else 'http'}://{host}:{port}"
     try:
         yield double
     finally:

@@ -1,0 +1,109 @@
+"""Calls to central: which authority is believed, what a strange answer becomes."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from central.uplink.certificates import make_certificates
+from edge_agent.uplink import transport as transport_module
+from edge_agent.uplink.transport import Transport
+from shared.errors import AppError, InputError, TooLargeError, UnavailableError
+from shared.system import SystemClock
+from tests.support.central_double import CREDENTIAL, running_central
+
+
+async def code_of_call(transport: Transport) -> str | None:
+    """The code that one call to central ends with; None when it was answered."""
+    await transport.open()
+    try:
+        await transport.feed("", 0)
+    except AppError as error:
+        return error.stable_code
+    finally:
+        await transport.close()
+    return None
+
+
+async def test_only_the_pinned_authority_is_believed(tmp_path: Path) -> None:
+    """Central's own authority is; another one of the same name, and the machine's, are not."""
+    now_ms = SystemClock().now_ms()
+    ours, others = (make_certificates(["127.0.0.1"], now_ms=now_ms) for _ in range(2))
+    for name, data in (
+        ("ca.pem", ours.ca),
+        ("other.pem", others.ca),
+        ("server.pem", ours.server + ours.server_key),
+    ):
+        (tmp_path / name).write_bytes(data)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "server.pem")
+
+    async with running_central(tls) as central:
+
+        def to_central(ca_file: Path | None) -> Transport:
+            return Transport(central.url, credential=CREDENTIAL, ca_file=ca_file)
+
+        assert await code_of_call(to_central(tmp_path / "ca.pem")) is None
+        assert await code_of_call(to_central(tmp_path / "other.pem")) == "bad_certificate"
+        assert await code_of_call(to_central(None)) == "bad_certificate"
+        with pytest.raises(InputError):
+            await to_central(tmp_path / "none.pem").open()
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        (web.Response(text="<html>Sign in to the Wi-Fi</html>"), "not_central"),
+        (web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"}), "unavailable"),
+        (web.Response(status=502, text="bad gateway"), "unavailable"),
+        (web.Response(status=404, text="not here"), "not_found"),
+    ],
+    ids=["captive portal", "redirect", "proxy", "not found"],
+)
+async def test_strange_answer_is_one_of_our_errors(response: web.Response, code: str) -> None:
+    """What is not central's is never taken for central's, and never followed elsewhere."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return response
+
+    app = web.Application()
+    app.router.add_get("/v1/feed", answer)
+    async with TestServer(app) as server:
+        assert await code_of_call(Transport(str(server.make_url("/")))) == code
+
+
+async def test_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes are counted while they come, whatever length was stated."""
+    monkeypatch.setattr(transport_module, "BUNDLE_BYTES_MAX", 100_000)
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 10_000)
+            await asyncio.sleep(0)
+
+    app = web.Application()
+    app.router.add_get("/v1/bundles/1", pour)
+    async with TestServer(app) as server:
+        transport = Transport(str(server.make_url("/")))
+        await transport.open()
+        with pytest.raises(TooLargeError):
+            await transport.bundle(1)
+        await transport.close()
+
+
+async def test_nobody_listening_is_unavailable() -> None:
+    """A closed port says so at once, in our words."""
+    async with running_central() as central:
+        url = central.url
+    transport = Transport(url)
+    await transport.open()
+    with pytest.raises(UnavailableError):
+        await transport.bundle(1)
+    await transport.close()
