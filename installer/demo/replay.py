@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -89,10 +90,14 @@ class Replay:
     async def storm(
         self, sales: list[Sale], *, tills_per_store: int, is_online: Callable[[str], bool]
     ) -> None:
-        """All stores at once, several tills each; a store's queue keeps the order of the week."""
-        queues: dict[str, deque[Sale]] = defaultdict(deque)
+        """All stores at once, several tills each; a till's queue keeps the order of the week.
+
+        A household always queues at the same till: a wallet is at one till at a time.
+        """
+        queues: dict[tuple[str, int], deque[Sale]] = defaultdict(deque)
         for sale in sales:
-            queues[sale.store].append(sale)
+            number = zlib.crc32(sale.customer_id.encode()) % tills_per_store + 1
+            queues[sale.store, number].append(sale)
 
         async def till(queue: deque[Sale], register: str) -> None:
             while queue:
@@ -101,9 +106,8 @@ class Replay:
                 )
 
         async with asyncio.TaskGroup() as group:
-            for queue in queues.values():
-                for number in range(1, tills_per_store + 1):
-                    group.create_task(till(queue, f"R{number}"))
+            for (_store, number), queue in queues.items():
+                group.create_task(till(queue, f"R{number}"))
 
     async def status(self, store: str) -> dict[str, Any]:
         """An agent's own status; empty while it does not answer."""
