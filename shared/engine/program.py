@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-ENGINE_VERSION: Final = 1
+ENGINE_VERSION: Final = 2
 """Grows when a program written before would mean something else or could not be read."""
 
 
@@ -192,6 +192,18 @@ class PaymentIs(_Node, frozen=True, tag="payment"):
     span: Span = Span()
 
 
+class CounterIs(_Node, frozen=True, tag="counter"):
+    """A counter of the customer's lies within (thousandths), or is about to be a multiple.
+
+    ``with_current`` adds the quantity of the matching lines of this receipt.
+    """
+
+    counter: str
+    span: Span = Span()
+    every: int | None = None
+    with_current: Filter | None = None
+
+
 class PointsAre(_Node, frozen=True, tag="points"):
     """The customer's points before the receipt lie within (hundredths)."""
 
@@ -229,6 +241,7 @@ Condition = (
     | AnyLine
     | CouponShown
     | PaymentIs
+    | CounterIs
     | PointsAre
     | ChipsAre
     | Applied
@@ -254,8 +267,53 @@ class Per(enum.StrEnum):
     SKU = "sku"
 
 
+class Measure(enum.StrEnum):
+    """What of the matching lines a ladder looks at."""
+
+    QUANTITY = "quantity"
+    TOTAL = "total"
+    DISTINCT = "distinct"
+
+
+class Value(enum.StrEnum):
+    """What a step of a ladder gives."""
+
+    PERCENT = "percent"
+    AMOUNT = "amount"
+    AMOUNT_EACH = "amount_each"
+
+
+class Step(_Node, frozen=True):
+    """From this bound on, this value (a rate in millionths or minor units).
+
+    The bound is in the unit of the measure: thousandths, minor units, or a count.
+    """
+
+    bound: int
+    value: int
+
+
+class Tiers(_Node, frozen=True):
+    """The value of the highest step that the matching lines reach; steps by ascending bound."""
+
+    by: Measure
+    steps: list[Step]
+    gives: Value = Value.PERCENT
+
+
+class CategoryRate(_Node, frozen=True):
+    """A rate for a category and everything below it."""
+
+    category: str
+    percent_ppm: int
+
+
 class DiscountGoods(_Node, frozen=True, tag="discount_goods"):
-    """Off each piece: a rate or an amount a piece; or ``amount_minor`` off all together."""
+    """Off the pieces chosen; exactly one way of saying how much is present.
+
+    ``amount_minor`` is off all together, ``piece_ppms`` are the rates of the first piece, the
+    second, … (the last repeats). ``cap_minor`` bounds all that the result gives.
+    """
 
     filter: Filter
     percent_ppm: int | None = None
@@ -266,6 +324,9 @@ class DiscountGoods(_Node, frozen=True, tag="discount_goods"):
     quantity_max_by: Per = Per.RECEIPT
     choose: Choose = Choose.LINE
     cap_minor: int | None = None
+    tiers: Tiers | None = None
+    piece_ppms: list[int] | None = None
+    by_category: list[CategoryRate] | None = None
 
 
 class SetPrice(_Node, frozen=True, tag="set_price"):
@@ -291,15 +352,101 @@ class Nth(_Node, frozen=True, tag="nth"):
     same: Per | None = None
 
 
-class Step(_Node, frozen=True):
-    """From this sum on, this value (a rate in millionths or minor units)."""
+class Slot(_Node, frozen=True):
+    """A place in a set, and what its pieces get where the set has no reward as a whole."""
 
-    from_minor: int
-    value: int
+    filter: Filter
+    quantity: int = 1
+    choose: Choose = Choose.DEAREST
+    percent_ppm: int | None = None
+    price_minor: int | None = None
+
+
+class GoodsSet(_Node, frozen=True, tag="set"):
+    """A set of pieces; its reward as a whole is exactly one of three, or stands at its slots."""
+
+    slots: list[Slot]
+    price_minor: int | None = None
+    percent_ppm: int | None = None
+    amount_minor: int | None = None
+
+
+class PerSum(_Node, frozen=True):
+    """So many for every full amount (minor units) or quantity (thousandths) of what matches.
+
+    ``filter`` None is the result's own filter where it has one, else every line.
+    """
+
+    amount_minor: int | None = None
+    quantity_milli: int | None = None
+    filter: Filter | None = None
+    count: int = 1
+
+
+class GiftGoods(_Node, frozen=True, tag="gift_goods"):
+    """Pieces already in the receipt are given at a price; ``count_max`` bounds their number."""
+
+    filter: Filter
+    quantity: int = 1
+    per: PerSum | None = None
+    count_max: int | None = None
+    price_minor: int = 0
+    choose: Choose = Choose.DEAREST
+
+
+class LadderStep(_Node, frozen=True):
+    """So many chips buy this rate."""
+
+    chips: int
+    percent_ppm: int
+
+
+class ChipsPrice(_Node, frozen=True, tag="chips_price"):
+    """Pieces for chips: ``each`` chips a piece at a rate or a price, or a ladder of both.
+
+    ``ladder`` stands by descending chips.
+    """
+
+    account: str
+    filter: Filter
+    each: int | None = None
+    percent_ppm: int | None = None
+    price_minor: int | None = None
+    ladder: list[LadderStep] | None = None
+    quantity_max: int | None = None
+    choose: Choose = Choose.DEAREST
+
+
+class CounterNth(_Node, frozen=True, tag="counter_nth"):
+    """Every n-th piece of the customer's running count is given at a price."""
+
+    counter: str
+    every: int
+    filter: Filter
+    price_minor: int = 0
+
+
+class ManualDiscount(_Node, frozen=True, tag="manual"):
+    """The cashier's own discount, if within the bound and one of the permissions."""
+
+    filter: Filter
+    percent_ppm_max: int
+    permissions: frozenset[str] | None = None
+
+
+class ExternalDiscount(_Node, frozen=True, tag="external"):
+    """The amount that another service answered, over the matching lines."""
+
+    service: str
+    filter: Filter
+    timeout_ms: int = 3000
 
 
 class DiscountReceipt(_Node, frozen=True, tag="discount_receipt"):
-    """Off the matching lines together; exactly one way of saying how much is present."""
+    """Off the matching lines together; exactly one way of saying how much is present.
+
+    ``tiers`` look at the running total of the whole receipt.
+    """
 
     filter: Filter
     percent_ppm: int | None = None
@@ -353,7 +500,109 @@ class AccruePoints(_Node, frozen=True, tag="accrue_points"):
     expires_on_date: str | None = None
 
 
-Result = DiscountGoods | SetPrice | Nth | DiscountReceipt | SpendPoints | RoundTotal | AccruePoints
+class AccrueChips(_Node, frozen=True, tag="accrue_chips"):
+    """Chips for what was paid; exactly one way of saying how many is present."""
+
+    account: str
+    filter: Filter
+    has_filter: bool = False
+    per: PerSum | None = None
+    fixed: int | None = None
+    count_max: int | None = None
+
+
+class CountBy(enum.StrEnum):
+    """What a counter grows by: one a receipt, pieces, or whole units of money paid."""
+
+    RECEIPT = "receipt"
+    QUANTITY = "quantity"
+    TOTAL = "total"
+
+
+class Count(_Node, frozen=True, tag="count"):
+    """A counter of the customer's grows, or with ``reset`` goes back to zero."""
+
+    counter: str
+    by: CountBy
+    filter: Filter
+    has_filter: bool = False
+    reset: bool = False
+
+
+class IssueCoupon(_Node, frozen=True, tag="issue_coupon"):
+    """Coupons for the next visit."""
+
+    series: str
+    count: int = 1
+    per: PerSum | None = None
+    count_max: int | None = None
+    valid_days: int | None = None
+    text: str = ""
+
+
+class Message(_Node, frozen=True, tag="message"):
+    """A text for somebody at some moment; substitutions are made where names are known."""
+
+    to: str
+    at: str
+    text: str
+    qr: str = ""
+    image: str = ""
+    confirm: bool = False
+
+
+class GiftInfo(_Node, frozen=True, tag="gift_info"):
+    """What may be handed out beside the receipt; more than one article is a choice."""
+
+    what: list[str]
+    is_choice: bool = False
+    quantity: int = 1
+    per: PerSum | None = None
+    count_max: int | None = None
+
+
+class Service(_Node, frozen=True, tag="service"):
+    """An extra service; ``donate_to_minor`` offers to top the sum up to the multiple."""
+
+    code: str
+    text: str = ""
+    donate_to_minor: int | None = None
+
+
+GoodsResult = (
+    DiscountGoods
+    | SetPrice
+    | Nth
+    | GoodsSet
+    | GiftGoods
+    | ChipsPrice
+    | CounterNth
+    | ManualDiscount
+    | ExternalDiscount
+)
+AccrueResult = AccruePoints | AccrueChips | Count
+InformResult = IssueCoupon | Message | GiftInfo | Service
+Result = (
+    DiscountGoods
+    | SetPrice
+    | Nth
+    | GoodsSet
+    | GiftGoods
+    | ChipsPrice
+    | CounterNth
+    | ManualDiscount
+    | ExternalDiscount
+    | DiscountReceipt
+    | SpendPoints
+    | RoundTotal
+    | AccruePoints
+    | AccrueChips
+    | Count
+    | IssueCoupon
+    | Message
+    | GiftInfo
+    | Service
+)
 
 
 # --- promotions
@@ -378,8 +627,34 @@ class Active(_Node, frozen=True):
     windows: list[Window] | None = None
 
 
+class CustomerLimit(_Node, frozen=True):
+    """What one customer may use in a period; ``quantity`` counts pieces."""
+
+    per: str
+    times: int | None = None
+    quantity_milli: int | None = None
+    discount_minor: int | None = None
+
+
+class Limits(_Node, frozen=True):
+    """How often and how much; ``skip``: where a limit would cut the promotion, it does nothing."""
+
+    per_receipt: int | None = None
+    per_customer: CustomerLimit | None = None
+    total_times: int | None = None
+    total_discount_minor: int | None = None
+    skip: bool = False
+
+
+class Cost(_Node, frozen=True):
+    """Points that a promotion takes each time it acts."""
+
+    account: str
+    points_centi: int
+
+
 class Promotion(_Node, frozen=True):
-    """One rule: when, and then what."""
+    """One rule: when, and then what. ``name`` and ``hint`` are texts for people."""
 
     id: str
     results: list[Result]
@@ -392,14 +667,20 @@ class Promotion(_Node, frozen=True):
     forbid_accrual: bool = False
     ignore_floor: bool = False
     ignore_soft: bool = False
-    per_receipt_max: int | None = None
+    limits: Limits | None = None
+    on_claim: bool = False
+    cost: Cost | None = None
+    name: str = ""
+    hint: str = ""
 
 
 class Resolve(enum.StrEnum):
     """How the promotions of a group share the goods."""
 
     ALL = "all"
+    SUM = "sum"
     FIRST = "first"
+    BEST = "best"
 
 
 class Group(_Node, frozen=True):
@@ -418,6 +699,29 @@ class Account(_Node, frozen=True):
     precision_centi: int = 1
 
 
+class Index(_Node, frozen=True):
+    """By what a receipt reaches its candidates; values are ordinals of promotions, ascending.
+
+    The ordinal of a promotion is its place in the order of evaluation, groups one after another.
+    A promotion stands under every key of one condition without which it can do nothing: a SKU,
+    brand, category, flag, attribute (``key=value``) of some line, a coupon series or code, a
+    segment of the customer. ``always`` are those that have no such key. A promotion that is a candidate
+    need not act; one that is none cannot.
+    """
+
+    sku: dict[str, list[int]] = {}
+    brand: dict[str, list[int]] = {}
+    category: dict[str, list[int]] = {}
+    flag: dict[str, list[int]] = {}
+    attribute: dict[str, list[int]] = {}
+    coupon: dict[str, list[int]] = {}
+    """By series, or by code in upper case."""
+    segment: dict[str, list[int]] = {}
+    claim: dict[str, list[int]] = {}
+    """By the promotion's own id: it acts only when claimed."""
+    always: list[int] = []
+
+
 class Program(_Node, frozen=True):
     """A whole programme, groups in their order."""
 
@@ -429,6 +733,11 @@ class Program(_Node, frozen=True):
     accounts: list[Account]
     max_discount_ppm: int = 1_000_000
     points_are_payment: bool = False
+    chips: list[str] = []
+    hint_pieces: int = 2
+    hint_percent_ppm: int = 200_000
+    index: Index | None = None
+    """None: every promotion is a candidate."""
 
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")

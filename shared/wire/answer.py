@@ -6,6 +6,7 @@ Fields are append-only. ``answer_to_json`` gives the form that tills see, with d
 from __future__ import annotations
 
 import enum
+import json
 from typing import Any
 
 import msgspec
@@ -52,14 +53,25 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     to_pay_minor: int
 
 
+class LinePoints(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a line contributed to an accrual, so that a return can take it back."""
+
+    line: int
+    points_centi: int
+
+
 class Accrued(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Points that one promotion gives; dates are shop days (ISO)."""
+    """Points that one promotion gives; dates are shop days (ISO).
+
+    ``lines`` add up to the points; points that no goods brought stand on no line.
+    """
 
     account: str
     promotion: str
     points_centi: int
     active_on_date: str
     expires_on_date: str | None = None
+    lines: list[LinePoints] = []
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -103,6 +115,76 @@ class TraceEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     points_centi: int = 0
 
 
+class ChipsMoved(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Chips that one promotion gives or takes."""
+
+    account: str
+    promotion: str
+    earned: int = 0
+    spent: int = 0
+
+
+class CounterValue(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A counter of the customer as it stands after the receipt."""
+
+    id: str
+    value: int
+
+
+class CouponIssued(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Coupons of a series to be handed out."""
+
+    series: str
+    count: int
+    promotion: str
+    valid_days: int | None = None
+    text: str = ""
+
+
+class MessageShown(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A text for somebody at some moment of the sale."""
+
+    promotion: str
+    to: str
+    at: str
+    text: str
+    qr: str = ""
+    image: str = ""
+    confirm: bool = False
+
+
+class GiftOffered(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What may be handed out beside the receipt; several articles are a choice."""
+
+    promotion: str
+    what: list[str]
+    is_choice: bool
+    quantity: int
+
+
+class ServiceOffered(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """An extra service; ``amount_minor`` is what a donation would add."""
+
+    promotion: str
+    code: str
+    text: str = ""
+    amount_minor: int | None = None
+
+
+class HintGiven(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What goods a promotion still lacks: a quantity or an amount of what the filter names.
+
+    ``filter_json`` is the filter as the language writes it; ``gain_minor`` None is unknown.
+    """
+
+    promotion: str
+    quantity_milli: int | None = None
+    amount_minor: int | None = None
+    filter_json: str = "{}"
+    gain_minor: int | None = None
+    text: str = ""
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The whole answer. Every column of the lines adds up to the total."""
 
@@ -117,6 +199,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     spendable: list[Spendable] = []
     applied: list[str] = []
     trace: list[TraceEntry] = []
+    chips: list[ChipsMoved] = []
+    counters: list[CounterValue] = []
+    coupons: list[CouponIssued] = []
+    messages: list[MessageShown] = []
+    gifts: list[GiftOffered] = []
+    services: list[ServiceOffered] = []
+    hints: list[HintGiven] = []
 
 
 def _columns(sums: AnswerLine | Totals) -> dict[str, str]:
@@ -163,6 +252,62 @@ def _trace_to_json(entry: TraceEntry) -> dict[str, Any]:
     }
 
 
+def _message_to_json(message: MessageShown) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "promotion": message.promotion,
+        "to": message.to,
+        "at": message.at,
+        "text": message.text,
+    }
+    if message.qr:
+        told["qr"] = message.qr
+    if message.image:
+        told["image"] = message.image
+    if message.confirm:
+        told["confirm"] = True
+    return told
+
+
+def _coupon_to_json(coupon: CouponIssued) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "series": coupon.series,
+        "count": coupon.count,
+        "promotion": coupon.promotion,
+    }
+    if coupon.valid_days is not None:
+        told["valid_days"] = coupon.valid_days
+    if coupon.text:
+        told["text"] = coupon.text
+    return told
+
+
+def _service_to_json(service: ServiceOffered) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "promotion": service.promotion,
+        "code": service.code,
+        "text": service.text,
+    }
+    if service.amount_minor is not None:
+        told["amount"] = format_minor(service.amount_minor)
+    return told
+
+
+def _hint_to_json(hint: HintGiven) -> dict[str, Any]:
+    missing: dict[str, Any] = {"filter": json.loads(hint.filter_json)}
+    if hint.quantity_milli is not None:
+        missing = {"qty": format_quantity(hint.quantity_milli)} | missing
+    if hint.amount_minor is not None:
+        missing = {"amount": format_minor(hint.amount_minor)} | missing
+    told: dict[str, Any] = {
+        "promotion": hint.promotion,
+        "missing": missing,
+        "gain": None if hint.gain_minor is None else format_minor(hint.gain_minor),
+    }
+    if hint.text:
+        told["text"] = hint.text
+    return told
+
+
 def answer_to_json(answer: Answer) -> dict[str, Any]:
     """The answer as tills see it: decimal strings, money and points with all their decimals."""
     return {
@@ -179,6 +324,10 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
                 "points": format_centi(accrued.points_centi),
                 "active_on": accrued.active_on_date,
                 "expires_on": accrued.expires_on_date,
+                "lines": [
+                    {"line": share.line, "points": format_centi(share.points_centi)}
+                    for share in accrued.lines
+                ],
             }
             for accrued in answer.accrued
         ],
@@ -191,13 +340,28 @@ def answer_to_json(answer: Answer) -> dict[str, Any]:
             {"account": spendable.account, "points": format_centi(spendable.points_centi)}
             for spendable in answer.spendable
         ],
-        "chips": [],
-        "counters": [],
-        "coupons": [],
-        "messages": [],
-        "gifts": [],
-        "services": [],
+        "chips": [
+            {
+                "account": chips.account,
+                "promotion": chips.promotion,
+                "earned": chips.earned,
+                "spent": chips.spent,
+            }
+            for chips in answer.chips
+        ],
+        "counters": [{"id": counter.id, "value": counter.value} for counter in answer.counters],
+        "coupons": [_coupon_to_json(coupon) for coupon in answer.coupons],
+        "messages": [_message_to_json(message) for message in answer.messages],
+        "gifts": [
+            {
+                "promotion": gift.promotion,
+                "what": list(gift.what) if gift.is_choice else gift.what[0],
+                "qty": str(gift.quantity),
+            }
+            for gift in answer.gifts
+        ],
+        "services": [_service_to_json(service) for service in answer.services],
         "applied": list(answer.applied),
-        "hints": [],
+        "hints": [_hint_to_json(hint) for hint in answer.hints],
         "trace": [_trace_to_json(entry) for entry in answer.trace],
     }
