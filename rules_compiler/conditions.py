@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from rules_compiler.filters import read_filter
-from rules_compiler.names import Names
-from rules_compiler.reading import POINTS_MAX, from_to, span, truth, unsupported, whole
+from rules_compiler.customer_tests import read_birthday, read_customer
+from rules_compiler.filters import filter_of, filter_or_none
+from rules_compiler.names import Names, not_declared
+from rules_compiler.reading import (
+    MONEY_MAX,
+    POINTS_MAX,
+    SUM_MILLI_MAX,
+    from_to,
+    name,
+    span,
+    whole,
+    words,
+)
 from shared import limits
 from shared.engine.program import (
     AllOf,
     AnyLine,
     AnyOf,
     Applied,
-    Attribute,
-    Birthday,
     ChannelIs,
     ChipsAre,
     Condition,
+    CounterIs,
     CouponShown,
-    CustomerIs,
     Distinct,
     Not,
     OnlineIs,
@@ -29,34 +37,13 @@ from shared.engine.program import (
     Quantity,
     RegisterIs,
     Span,
-    SpentWindow,
     StoreIs,
     Total,
 )
 from shared.wire.reading import Place
 
-_DEPTH_MAX: Final = 32
+_DEPTH_MAX: Final = 64
 _CHANNELS: Final = ("pos", "sco", "selfscan", "online")
-_MONEY_MAX: Final = limits.PRICE_MINOR_MAX * 100
-_CUSTOMER_KEYS: Final = frozenset(
-    {
-        "identified",
-        "id",
-        "segment",
-        "level",
-        "card_category",
-        "gender",
-        "organisation",
-        "not_segment",
-        "attributes",
-        "age",
-        "registered_days",
-        "last_purchase_days",
-        "purchase_number",
-        "spent",
-        "control",
-    }
-)
 
 
 def read_condition(place: Place, names: Names, *, depth: int = 0) -> Condition | None:
@@ -65,7 +52,11 @@ def read_condition(place: Place, names: Names, *, depth: int = 0) -> Condition |
         place.fail("too_deep", f"at most {_DEPTH_MAX} conditions in one another")
         return None
     if not isinstance(place.value, dict) or len(place.value) != 1:
-        place.fail("condition", "an object with exactly one key")
+        place.fail(
+            "condition",
+            "an object with exactly one key",
+            hint='Join several conditions by {"all": [...]}.',
+        )
         return None
     ((key, value),) = place.value.items()
     inner = place.child(key, value)
@@ -90,15 +81,21 @@ def _store(place: Place, names: Names) -> Condition:
     stores: set[str] = set()
     for each in place.items("a list of stores and store groups"):
         if isinstance(each.value, dict):
-            each.object(frozenset({"group"}), required=("group",))
-            group = each.get("group")
-            name = None if group is None else group.text()
-            if group is not None and name is not None and name not in names.store_groups:
-                group.fail("not_declared", "a name from store_groups")
-            stores |= names.store_groups.get(name or "", frozenset())
+            stores |= _store_group(each, names)
         elif (store := each.text()) is not None:
             stores.add(store)
     return StoreIs(values=frozenset(stores))
+
+
+def _store_group(place: Place, names: Names) -> frozenset[str]:
+    place.object(frozenset({"group"}), required=("group",))
+    group = place.get("group")
+    found = None if group is None else group.text()
+    if group is None or found is None:
+        return frozenset()
+    if found not in names.store_groups:
+        not_declared(group, "store_groups")
+    return names.store_groups.get(found, frozenset())
 
 
 def _channel(place: Place, _names: Names) -> Condition:
@@ -114,84 +111,13 @@ def _online(place: Place, _names: Names) -> Condition:
     return OnlineIs(value=bool(place.truth()))
 
 
-def _customer(place: Place, _names: Names) -> Condition | None:
-    if not place.object(_CUSTOMER_KEYS):
-        return None
-    number = place.get("purchase_number")
-    every = None
-    exact = None
-    if number is not None and isinstance(number.value, dict):
-        number.object(frozenset({"every"}), required=("every",))
-        every = whole(number.get("every"), low=1)
-    else:
-        exact = whole(number, low=1)
-    identified, control = place.get("identified"), place.get("control")
-    attributes = place.get("attributes")
-    return CustomerIs(
-        identified=None if identified is None else identified.truth(),
-        ids=_words(place, "id"),
-        segments=_words(place, "segment"),
-        not_segments=_words(place, "not_segment"),
-        levels=_words(place, "level"),
-        card_categories=_words(place, "card_category"),
-        genders=_words(place, "gender"),
-        organisations=_words(place, "organisation"),
-        attributes=[]
-        if attributes is None
-        else [
-            Attribute(key=key, values=frozenset(str(v.value) for v in each.items("a list")))
-            for key, each in attributes.entries()
-        ],
-        age_years=_days(place, "age"),
-        registered_days=_days(place, "registered_days"),
-        last_purchase_days=_days(place, "last_purchase_days"),
-        purchase_number=exact,
-        purchase_every=every,
-        spent=_spent(place.get("spent")),
-        control=None if control is None else control.truth(),
-    )
-
-
-def _words(place: Place, key: str) -> frozenset[str] | None:
-    found = place.get(key)
-    return None if found is None else frozenset(found.texts())
-
-
-def _days(place: Place, key: str) -> Span | None:
-    found = place.get(key)
-    return None if found is None else span(found, 0, 10**6)
-
-
-def _spent(place: Place | None) -> SpentWindow | None:
-    keys = frozenset({"window", "from", "to", "with_current"})
-    if place is None or not place.object(keys, required=("window",)):
-        return None
-    window = place.get("window")
-    return SpentWindow(
-        window="" if window is None else window.text() or "",
-        span=from_to(place, 2, _MONEY_MAX),
-        with_current=truth(place, "with_current"),
-    )
-
-
-def _birthday(place: Place, _names: Names) -> Condition | None:
-    if not place.object(frozenset({"before", "after", "of"})):
-        return None
-    of = place.get("of")
-    return Birthday(
-        before_days=whole(place.get("before")) or 0,
-        after_days=whole(place.get("after")) or 0,
-        of="self" if of is None else of.choice("self", "child") or "self",
-    )
-
-
 def _total(place: Place, names: Names) -> Condition | None:
     if not place.object(frozenset({"filter", "from", "to", "base"})):
         return None
     base = place.get("base")
     return Total(
-        filter=read_filter(place.get("filter"), names.product_lists),
-        span=from_to(place, 2, _MONEY_MAX),
+        filter=filter_of(place, names),
+        span=from_to(place, 2, MONEY_MAX),
         at_list=base is not None and base.choice("running", "list") == "list",
     )
 
@@ -201,8 +127,8 @@ def _quantity(place: Place, names: Names) -> Condition | None:
         return None
     unit = place.get("unit")
     return Quantity(
-        filter=read_filter(place.get("filter"), names.product_lists),
-        span=from_to(place, 3, limits.QUANTITY_MILLI_MAX * 1000),
+        filter=filter_of(place, names),
+        span=from_to(place, 3, SUM_MILLI_MAX),
         in_base_units=unit is not None and unit.choice("base") == "base",
     )
 
@@ -210,9 +136,7 @@ def _quantity(place: Place, names: Names) -> Condition | None:
 def _distinct(place: Place, names: Names) -> Condition | None:
     if not place.object(frozenset({"filter", "from", "to"})):
         return None
-    return Distinct(
-        filter=read_filter(place.get("filter"), names.product_lists), span=from_to(place, 0, 10**9)
-    )
+    return Distinct(filter=filter_of(place, names), span=from_to(place, 0, 10**9))
 
 
 def _any_line(place: Place, names: Names) -> Condition | None:
@@ -220,63 +144,60 @@ def _any_line(place: Place, names: Names) -> Condition | None:
         return None
     quantity = place.get("qty")
     return AnyLine(
-        filter=read_filter(place.get("filter"), names.product_lists),
+        filter=filter_of(place, names),
         span=Span() if quantity is None else span(quantity, 3, limits.QUANTITY_MILLI_MAX),
     )
 
 
 def _coupon(place: Place, _names: Names) -> Condition:
-    words = place.texts()
-    if isinstance(place.value, list) and not place.value:
-        place.fail("empty", "at least one series or code")
-    return CouponShown(series=frozenset(words), codes=frozenset(word.upper() for word in words))
+    found = place.texts("a list of series or codes")
+    return CouponShown(series=frozenset(found), codes=frozenset(word.upper() for word in found))
 
 
 def _payment(place: Place, _names: Names) -> Condition | None:
     if not place.object(frozenset({"type", "bin", "from", "to"})):
         return None
-    bins = _words(place, "bin")
+    bins = words(place, "bin")
     return PaymentIs(
-        types=_words(place, "type"),
+        types=words(place, "type"),
         bins=None if bins is None else sorted(bins),
-        span=from_to(place, 2, _MONEY_MAX),
+        span=from_to(place, 2, MONEY_MAX),
+    )
+
+
+def _counter(place: Place, names: Names) -> Condition | None:
+    keys = frozenset({"id", "from", "to", "with_current", "every"})
+    if not place.object(keys, required=("id",)):
+        return None
+    bounds = [key for key in ("from", "to", "with_current") if place.get(key) is not None]
+    if bounds and place.get("every") is not None:
+        place.fail("one_of", f"either 'every' or {', '.join(bounds)}")
+    return CounterIs(
+        counter=name(place, "id"),
+        span=from_to(place, 3, SUM_MILLI_MAX),
+        every=whole(place.get("every"), low=1),
+        with_current=filter_or_none(place, names, "with_current"),
     )
 
 
 def _points(place: Place, names: Names) -> Condition | None:
     if not place.object(frozenset({"account", "from", "to"}), required=("account",)):
         return None
-    account = place.get("account")
-    name = None if account is None else account.text()
-    if account is not None and name is not None and name not in names.accounts:
-        account.fail("not_declared", "a name from accounts")
-    return PointsAre(account=name or "", span=from_to(place, 2, POINTS_MAX))
+    return PointsAre(account=names.account(place), span=from_to(place, 2, POINTS_MAX))
 
 
 def _chips(place: Place, names: Names) -> Condition | None:
     if not place.object(frozenset({"account", "from", "to"}), required=("account",)):
         return None
-    account = place.get("account")
-    name = None if account is None else account.text()
-    if account is not None and name is not None and name not in names.chips:
-        account.fail("not_declared", "a name from chips")
-    return ChipsAre(account=name or "", span=from_to(place, 0, 10**9))
+    return ChipsAre(account=names.chip(place, "account"), span=from_to(place, 0, 10**9))
 
 
-def _applied(place: Place, names: Names, *, wanted: bool = True) -> Condition:
-    for each in place.items("a list of promotions"):
-        if each.text() is not None and each.value not in names.promotion_ids:
-            each.fail("not_declared", "the id of a promotion of this programme")
-    return Applied(promotions=frozenset(place.texts()), wanted=wanted)
+def _applied(place: Place, _names: Names) -> Condition:
+    return Applied(promotions=frozenset(place.texts("a list of promotions")), wanted=True)
 
 
-def _not_applied(place: Place, names: Names) -> Condition:
-    return _applied(place, names, wanted=False)
-
-
-def _counter(place: Place, _names: Names) -> Condition | None:
-    unsupported(place, "counter")
-    return None
+def _not_applied(place: Place, _names: Names) -> Condition:
+    return Applied(promotions=frozenset(place.texts("a list of promotions")), wanted=False)
 
 
 _LEAVES: Final[dict[str, Callable[[Place, Names], Condition | None]]] = {
@@ -284,17 +205,17 @@ _LEAVES: Final[dict[str, Callable[[Place, Names], Condition | None]]] = {
     "channel": _channel,
     "register": _register,
     "online": _online,
-    "customer": _customer,
-    "birthday": _birthday,
+    "customer": read_customer,
+    "birthday": read_birthday,
     "total": _total,
     "quantity": _quantity,
     "distinct": _distinct,
     "any_line": _any_line,
     "coupon": _coupon,
     "payment": _payment,
+    "counter": _counter,
     "points": _points,
     "chips": _chips,
     "applied": _applied,
     "not_applied": _not_applied,
-    "counter": _counter,
 }

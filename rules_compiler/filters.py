@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from rules_compiler.reading import span
+from rules_compiler.names import Names, not_declared
+from rules_compiler.reading import span, values, words
 from shared import limits
 from shared.engine.program import EVERYTHING, AttributeTest, Filter
 from shared.wire.reading import Place
@@ -27,26 +28,35 @@ _KEYS: Final = frozenset(
 _DEPTH_MAX: Final = 16
 
 
+def filter_of(place: Place, names: Names, key: str = "filter") -> Filter:
+    """The filter under a key of this object; a missing one matches every line."""
+    return read_filter(place.get(key), names.product_lists)
+
+
+def filter_or_none(place: Place, names: Names, key: str = "filter") -> Filter | None:
+    """The filter under a key of this object, where it has one."""
+    return None if place.get(key) is None else filter_of(place, names, key)
+
+
 def read_filter(
     place: Place | None, product_lists: Mapping[str, Filter], *, depth: int = 0
 ) -> Filter:
     """The filter at this place; a missing one matches every line."""
-    if place is None or not place.object(_KEYS):
+    if place is None or not place.object(_KEYS) or not place.value:
         return EVERYTHING
     if depth > _DEPTH_MAX:
         place.fail("too_deep", f"at most {_DEPTH_MAX} filters in one another")
         return EVERYTHING
     exclude = place.get("exclude")
     price = place.get("price")
+    categories = words(place, "category")
     return Filter(
-        skus=_words(place, "sku"),
+        skus=words(place, "sku"),
         lists=_lists(place.get("list"), product_lists),
-        categories=sorted(categories)
-        if (categories := _words(place, "category")) is not None
-        else None,
-        brands=_words(place, "brand"),
+        categories=None if categories is None else sorted(categories),
+        brands=words(place, "brand"),
         attributes=_attributes(place.get("attrs")),
-        flags=_words(place, "flags"),
+        flags=words(place, "flags"),
         price_minor=None if price is None else span(price, 2, limits.PRICE_MINOR_MAX),
         favourite=None if (flag := place.get("favourite")) is None else flag.truth(),
         discounted=None if (flag := place.get("discounted")) is None else flag.truth(),
@@ -54,45 +64,39 @@ def read_filter(
     )
 
 
-def _words(place: Place, key: str) -> frozenset[str] | None:
-    found = place.get(key)
-    return None if found is None else frozenset(found.texts())
-
-
 def _lists(place: Place | None, product_lists: Mapping[str, Filter]) -> list[Filter] | None:
     if place is None:
         return None
-    found: list[Filter] = []
+    found: dict[str, Filter] = {}
     for each in place.items("a list of product lists"):
         name = each.text()
         if name is None:
             continue
-        if name not in product_lists:
-            each.fail("not_declared", "a name from product_lists")
-            continue
-        found.append(product_lists[name])
-    return found
+        if name in product_lists:
+            found[name] = product_lists[name]
+        else:
+            not_declared(each, "product_lists")
+    # In the order of names: the same programme has the same bytes however its author wrote it.
+    return [found[name] for name in sorted(found)]
 
 
 def _attributes(place: Place | None) -> list[AttributeTest]:
-    if place is None:
-        return []
-    tests: list[AttributeTest] = []
-    for key, each in place.entries():
-        if isinstance(each.value, dict):
-            each.object(frozenset({"from", "to"}))
-            low, high = each.get("from"), each.get("to")
-            for bound in (low, high):
-                if bound is not None:
-                    bound.decimal(6, low=None)
-            tests.append(
-                AttributeTest(
-                    key=key,
-                    low=None if low is None else str(low.value),
-                    high=None if high is None else str(high.value),
-                )
-            )
-        else:
-            values = [str(item.value) for item in each.items() if isinstance(item.value, str)]
-            tests.append(AttributeTest(key=key, values=frozenset(values)))
+    tests = [] if place is None else [_attribute(key, each) for key, each in place.entries()]
     return sorted(tests, key=lambda test: test.key)
+
+
+def _attribute(key: str, place: Place) -> AttributeTest:
+    if not isinstance(place.value, dict):
+        return AttributeTest(key=key, values=values(place))
+    place.object(frozenset({"from", "to"}))
+    low, low_text = _number(place.get("from"))
+    high, high_text = _number(place.get("to"))
+    if low is not None and high is not None and low > high:
+        place.fail("from_after_to", "a lower bound that is not above the upper one")
+    return AttributeTest(key=key, low=low_text, high=high_text)
+
+
+def _number(place: Place | None) -> tuple[int | None, str | None]:
+    """A bound to compare with, and its text."""
+    found = None if place is None else place.decimal(12, low=None)
+    return (None, None) if place is None or found is None else (found, str(place.value))

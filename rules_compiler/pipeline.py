@@ -7,6 +7,7 @@ from typing import Final
 
 from rules_compiler.diagnostics import Diagnostic, Severity
 from rules_compiler.document import read_document
+from rules_compiler.passes.order_rules import order_rules
 from shared.engine.program import Program
 from shared.wire.problem import Finding
 from shared.wire.reading import FormatError, Place, parse_json
@@ -32,7 +33,8 @@ def compile_document(data: bytes) -> Compilation:
         findings.append(Finding(code="too_large", detail=detail, pointer=""))
     else:
         try:
-            program = read_document(Place(parse_json(data), "", findings))
+            document = read_document(Place(parse_json(data), "", findings))
+            program = None if document is None else order_rules(document)
         except FormatError as error:
             findings.extend(error.findings)
     return Compilation(
@@ -44,6 +46,8 @@ def compile_document(data: bytes) -> Compilation:
                 pointer=finding.pointer or "",
                 message=finding.detail,
                 hint=finding.hint,
+                found=finding.found,
+                expected=finding.expected,
             )
             for finding in findings
         ],

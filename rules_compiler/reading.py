@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Final
 
+from shared import limits
 from shared.engine.program import Span
 from shared.wire.reading import Place
 
-PERCENT_MAX = 10**6
+PERCENT_MAX: Final = 10**6
 """100 % in millionths, with the four decimals a percent may have."""
-ACCRUAL_PERCENT_MAX = 10**8
-POINTS_MAX = 10**14
+ACCRUAL_PERCENT_MAX: Final = 10**8
+POINTS_MAX: Final = 10**14
+MONEY_MAX: Final = limits.PRICE_MINOR_MAX * 100
+"""A sum of a receipt; one price has a smaller bound."""
+SUM_MILLI_MAX: Final = limits.QUANTITY_MILLI_MAX * 1000
+"""A quantity summed over lines, possibly in base units."""
+TEXT_MAX: Final = 2_000
+"""Characters of a name, a hint or a message."""
 
 
 def span(place: Place, decimals: int, high: int) -> Span:
@@ -55,19 +63,39 @@ def accrual_percent(place: Place | None) -> int | None:
     return place.decimal(4, high=ACCRUAL_PERCENT_MAX, what="a percent of 0–10,000")
 
 
-def money(place: Place | None) -> int | None:
+def money(place: Place | None, *, low: int = 0) -> int | None:
     """A sum of money in minor units."""
-    return None if place is None else place.decimal(2, high=10**12, what="a sum of money")
+    if place is None:
+        return None
+    return place.decimal(2, low=low, high=limits.PRICE_MINOR_MAX, what="a sum of money")
 
 
-def points(place: Place | None) -> int | None:
+def points(place: Place | None, *, low: int = 0) -> int | None:
     """Points in hundredths."""
-    return None if place is None else place.decimal(2, high=POINTS_MAX, what="points")
+    return None if place is None else place.decimal(2, low=low, high=POINTS_MAX, what="points")
 
 
-def whole(place: Place | None, *, low: int = 0) -> int | None:
+def quantity(place: Place | None, *, low: int = 0) -> int | None:
+    """A quantity in thousandths."""
+    if place is None:
+        return None
+    return place.decimal(3, low=low, high=limits.QUANTITY_MILLI_MAX, what="a quantity")
+
+
+def pieces(place: Place | None, *, low: int = 0) -> int | None:
+    """A whole number of pieces, written as a number or as a quantity such as "2.000"."""
+    if place is None:
+        return None
+    found = place.decimal(3, low=low * 1000, high=limits.QUANTITY_MILLI_MAX, what="a whole number")
+    if found is not None and found % 1000 != 0:
+        place.fail("decimals", "a whole number of pieces")
+        return None
+    return None if found is None else found // 1000
+
+
+def whole(place: Place | None, *, low: int = 0, high: int = 10**9) -> int | None:
     """A whole number."""
-    return None if place is None else place.integer(low=low)
+    return None if place is None else place.integer(low=low, high=high)
 
 
 def truth(place: Place, key: str, *, default: bool = False) -> bool:
@@ -77,22 +105,61 @@ def truth(place: Place, key: str, *, default: bool = False) -> bool:
     return default if value is None else value
 
 
+def name(place: Place, key: str) -> str:
+    """A name that an object has under this key; empty where it is absent or wrong."""
+    found = place.get(key)
+    return "" if found is None else found.text() or ""
+
+
+def prose(place: Place, key: str) -> str:
+    """A text for people, which may be empty."""
+    found = place.get(key)
+    return "" if found is None else found.text(empty=True, most=TEXT_MAX) or ""
+
+
+def words(place: Place, key: str) -> frozenset[str] | None:
+    """A list of words as a set; None where it is absent."""
+    found = place.get(key)
+    return None if found is None else frozenset(found.texts())
+
+
+def values(place: Place) -> frozenset[str]:
+    """A list of words or numbers, each by its text: attributes have both."""
+    found: set[str] = set()
+    for each in place.items("a list of values"):
+        if isinstance(each.value, str) and len(each.value) <= TEXT_MAX:
+            # Not NumberText, which would not be a plain string to whoever writes it.
+            found.add(str.__str__(each.value))
+        else:
+            each.fail("type", "a string or a number")
+    return frozenset(found)
+
+
+def one_of(place: Place, *keys: str) -> bool:
+    """Whether exactly one of the keys is present; else a finding."""
+    present = [key for key in keys if place.get(key) is not None]
+    if len(present) != 1:
+        place.fail("one_of", "exactly one of " + ", ".join(keys))
+    return len(present) == 1
+
+
+def at_most_one_of(place: Place, *keys: str) -> bool:
+    """Whether no more than one of the keys is present; else a finding."""
+    present = [key for key in keys if place.get(key) is not None]
+    if len(present) > 1:
+        place.fail("one_of", "at most one of " + ", ".join(keys))
+    return len(present) <= 1
+
+
 def day(place: Place | None) -> str | None:
     """A date, ISO."""
-    if place is None:
+    text = None if place is None else place.text()
+    if place is None or text is None:
         return None
-    text = place.text()
     try:
-        return None if text is None else date.fromisoformat(text).isoformat()
+        if len(text) == 10 and text[4] == text[7] == "-":
+            return date.fromisoformat(text).isoformat()
     except ValueError:
-        place.fail("date", "a date such as 2026-11-30")
-        return None
-
-
-def unsupported(place: Place, what: str) -> None:
-    """Refuse what the language has and the engine does not do yet: never ignore it."""
-    place.fail(
-        "not_supported_yet",
-        f"something this version prices ({what} is in the language, not in this engine)",
-        hint="Leave it out, or wait for a version that does it.",
-    )
+        pass
+    place.fail("date", "a date such as 2026-11-30")
+    return None

@@ -23,12 +23,18 @@ _STATUS_BY_ERROR: Final = (
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One of several things wrong with a document or a receipt."""
+    """One of several things wrong with a document or a receipt.
+
+    ``detail`` is the sentence for people; ``found`` and ``expected`` are its two halves where it
+    has such.
+    """
 
     code: str
     detail: str
     pointer: str | None = None
     hint: str | None = None
+    found: str | None = None
+    expected: str | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
+from itertools import islice
 from typing import Any, Final
 
 from shared.errors import InputError
@@ -18,7 +20,6 @@ from shared.wire.problem import Finding
 _DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 FINDINGS_MAX: Final = 200
 """Enough to mend a document by; a hostile one must not fill the memory with complaints."""
-DEPTH_MAX: Final = 64
 
 
 class NumberText(str):
@@ -88,41 +89,96 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _show(value: Any) -> str:
-    text = value if isinstance(value, NumberText) else json.dumps(value, ensure_ascii=False)
+def show(value: Any) -> str:
+    """A value as a finding quotes it, cut to a length that a screen bears."""
+    if isinstance(value, str):
+        # Cut first: a text of megabytes need not be quoted to be cut.
+        text = (
+            value if isinstance(value, NumberText) else json.dumps(value[:61], ensure_ascii=False)
+        )
+    elif isinstance(value, dict | list):
+        text = _show_shape(value)
+    else:
+        text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def _show_shape(value: dict[str, Any] | list[Any]) -> str:
+    """The first few elements, one level deep."""
+    if isinstance(value, dict):
+        inner = ", ".join(f"{show(key)}: {_show_leaf(value[key])}" for key in islice(value, 4))
+        return f"{{{inner}{', ...' if len(value) > 4 else ''}}}"
+    inner = ", ".join(_show_leaf(each) for each in value[:4])
+    return f"[{inner}{', ...' if len(value) > 4 else ''}]"
+
+
+def _show_leaf(value: Any) -> str:
+    if isinstance(value, dict | list) and value:
+        return "{...}" if isinstance(value, dict) else "[...]"
+    return show(value)
+
+
 class Place:
-    """A value, its JSON pointer, and the list that findings go to."""
+    """A value, where it stands, and the list that findings go to."""
 
-    __slots__ = ("findings", "pointer", "value")
+    __slots__ = ("findings", "parent", "step", "value")
 
-    def __init__(self, value: Any, pointer: str, findings: list[Finding]) -> None:
+    def __init__(
+        self,
+        value: Any,
+        pointer: str | int,
+        findings: list[Finding],
+        parent: Place | None = None,
+    ) -> None:
+        """With a parent, ``pointer`` is the one step below it."""
         self.value = value
-        self.pointer = pointer
         self.findings = findings
+        self.parent = parent
+        self.step = pointer
+
+    @property
+    def pointer(self) -> str:
+        """The JSON pointer; put together only when something is to be said of the place."""
+        steps: list[str] = []
+        place = self
+        while place.parent is not None:
+            steps.append(str(place.step).replace("~", "~0").replace("/", "~1"))
+            place = place.parent
+        return str(place.step) + "".join("/" + step for step in reversed(steps))
 
     def fail(self, code: str, expected: str, hint: str | None = None) -> None:
-        """Note what is wrong here: what was found stands in the detail."""
+        """Note what is wrong here: what was found, and what was expected."""
         if len(self.findings) < FINDINGS_MAX:
-            detail = f"found {_show(self.value)}, expected {expected}"
-            self.findings.append(Finding(code=code, detail=detail, pointer=self.pointer, hint=hint))
+            found = show(self.value)
+            self.findings.append(
+                Finding(
+                    code=code,
+                    detail=f"found {found}, expected {expected}",
+                    pointer=self.pointer,
+                    hint=hint,
+                    found=found,
+                    expected=expected,
+                )
+            )
 
     def child(self, key: str | int, value: Any) -> Place:
         """The place below this one."""
-        step = str(key).replace("~", "~0").replace("/", "~1")
-        return Place(value, f"{self.pointer}/{step}", self.findings)
+        return Place(value, key, self.findings, self)
 
     def object(self, allowed: frozenset[str], required: tuple[str, ...] = ()) -> bool:
         """Whether this is an object; unknown and missing keys are noted."""
         if not isinstance(self.value, dict):
             self.fail("type", "an object")
             return False
-        for key, value in self.value.items():
-            if key not in allowed:
-                near = ", ".join(sorted(allowed))
-                self.child(key, value).fail("unknown_key", f"one of the keys: {near}")
+        if not self.value.keys() <= allowed:
+            for key, value in self.value.items():
+                if key not in allowed:
+                    near = get_close_matches(key[:100], allowed, n=1)
+                    self.child(key, value).fail(
+                        "unknown_key",
+                        "one of the keys: " + ", ".join(sorted(allowed)),
+                        hint=f"Did you mean {near[0]!r}?" if near else None,
+                    )
         for key in required:
             if self.value.get(key) is None:
                 self.fail("missing_key", f"the key {key!r}")
@@ -131,7 +187,7 @@ class Place:
     def get(self, key: str) -> Place | None:
         """The place of a key of this object; None where it is absent or null."""
         value = self.value.get(key) if isinstance(self.value, dict) else None
-        return None if value is None else self.child(key, value)
+        return None if value is None else Place(value, key, self.findings, self)
 
     def items(self, what: str = "a list", *, most: int = 100_000) -> Iterator[Place]:
         """The places of a list's elements."""
@@ -142,7 +198,7 @@ class Place:
             self.fail("too_many", f"at most {most} elements")
             return
         for index, value in enumerate(self.value):
-            yield self.child(index, value)
+            yield Place(value, index, self.findings, self)
 
     def entries(self) -> Iterator[tuple[str, Place]]:
         """Keys and places of an object with free keys."""
@@ -150,22 +206,33 @@ class Place:
             self.fail("type", "an object")
             return
         for key, value in self.value.items():
-            yield key, self.child(key, value)
+            yield key, Place(value, key, self.findings, self)
 
-    def text(self, *, empty: bool = False) -> str | None:
-        """A string of at most 200 characters."""
+    def text(self, *, empty: bool = False, most: int = 200) -> str | None:
+        """A string of at most ``most`` characters."""
         value = self.value
         if not isinstance(value, str) or isinstance(value, NumberText):
-            self.fail("type", "a string")
+            number = isinstance(value, NumberText)
+            self.fail("type", "a string", hint="Put it in quotes." if number else None)
             return None
-        if len(value) > 200 or (not value and not empty):
-            self.fail("length", "1 to 200 characters")
+        if len(value) > most or (not value and not empty):
+            self.fail("length", f"{0 if empty else 1} to {most} characters")
             return None
         return value
 
-    def texts(self) -> list[str]:
-        """A list of strings."""
-        return [text for place in self.items("a list of strings") if (text := place.text())]
+    def texts(self, what: str = "a list of strings", *, most: int = 100_000) -> list[str]:
+        """A list of strings of 1 to 200 characters."""
+        values = self.value
+        if isinstance(values, list) and len(values) <= most:
+            # Lists of goods are most of a programme; places are made only for what is wrong.
+            wrong = [
+                index
+                for index, value in enumerate(values)
+                if type(value) is not str or not 0 < len(value) <= 200
+            ]
+            if not wrong:
+                return values
+        return [text for place in self.items(what, most=most) if (text := place.text())]
 
     def choice(self, *values: str) -> str | None:
         """One of the given words."""
@@ -186,20 +253,39 @@ class Place:
     ) -> int | None:
         """A decimal string or number as an integer of ``10**-decimals`` units within bounds."""
         value = self.value
-        if not isinstance(value, str) or not _DECIMAL.fullmatch(value) or len(value) > 40:
+        if not isinstance(value, str):
+            self.fail("type", f'{what} as a decimal string such as "12.50"')
+            return None
+        if len(value) > 40 or not _DECIMAL.fullmatch(value):
             self.fail("number", f'{what} as a decimal string such as "12.50"')
             return None
         whole, _, fraction = value.partition(".")
         if len(fraction) > decimals:
-            self.fail("decimals", f"{what} with at most {decimals} decimals")
+            self.fail(
+                "decimals",
+                f"{what} with at most {decimals} decimals" if decimals else "a whole number",
+            )
             return None
         number = int(whole + fraction.ljust(decimals, "0"))
         if (low is not None and number < low) or (high is not None and number > high):
-            bounds = " to ".join("…" if b is None else str(b) for b in (low, high))
-            self.fail("bounds", f"{what} within {bounds} (in units of 10^-{decimals})")
+            self.fail("bounds", f"{what} {_bounds(low, high, decimals)}")
             return None
         return number
 
     def integer(self, *, low: int = 0, high: int = 10**9) -> int | None:
         """A whole number within bounds, written as a JSON number or a decimal string."""
         return self.decimal(0, low=low, high=high, what="a whole number")
+
+
+def _bounds(low: int | None, high: int | None, decimals: int) -> str:
+    """Bounds as people write them, not in our units."""
+    ends = [(word, bound) for word, bound in (("from", low), ("to", high)) if bound is not None]
+    return " ".join(f"{word} {_plain(bound, decimals)}" for word, bound in ends)
+
+
+def _plain(number: int, decimals: int) -> str:
+    sign = "-" if number < 0 else ""
+    digits = str(abs(number)).rjust(decimals + 1, "0")
+    whole, fraction = digits[: len(digits) - decimals], digits[len(digits) - decimals :]
+    fraction = fraction.rstrip("0")
+    return sign + whole + (f".{fraction}" if fraction else "")

@@ -120,12 +120,6 @@ REFUSED = [
         "unknown_result",
         "/promotions/0/then/0/do",
     ),
-    (
-        "a result this engine does not do",
-        with_result(do="message", to="cashier", at="end", text="!"),
-        "not_supported_yet",
-        "/promotions/0/then/0/do",
-    ),
 ]
 
 
