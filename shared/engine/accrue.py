@@ -1,71 +1,105 @@
-"""Points for what was bought (section 9)."""
+"""Points, chips and counts for what was bought (section 9)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.engine.conditions import Situation
-from shared.engine.lots import NO_EARNING_FLAGS, Lot, amount_of
-from shared.engine.program import AccruePoints, Promotion, Resolve
-from shared.money import PPM
-from shared.wire.answer import Accrued
+from shared.engine.goods import counter_before
+from shared.engine.lots import Lot, amount_of
+from shared.engine.program import (
+    AccrueChips,
+    AccruePoints,
+    Count,
+    CountBy,
+    Filter,
+    Promotion,
+    Resolve,
+)
+from shared.money import PPM, allocate_largest_remainder
+from shared.wire.answer import Accrued, LinePoints
 
 
-@dataclass(slots=True, kw_only=True)
+class Rate:
+    """A percent result of a promotion that may act: what competes for lots inside a group."""
+
+    __slots__ = ("percent_ppm", "promotion", "result")
+
+    def __init__(self, promotion: Promotion, result: AccruePoints, percent_ppm: int) -> None:
+        self.promotion: Promotion = promotion
+        self.result: AccruePoints = result
+        self.percent_ppm: int = percent_ppm
+
+
 class Accrual:
-    """The accrue stage: what has been earned, and which lots a rate has been claimed for."""
+    """The accrue stage: what has been earned so far."""
 
-    forbidden: frozenset[str]
-    """Promotions whose lots earn nothing."""
-    entries: list[Accrued] = field(default_factory=list)
-    got_centi: dict[str, int] = field(default_factory=dict)
-    exact: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Points by rate in millionths of hundredths, by (promotion, account), before rounding."""
-    claimed: dict[tuple[str, str], set[int]] = field(default_factory=dict)
-    """Lots (by identity) for which a rate of a group competes no more, by (group, account)."""
+    __slots__ = ("chips_earned", "entries", "exact", "got_centi", "won")
+
+    def __init__(self) -> None:
+        self.entries: list[Accrued] = []
+        self.got_centi: dict[str, int] = {}
+        self.exact: dict[tuple[str, str], int] = {}
+        """Points by rate in millionths of hundredths, by promotion and account, before rounding."""
+        self.won: dict[int, set[int]] = {}
+        """Lots (by identity) that a competing result has won, by the identity of the result."""
+        self.chips_earned: dict[tuple[str, str], int] = {}
+        """Chips given, by account and promotion."""
+
+    # --- competition of rates
+
+    def compete(self, at: Situation, rates: list[Rate], resolve: Resolve) -> None:
+        """Decide lot by lot which of the rates (in order) counts: the highest, or the first."""
+        best: dict[tuple[str, int], Rate] = {}
+        for rate in rates:
+            won = self.won.setdefault(id(rate.result), set())
+            won.clear()
+            for lot in earning_lots(at, rate.result.filter):
+                key = (rate.result.account, id(lot))
+                other = best.get(key)
+                if other is None or (
+                    resolve is Resolve.BEST and rate.percent_ppm > other.percent_ppm
+                ):
+                    best[key] = rate
+        for (_, lot_id), rate in best.items():
+            self.won[id(rate.result)].add(lot_id)
+
+    # --- points
 
     def earn(
-        self,
-        at: Situation,
-        promotion: Promotion,
-        result: AccruePoints,
-        *,
-        group_id: str,
-        resolve: Resolve,
-        precision_centi: int,
+        self, at: Situation, promotion: Promotion, result: AccruePoints, precision_centi: int
     ) -> int:
         """Run one result; the points it gave, in hundredths."""
-        assert at.customer is not None, "an anonymous receipt earns nothing"
-        points_centi = self._points(
-            at,
-            promotion,
-            result,
-            group_id=group_id,
-            resolve=resolve,
-            precision_centi=precision_centi,
-        )
+        customer = at.customer
+        assert customer is not None, "an anonymous receipt earns nothing"
+        lots = earning_lots(at, result.filter)
+        bases = [base_of(lot, at_list=result.at_list) for lot in lots]
+        won = self.won.get(id(result))
+        if won is not None:
+            bases = [base if id(lot) in won else 0 for lot, base in zip(lots, bases, strict=True)]
+        points_centi = self._points(at, promotion, result, precision_centi, lots, bases)
         if result.cap_centi is not None:
             points_centi = min(points_centi, result.cap_centi)
-        got = self.got_centi.get(result.account, 0)
+        account = result.account
+        got = self.got_centi.get(account, 0)
         if result.cap_day_centi is not None:
-            today = at.customer.points_today_centi.get(result.account, 0) + got
+            today = customer.points_today_centi.get(account, 0) + got
             points_centi = min(points_centi, max(result.cap_day_centi - today, 0))
-        points_centi -= points_centi % precision_centi
         if points_centi <= 0:
             return 0
-        self.got_centi[result.account] = got + points_centi
+        self.got_centi[account] = got + points_centi
         active_on = at.today + timedelta(days=result.active_after_days)
         expires_on = result.expires_on_date
         if result.expires_after_days is not None:
             expires_on = (active_on + timedelta(days=result.expires_after_days)).isoformat()
         self.entries.append(
             Accrued(
-                account=result.account,
+                account=account,
                 promotion=promotion.id,
                 points_centi=points_centi,
                 active_on_date=active_on.isoformat(),
                 expires_on_date=expires_on,
+                lines=_shares(points_centi, lots, bases),
             )
         )
         return points_centi
@@ -75,32 +109,25 @@ class Accrual:
         at: Situation,
         promotion: Promotion,
         result: AccruePoints,
-        *,
-        group_id: str,
-        resolve: Resolve,
         precision_centi: int,
+        lots: list[Lot],
+        bases: list[int],
     ) -> int:
         if result.multiply_ppm is not None:
             got = self.got_centi.get(result.account, 0)
-            return max(got * result.multiply_ppm // PPM - got, 0)
-        lots = self._earning_lots(at, result)
-        bases = [self._base(lot, result) for lot in lots]
+            more = got * (result.multiply_ppm - PPM) // (PPM * precision_centi) * precision_centi
+            return max(more, 0)
         if result.fixed_centi is not None:
-            return result.fixed_centi if not result.has_filter or any(bases) else 0
+            if not result.has_filter or _any_earns(lots):
+                return result.fixed_centi
+            return 0
         if result.per_amount_minor is not None:
             return sum(bases) // result.per_amount_minor * result.per_points_centi
         if result.per_quantity_milli is not None:
-            quantity = sum(lot.quantity_milli for lot in lots if self._earns(lot))
-            return quantity // result.per_quantity_milli * result.per_points_centi
-        rate_ppm = self._rate(at, result)
+            return _quantity(lots) // result.per_quantity_milli * result.per_points_centi
+        rate_ppm = rate_of(at, result)
         if not rate_ppm:
             return 0
-        if resolve is Resolve.FIRST and not promotion.stack:
-            claimed = self.claimed.setdefault((group_id, result.account), set())
-            bases = [
-                0 if id(lot) in claimed else base for lot, base in zip(lots, bases, strict=True)
-            ]
-            claimed.update(id(lot) for lot in lots)
         # Rates of one promotion add up exactly; only their sum is rounded down.
         key = (promotion.id, result.account)
         before = self.exact.get(key, 0)
@@ -108,28 +135,98 @@ class Accrual:
         grain = PPM * precision_centi
         return (after // grain - before // grain) * precision_centi
 
-    def _rate(self, at: Situation, result: AccruePoints) -> int | None:
-        if result.by_level_ppm is None:
-            return result.percent_ppm
-        assert at.customer is not None, "an anonymous receipt earns nothing"
-        level = at.customer.level
-        return None if level is None else result.by_level_ppm.get(level)
+    # --- chips and counters
 
-    def _earning_lots(self, at: Situation, result: AccruePoints) -> list[Lot]:
-        return [
-            lot
-            for line in at.lines(result.filter)
-            if NO_EARNING_FLAGS.isdisjoint(line.line.flags)
-            for lot in line.lots
-        ]
+    def earn_chips(self, at: Situation, promotion: Promotion, result: AccrueChips) -> int:
+        """Run one result; the chips it gave."""
+        lots = earning_lots(at, result.filter)
+        chips = 0
+        if result.fixed is not None:
+            if not result.has_filter or _any_earns(lots):
+                chips = result.fixed
+        else:
+            per = result.per
+            assert per is not None, "chips say for what"
+            if per.amount_minor is not None:
+                base = sum([base_of(lot, at_list=False) for lot in lots])
+                chips = base // per.amount_minor * per.count
+            else:
+                assert per.quantity_milli is not None, "it is per an amount or a quantity"
+                chips = _quantity(lots) // per.quantity_milli * per.count
+        if result.count_max is not None:
+            chips = min(chips, result.count_max)
+        if chips > 0:
+            key = (result.account, promotion.id)
+            self.chips_earned[key] = self.chips_earned.get(key, 0) + chips
+        return max(chips, 0)
 
-    def _earns(self, lot: Lot) -> bool:
-        return self.forbidden.isdisjoint(lot.touched)
 
-    def _base(self, lot: Lot, result: AccruePoints) -> int:
-        """What of this lot earns, in minor units."""
-        if not self._earns(lot):
-            return 0
-        if result.at_list:
-            return amount_of(lot.line.line.price_minor, lot.quantity_milli)
-        return lot.net_minor - lot.points_minor
+def count(at: Situation, result: Count) -> bool:
+    """Move a counter of the customer; whether it moved."""
+    before = counter_before(at, result.counter)
+    if result.reset:
+        value = 0
+    else:
+        lots = earning_lots(at, result.filter)
+        if result.by is CountBy.RECEIPT:
+            value = before + (1 if not result.has_filter or _any_earns(lots) else 0)
+        elif result.by is CountBy.QUANTITY:
+            value = before + _quantity(lots) // 1000
+        else:
+            value = before + sum([base_of(lot, at_list=False) for lot in lots]) // 100
+    if value == before:
+        return False
+    at.state.counters[result.counter] = value
+    return True
+
+
+def rate_of(at: Situation, result: AccruePoints) -> int | None:
+    """The percent of this customer; None where the result is none or knows not the level."""
+    if result.by_level_ppm is None:
+        return result.percent_ppm
+    customer = at.customer
+    if customer is None or customer.level is None:
+        return None
+    return result.by_level_ppm.get(customer.level)
+
+
+def earning_lots(at: Situation, wanted: Filter) -> list[Lot]:
+    """The lots of matching lines that may earn."""
+    return [lot for line in at.lines(wanted) if line.earns for lot in line.lots]
+
+
+def base_of(lot: Lot, *, at_list: bool) -> int:
+    """What of this lot earns, in minor units."""
+    if lot.touched and lot.forbids_accrual():
+        return 0
+    if at_list:
+        return amount_of(lot.line.line.price_minor, lot.quantity_milli)
+    return lot.net_minor - lot.points_minor
+
+
+def _any_earns(lots: list[Lot]) -> bool:
+    for lot in lots:
+        if not lot.forbids_accrual():
+            return True
+    return False
+
+
+def _quantity(lots: list[Lot]) -> int:
+    return sum([lot.quantity_milli for lot in lots if not lot.forbids_accrual()])
+
+
+def _shares(points_centi: int, lots: list[Lot], bases: list[int]) -> list[LinePoints]:
+    """What each line brought of the points, by its base."""
+    by_line: dict[int, int] = {}
+    for lot, base in zip(lots, bases, strict=True):
+        if base > 0:
+            number = lot.line.number
+            by_line[number] = by_line.get(number, 0) + base
+    if not by_line:
+        return []
+    shares = allocate_largest_remainder(points_centi, list(by_line.values()))
+    return [
+        LinePoints(line=number, points_centi=share)
+        for number, share in zip(by_line, shares, strict=True)
+        if share
+    ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import date, datetime
+from typing import Final
 
-from shared.engine.explain import HOLDS, Finding
+from shared.engine.explain import FAILS, HOLDS, Finding
 from shared.engine.filters import matches
 from shared.engine.lots import LineState, State
 from shared.engine.program import (
@@ -17,6 +18,7 @@ from shared.engine.program import (
     ChannelIs,
     ChipsAre,
     Condition,
+    CounterIs,
     CouponShown,
     CustomerIs,
     Distinct,
@@ -35,12 +37,16 @@ from shared.money import format_centi, format_minor
 from shared.quantity import format_quantity
 from shared.wire.receipt import Customer
 
+_STRANGER: Final = CustomerIs(identified=False)
+
 
 class Situation:
     """What conditions look at: the receipt in its present state, and its local time."""
 
-    def __init__(self, state: State, now: datetime) -> None:
+    def __init__(self, state: State, now: datetime, *, explains: bool = False) -> None:
         self.state = state
+        self.explains = explains
+        """Whether anybody reads what was seen: texts are made only then."""
         self.receipt = state.receipt
         self.customer = state.receipt.customer
         self.now = now
@@ -49,141 +55,169 @@ class Situation:
             frozenset(self.customer.favourites) if self.customer is not None else frozenset[str]()
         )
 
-    def lines(self, wanted: Filter) -> Iterator[LineState]:
+    def lines(self, wanted: Filter) -> list[LineState]:
         """The lines that match, flagged ones too: a condition speaks of the whole receipt."""
-        return (line for line in self.state.lines if matches(wanted, line, self.favourites))
+        favourites = self.favourites
+        return [line for line in self.state.lines if matches(wanted, line, favourites)]
 
 
 def judge(condition: Condition, at: Situation) -> Finding:
     """Whether the condition holds; if not, the leaf that decided and the value it saw."""
-    match condition:
-        case AllOf(parts=parts):
-            return next((f for f in (judge(part, at) for part in parts) if not f.holds), HOLDS)
-        case AnyOf(parts=parts):
-            findings = [judge(part, at) for part in parts]
-            if any(finding.holds for finding in findings):
+    if isinstance(condition, AllOf):
+        for part in condition.parts:
+            finding = judge(part, at)
+            if not finding.holds:
+                return finding
+        return HOLDS
+    if isinstance(condition, AnyOf):
+        last = FAILS
+        for part in condition.parts:
+            last = judge(part, at)
+            if last.holds:
                 return HOLDS
-            return findings[-1] if findings else Finding(holds=False, subject="any")
-        case Not(part=part):
-            inner = judge(part, at)
-            if inner.holds:
-                return Finding(holds=False, subject=f"not {_subject(part)}")
+        return last
+    if isinstance(condition, Not):
+        if not judge(condition.part, at).holds:
             return HOLDS
-        case _:
-            return _judge_leaf(condition, at)
+        return Finding(holds=False, subject=f"not {_subject(condition.part)}")
+    return _judge_leaf(condition, at)
 
 
 def _subject(condition: Condition) -> str:
     return str(condition.__struct_config__.tag)
 
 
-def _listed(subject: str, seen: str, values: frozenset[str]) -> Finding:
-    return Finding(
-        holds=seen in values, subject=subject, seen=seen, wanted=", ".join(sorted(values)[:5])
-    )
+def _names(values: frozenset[str]) -> str:
+    return ", ".join(sorted(values)[:5])
 
 
-def _span_text(span: Span, scale: int) -> str:
-    low, high = (
-        "" if bound is None else format_minor(bound) if scale == 100 else str(bound)
-        for bound in (span.low, span.high)
-    )
-    return f"{low}–{high}"
+def _listed(subject: str, seen: str, values: frozenset[str], at: Situation) -> Finding:
+    if seen in values:
+        return HOLDS
+    if not at.explains:
+        return FAILS
+    return Finding(holds=False, subject=subject, seen=seen, wanted=_names(values))
+
+
+def _fails(subject: str, seen: str = "", wanted: str = "") -> Finding:
+    return Finding(holds=False, subject=subject, seen=seen, wanted=wanted)
+
+
+def _plain(value: int) -> str:
+    return str(value)
+
+
+def _within(
+    subject: str, value: int, span: Span, at: Situation, text: Callable[[int], str]
+) -> Finding:
+    """Whether the value lies within; ``text`` writes it and the bounds."""
+    low, high = span.low, span.high
+    if (low is None or value >= low) and (high is None or value <= high):
+        return HOLDS
+    if not at.explains:
+        return FAILS
+    wanted = "–".join("" if bound is None else text(bound) for bound in (low, high))
+    return Finding(holds=False, subject=subject, seen=text(value), wanted=wanted)
 
 
 def _judge_leaf(condition: Condition, at: Situation) -> Finding:
     receipt = at.receipt
-    match condition:
-        case StoreIs(values=values):
-            return _listed("store", receipt.store, values)
-        case ChannelIs(values=values):
-            return _listed("channel", receipt.channel, values)
-        case RegisterIs(values=values):
-            return _listed("register", receipt.register, values)
-        case OnlineIs(value=value):
-            seen = "true" if receipt.online else "false"
-            return Finding(holds=receipt.online is value, subject="online", seen=seen)
-        case CustomerIs():
-            return _judge_customer(condition, at)
-        case Birthday():
-            return _judge_birthday(condition, at)
-        case Total():
-            money = sum(
-                line.list_minor if condition.at_list else line.net_minor
-                for line in at.lines(condition.filter)
-            )
-            return _within("total", money, condition.span, format_minor(money), 100)
-        case Quantity():
-            return _judge_quantity(condition, at)
-        case Distinct():
-            count = len({line.line.sku for line in at.lines(condition.filter)})
-            return _within("distinct", count, condition.span, str(count), 1)
-        case AnyLine():
-            quantities = [line.line.quantity_milli for line in at.lines(condition.filter)]
-            return Finding(
-                holds=any(condition.span.holds(quantity) for quantity in quantities),
-                subject="any_line",
-                seen=", ".join(format_quantity(quantity) for quantity in quantities[:5]),
-            )
-        case CouponShown():
-            return _judge_coupon(condition, at)
-        case PaymentIs():
-            return _judge_payment(condition, at)
-        case PointsAre():
-            if at.customer is None:
-                return Finding(holds=False, subject="points", seen="anonymous")
-            points = at.customer.points_centi.get(condition.account, 0)
-            return _within("points", points, condition.span, format_centi(points), 100)
-        case ChipsAre():
-            if at.customer is None:
-                return Finding(holds=False, subject="chips", seen="anonymous")
-            chips = at.customer.chips.get(condition.account, 0)
-            return _within("chips", chips, condition.span, str(chips), 1)
-        case Applied():
-            some = not condition.promotions.isdisjoint(at.state.acted)
-            subject = "applied" if condition.wanted else "not_applied"
-            return Finding(
-                holds=some is condition.wanted,
-                subject=subject,
-                wanted=", ".join(sorted(condition.promotions)[:5]),
-            )
-        case AllOf() | AnyOf() | Not():
-            return judge(condition, at)
+    if isinstance(condition, StoreIs):
+        return _listed("store", receipt.store, condition.values, at)
+    if isinstance(condition, CustomerIs):
+        return _judge_customer(condition, at)
+    if isinstance(condition, Total):
+        lines = at.lines(condition.filter)
+        if condition.at_list:
+            money = sum([line.list_minor for line in lines])
+        else:
+            money = sum([line.net_minor for line in lines])
+        return _within("total", money, condition.span, at, format_minor)
+    if isinstance(condition, Quantity):
+        return _judge_quantity(condition, at)
+    if isinstance(condition, CouponShown):
+        return _judge_coupon(condition, at)
+    if isinstance(condition, ChannelIs):
+        return _listed("channel", receipt.channel, condition.values, at)
+    if isinstance(condition, RegisterIs):
+        return _listed("register", receipt.register, condition.values, at)
+    if isinstance(condition, OnlineIs):
+        if receipt.online is condition.value:
+            return HOLDS
+        return _fails("online", "true" if receipt.online else "false")
+    if isinstance(condition, Birthday):
+        return _judge_birthday(condition, at)
+    if isinstance(condition, Distinct):
+        count = len({line.line.sku for line in at.lines(condition.filter)})
+        return _within("distinct", count, condition.span, at, _plain)
+    if isinstance(condition, AnyLine):
+        quantities = [line.line.quantity_milli for line in at.lines(condition.filter)]
+        for quantity in quantities:
+            if condition.span.holds(quantity):
+                return HOLDS
+        return _fails("any_line", ", ".join(format_quantity(each) for each in quantities[:5]))
+    if isinstance(condition, PaymentIs):
+        return _judge_payment(condition, at)
+    if isinstance(condition, Applied):
+        some = not condition.promotions.isdisjoint(at.state.acted)
+        if some is condition.wanted:
+            return HOLDS
+        subject = "applied" if condition.wanted else "not_applied"
+        return _fails(subject, wanted=_names(condition.promotions))
+    if isinstance(condition, CounterIs):
+        return _judge_counter(condition, at)
+    if isinstance(condition, PointsAre):
+        if at.customer is None:
+            return _fails("points", "anonymous")
+        points = at.customer.points_centi.get(condition.account, 0)
+        return _within("points", points, condition.span, at, format_centi)
+    assert isinstance(condition, ChipsAre), "every leaf is known"
+    if at.customer is None:
+        return _fails("chips", "anonymous")
+    chips = at.customer.chips.get(condition.account, 0)
+    return _within("chips", chips, condition.span, at, _plain)
 
 
-def _within(subject: str, value: int, span: Span, seen: str, scale: int) -> Finding:
-    return Finding(
-        holds=span.holds(value), subject=subject, seen=seen, wanted=_span_text(span, scale)
-    )
+def _judge_counter(condition: CounterIs, at: Situation) -> Finding:
+    customer = at.customer
+    if customer is None:
+        return _fails("counter", "anonymous")
+    value = customer.counters.get(condition.counter, 0)
+    if condition.every is not None:
+        if (value + 1) % condition.every == 0:
+            return HOLDS
+        return _fails("counter", str(value), f"{condition.every}×n − 1")
+    milli = value * 1000
+    if condition.with_current is not None:
+        milli += sum([line.line.quantity_milli for line in at.lines(condition.with_current)])
+    return _within("counter", milli, condition.span, at, format_quantity)
 
 
 def _judge_quantity(condition: Quantity, at: Situation) -> Finding:
-    quantity = 0
-    for line in at.lines(condition.filter):
-        each = line.line.quantity_milli
-        if condition.in_base_units:
-            # Thousandths of thousandths; the bounds are compared at the same scale below.
-            quantity += each * line.line.base_quantity_milli
-        else:
-            quantity += each * 1000
-    low, high = condition.span.low, condition.span.high
-    holds = (low is None or quantity >= low * 1000) and (high is None or quantity <= high * 1000)
-    wanted = "–".join("" if bound is None else format_quantity(bound) for bound in (low, high))
-    return Finding(
-        holds=holds, subject="quantity", seen=format_quantity(quantity // 1000), wanted=wanted
-    )
+    lines = at.lines(condition.filter)
+    span = condition.span
+    if not condition.in_base_units:
+        quantity = sum([line.line.quantity_milli for line in lines])
+        return _within("quantity", quantity, span, at, format_quantity)
+    # Thousandths of thousandths, so that nothing is rounded before it is compared.
+    exact = sum([line.line.quantity_milli * line.line.base_quantity_milli for line in lines])
+    low, high = span.low, span.high
+    if (low is None or exact >= low * 1000) and (high is None or exact <= high * 1000):
+        return HOLDS
+    return Finding(holds=False, subject="quantity", seen=format_quantity(exact // 1000))
 
 
 def _judge_coupon(condition: CouponShown, at: Situation) -> Finding:
-    wanted = ", ".join(sorted(condition.series | condition.codes)[:5])
     states: list[str] = []
     for coupon in at.receipt.coupons:
         if coupon.series in condition.series or coupon.code.upper() in condition.codes:
             if coupon.state == "valid":
-                return Finding(holds=True, subject="coupon", seen="valid", wanted=wanted)
+                return HOLDS
             states.append(coupon.state)
+    if not at.explains:
+        return FAILS
     seen = ", ".join(states) if states else "none"
-    return Finding(holds=False, subject="coupon", seen=seen, wanted=wanted)
+    return _fails("coupon", seen, _names(condition.series | condition.codes))
 
 
 def _judge_payment(condition: PaymentIs, at: Situation) -> Finding:
@@ -199,7 +233,7 @@ def _judge_payment(condition: PaymentIs, at: Situation) -> Finding:
             payment.amount_minor is None or not condition.span.holds(payment.amount_minor)
         ):
             continue
-        return Finding(holds=True, subject="payment", seen=payment.type)
+        return HOLDS
     seen = ", ".join(payment.type for payment in at.receipt.payments[:5]) or "none"
     return Finding(holds=False, subject="payment", seen=seen)
 
@@ -208,8 +242,9 @@ def _judge_customer(wanted: CustomerIs, at: Situation) -> Finding:
     customer = at.customer
     if customer is None:
         # Only the bare `identified: false` speaks of strangers.
-        bare = wanted == CustomerIs(identified=False)
-        return Finding(holds=bare, subject="customer", seen="anonymous")
+        if wanted.identified is False and wanted == _STRANGER:
+            return HOLDS
+        return _fails("customer", "anonymous")
     if wanted.identified is False:
         return Finding(holds=False, subject="customer", seen="identified")
     for subject, value, values in (
@@ -255,7 +290,7 @@ def _judge_history(wanted: CustomerIs, customer: Customer, at: Situation) -> Fin
         then = _date_of(born)
         number = _age_years(then, at.today) if subject == "customer.age" else (at.today - then).days
         if not span.holds(number):
-            return _within(subject, number, span, str(number), 1)
+            return _within(subject, number, span, at, _plain)
     purchase = customer.purchases + 1
     if (wanted.purchase_number is not None and purchase != wanted.purchase_number) or (
         wanted.purchase_every is not None and purchase % wanted.purchase_every != 0
@@ -264,9 +299,9 @@ def _judge_history(wanted: CustomerIs, customer: Customer, at: Situation) -> Fin
     if wanted.spent is not None:
         money = customer.spent_minor.get(wanted.spent.window, 0)
         if wanted.spent.with_current:
-            money += sum(line.net_minor for line in at.state.lines)
+            money += at.state.net_minor()
         if not wanted.spent.span.holds(money):
-            return _within("customer.spent", money, wanted.spent.span, format_minor(money), 100)
+            return _within("customer.spent", money, wanted.spent.span, at, format_minor)
     return HOLDS
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
 
 
 class Reason(enum.StrEnum):
@@ -25,6 +26,16 @@ class Reason(enum.StrEnum):
     """Another promotion of the same family has acted."""
     ANONYMOUS = "anonymous"
     """Points need a customer."""
+    LIMIT = "limit"
+    """A limit is used up, or would cut the promotion that does not let itself be cut."""
+    NOT_CLAIMED = "not_claimed"
+    """It acts only where the till claims it."""
+    COST = "cost"
+    """The customer has not the points that it takes."""
+    OUTDONE = "outdone"
+    """Other promotions of the same group save more."""
+    ALREADY = "already"
+    """Another result has done the same before: points of this account are being spent."""
     NOT_REQUESTED = "not_requested"
     """The customer did not ask to spend points."""
     NO_POINTS = "no_points"
@@ -40,4 +51,6 @@ class Finding:
     wanted: str = ""
 
 
-HOLDS = Finding(holds=True)
+HOLDS: Final = Finding(holds=True)
+FAILS: Final = Finding(holds=False)
+"""Does not hold, and nobody asks why."""

@@ -60,9 +60,6 @@ def matches(wanted: Filter, state: LineState, favourites: AbstractSet[str]) -> b
         return False
     if wanted.favourite is not None and (line.sku in favourites) is not wanted.favourite:
         return False
-    if (
-        wanted.discounted is not None
-        and (state.net_minor < state.list_minor) is not wanted.discounted
-    ):
+    if wanted.discounted is not None and state.is_discounted is not wanted.discounted:
         return False
     return wanted.exclude is None or not matches(wanted.exclude, state, favourites)

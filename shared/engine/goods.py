@@ -1,243 +1,970 @@
 """The goods stage: discounts on pieces (section 6 of the language).
 
-One result computes everything it wants to take before it takes anything, so that caps and shared
-amounts see the amounts that the result before left. What discounts nothing is not done at all: no
-lot is split for it and it is no application.
+A result first *offers*: which pieces it would take, in its order of choice, and by which rule.
+The limits of the promotion then shorten the offer, and what is left is *given*: computed lot by
+lot, cut at floors and caps, taken off. The mode ``best`` reads the same offers and shortens them
+by its own choice, so both ways price alike. What discounts nothing is not done at all: no lot is
+split for it and it is no application.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from fractions import Fraction
-
 from shared.engine.allocate import allocate_with_room
-from shared.engine.filters import matches
-from shared.engine.lots import (
-    Lot,
-    Range,
-    Segment,
-    State,
-    amount_of,
+from shared.engine.allowance import Allowance
+from shared.engine.conditions import Situation
+from shared.engine.lots import LineState, State, amount_of, count_pieces, floor_minor
+from shared.engine.pieces import (
+    EACH,
+    NO_RULE,
+    PERCENT,
+    PRICE,
+    SHARED,
+    Portion,
+    Run,
+    Used,
     between,
-    by_lot,
+    count_of,
+    grouped,
     in_order,
-    segments_of,
+    open_runs,
+    portions_of,
 )
 from shared.engine.program import (
+    ChipsPrice,
     Choose,
+    CounterNth,
     DiscountGoods,
+    ExternalDiscount,
     Filter,
+    GiftGoods,
+    GoodsResult,
+    GoodsSet,
+    ManualDiscount,
+    Measure,
     Nth,
     Per,
+    PerSum,
     Promotion,
     SetPrice,
+    Step,
+    Tiers,
+    Value,
 )
 from shared.money import PPM, allocate_largest_remainder, divide_half_up
 
-GoodsResult = DiscountGoods | SetPrice | Nth
+
+class Bundle:
+    """An application of more than one piece: those it discounts and those it only uses.
+
+    ``whole`` rules price all taken pieces together (a set's own reward).
+    """
+
+    __slots__ = ("paid", "taken", "whole", "whole_value")
+
+    def __init__(
+        self, taken: list[Run], paid: list[Run], whole: int = NO_RULE, whole_value: int = 0
+    ) -> None:
+        self.taken: list[Run] = taken
+        self.paid: list[Run] = paid
+        self.whole: int = whole
+        self.whole_value: int = whole_value
 
 
-@dataclass(slots=True, kw_only=True)
+class Offer:
+    """What a result would take: single pieces, or applications of several.
+
+    ``shared_minor`` is the amount in all that runs under the rule SHARED divide.
+    """
+
+    __slots__ = (
+        "bundles",
+        "cap_minor",
+        "chips_account",
+        "counter",
+        "counter_pieces",
+        "gifts_each",
+        "matched",
+        "runs",
+    )
+
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self.bundles: list[Bundle] = []
+        self.cap_minor: int | None = None
+        self.matched: bool = False
+        self.counter: str = ""
+        self.counter_pieces: int = 0
+        self.chips_account: str = ""
+        self.gifts_each: int = 1
+        """Gifts that belong to one claim."""
+
+
 class Turn:
     """One promotion's turn in the goods stage.
 
-    ``used``: pieces by line number that others of the group have used (mode ``first``) and, after
-    the turn, those this one used too. ``applications_left``: None is without limit.
+    ``used``: pieces that others of the group have used (mode ``first``). ``uses`` gathers those
+    that this promotion uses.
     """
 
-    promotion: Promotion
-    used: dict[int, list[Range]]
-    applications_left: int | None
-    discount_minor: int = 0
-    matched: bool = False
-    stopped_by_floor: bool = False
+    __slots__ = (
+        "allowance",
+        "at",
+        "changed",
+        "counts",
+        "discount_minor",
+        "floored",
+        "matched",
+        "promotion",
+        "state",
+        "used",
+        "uses",
+    )
+
+    def __init__(
+        self, at: Situation, promotion: Promotion, allowance: Allowance, used: Used | None
+    ) -> None:
+        self.at: Situation = at
+        self.state: State = at.state
+        self.promotion: Promotion = promotion
+        self.allowance: Allowance = allowance
+        self.used: Used | None = used
+        self.uses: list[Run] = []
+        self.discount_minor: int = 0
+        self.matched: bool = False
+        self.floored: bool = False
+        self.changed: bool = False
+        """Whether a counter moved or a discount was given."""
+        self.counts: int = 0
+
+    # --- what pieces gain
+
+    def gains(self, run: Run) -> bool:
+        """Whether one such piece by itself would become cheaper."""
+        lot = run.lot
+        if lot.net_minor == 0 or run.value < 0:
+            return False
+        line = lot.line
+        if not self.state.room_minor(line, lot.quantity_milli, lot.net_minor, self.promotion):
+            self.floored = True
+            return False
+        if run.rule == PRICE:
+            return lot.net_minor * 1000 > run.value * lot.quantity_milli
+        return run.value > 0
+
+    def lines(self, wanted: Filter) -> list[LineState]:
+        """The lines that match and that benefits may touch."""
+        return [line for line in self.at.lines(wanted) if line.takes_benefits]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """Pieces of one lot that the result treats alike."""
-
-    lot: Lot
-    ranges: tuple[Range, ...]
-    quantity_milli: int
-    net_minor: int
-    room_minor: int
-
-
-def apply_goods(state: State, turn: Turn, result: GoodsResult) -> int:
+def apply_goods(turn: Turn, result: GoodsResult) -> int:
     """Run one result; the discount it gave, in minor units."""
+    offer = offer_of(turn, result)
+    turn.matched = offer.matched
+    before = turn.allowance.acted_count
+    given = give(turn, offer, shorten(turn, offer))
+    if offer.counter_pieces:
+        counters = turn.state.counters
+        counters[offer.counter] = counter_before(turn.at, offer.counter) + offer.counter_pieces
+        turn.changed = True
+    if given:
+        turn.changed = True
+        allowance = turn.allowance
+        count = 1
+        if isinstance(result, (Nth, GoodsSet)):
+            count = turn.counts
+        elif isinstance(result, GiftGoods):
+            count = min(-(-turn.counts // max(offer.gifts_each, 1)), allowance.claims)
+        allowance.acted_count = max(before, count)
+    return given
+
+
+def counter_before(at: Situation, counter: str) -> int:
+    """A counter of the customer as it stands at this moment of the receipt."""
+    found = at.state.counters.get(counter)
+    if found is not None:
+        return found
+    return 0 if at.customer is None else at.customer.counters.get(counter, 0)
+
+
+# --- offers
+
+
+def offer_of(turn: Turn, result: GoodsResult) -> Offer:
+    """The pieces that the result would take, before any limit of the promotion."""
+    if isinstance(result, DiscountGoods):
+        return _offer_discount(turn, result)
+    if isinstance(result, SetPrice):
+        return _offer_price(turn, result)
     if isinstance(result, Nth):
-        chosen, consumed = _choose_nth(state, turn, result)
+        return _offer_nth(turn, result)
+    if isinstance(result, GoodsSet):
+        return _offer_set(turn, result)
+    if isinstance(result, GiftGoods):
+        return _offer_gift(turn, result)
+    if isinstance(result, ChipsPrice):
+        return _offer_chips(turn, result)
+    if isinstance(result, CounterNth):
+        return _offer_counter(turn, result)
+    if isinstance(result, ManualDiscount):
+        return _offer_manual(turn, result)
+    return _offer_external(turn, result)
+
+
+def _discount_rule(result: DiscountGoods, lines: list[LineState]) -> tuple[int, int]:
+    if result.percent_ppm is not None:
+        return PERCENT, result.percent_ppm
+    if result.amount_each_minor is not None:
+        return EACH, result.amount_each_minor
+    if result.amount_minor is not None:
+        return SHARED, result.amount_minor
+    tiers = result.tiers
+    if tiers is None:
+        return NO_RULE, 0
+    value = step_value(tiers.steps, measure(tiers, lines))
+    if tiers.gives is Value.PERCENT:
+        return PERCENT, value
+    return (EACH if tiers.gives is Value.AMOUNT_EACH else SHARED), value
+
+
+def measure(tiers: Tiers, lines: list[LineState]) -> int:
+    """What the ladder looks at, over lines that benefits may touch."""
+    if tiers.by is Measure.QUANTITY:
+        return sum([line.line.quantity_milli for line in lines])
+    if tiers.by is Measure.TOTAL:
+        return sum([line.net_minor for line in lines])
+    return len({line.line.sku for line in lines})
+
+
+def step_value(steps: list[Step], reached: int) -> int:
+    """The value of the highest step reached; 0 below the first."""
+    value = 0
+    for step in steps:
+        if reached < step.bound:
+            break
+        value = step.value
+    return value
+
+
+def _offer_discount(turn: Turn, result: DiscountGoods) -> Offer:
+    offer = Offer()
+    lines = turn.lines(result.filter)
+    if not lines:
+        return offer
+    offer.matched = True
+    offer.cap_minor = result.cap_minor
+    rule, value = _discount_rule(result, lines)
+    runs = in_order(open_runs(lines, turn.used), result.choose)
+    if result.skip_count:
+        runs = between(runs, result.skip_count, None)
+    if result.quantity_max is not None:
+        runs = _at_most(runs, result.quantity_max, result.quantity_max_by, result.choose)
+    if result.piece_ppms is not None:
+        offer.runs = _stepped(runs, result.piece_ppms)
+    elif result.by_category is not None:
+        rates = {rate.category: rate.percent_ppm for rate in result.by_category}
+        offer.runs = [
+            run.ruled(PERCENT, ppm)
+            for run in runs
+            if (ppm := category_ppm(rates, run.lot.line.line.category)) is not None
+        ]
     else:
-        chosen = consumed = _choose_pieces(state, turn, result)
-    parts = [_part(state, turn, lot, ranges) for lot, ranges in by_lot(chosen)]
-    wanted = _wanted(result, parts)
-    given = [min(want, part.room_minor) for want, part in zip(wanted, parts, strict=True)]
-    turn.stopped_by_floor |= any(want > gave for want, gave in zip(wanted, given, strict=True))
-    if isinstance(result, DiscountGoods):
-        if result.amount_minor is not None:
-            given = allocate_with_room(
-                min(result.amount_minor, sum(part.net_minor for part in parts)),
-                [part.net_minor for part in parts],
-                [part.room_minor for part in parts],
-                again=True,
-            )
-        if result.cap_minor is not None and sum(given) > result.cap_minor:
-            given = allocate_largest_remainder(result.cap_minor, given)
-    for part, discount_minor in zip(parts, given, strict=True):
-        if discount_minor > 0:
-            part.lot.split(part.ranges).discount(turn.promotion, discount_minor)
-    total_minor = sum(given)
-    if total_minor > 0:
-        for segment in consumed:
-            number = segment.lot.line.line.line
-            turn.used.setdefault(number, []).append((segment.start, segment.end))
-    turn.discount_minor += total_minor
-    return total_minor
+        for run in runs:
+            run.rule = rule
+            run.value = value
+        offer.runs = runs
+    return offer
 
 
-def _candidates(state: State, turn: Turn, wanted: Filter, *, countable: bool) -> list[Segment]:
-    customer = state.receipt.customer
-    favourites = frozenset(customer.favourites) if customer is not None else frozenset()
-    lines = [
-        line
-        for line in state.lines
-        if line.takes_benefits
-        and (line.line.countable or not countable)
-        and matches(wanted, line, favourites)
-    ]
-    turn.matched |= bool(lines)
-    return segments_of((lot for line in lines for lot in line.lots), turn.used)
-
-
-def _choose_pieces(state: State, turn: Turn, result: DiscountGoods | SetPrice) -> list[Segment]:
-    ordered = in_order(_candidates(state, turn, result.filter, countable=False), result.choose)
-    skip = result.skip_count if isinstance(result, DiscountGoods) else 0
-    per = result.quantity_max_by if isinstance(result, DiscountGoods) else Per.RECEIPT
-    chosen: list[Segment] = []
-    for group in _groups(ordered, per):
-        last = None if result.quantity_max is None else skip + result.quantity_max
-        chosen.extend(between(group, skip, last))
-    if per is not Per.RECEIPT:
-        chosen = in_order(chosen, result.choose)
-    if turn.applications_left is None:
-        return chosen
-    gaining = [segment for segment in chosen if _gains(state, turn, segment, result)]
-    kept = between(gaining, 0, turn.applications_left)
-    turn.applications_left -= sum(segment.piece_count for segment in kept)
-    return kept
-
-
-def _groups(ordered: list[Segment], per: Per | None) -> Iterable[list[Segment]]:
-    if per is None or per is Per.RECEIPT:
-        return [ordered]
-    groups: dict[object, list[Segment]] = {}
-    for segment in ordered:
-        line = segment.lot.line.line
-        groups.setdefault(line.line if per is Per.LINE else line.sku, []).append(segment)
-    return groups.values()
-
-
-def _choose_nth(state: State, turn: Turn, result: Nth) -> tuple[list[Segment], list[Segment]]:
-    """The pieces to discount, and all pieces that the runs use."""
-    candidates = _candidates(state, turn, result.filter, countable=True)
-    taken: list[Segment] = []
-    consumed: list[Segment] = []
-    for group in _groups(in_order(candidates, Choose.DEAREST), result.same):
-        runs = sum(segment.piece_count for segment in group) // result.every
-        if result.cheapest:
-            ordered = in_order(group, Choose.CHEAPEST)
-            if turn.applications_left is not None:
-                runs = min(runs, turn.applications_left)
-                turn.applications_left -= runs
-            taken.extend(between(ordered, 0, runs * result.take))
-            consumed.extend(between(ordered, 0, runs * result.every))
-            continue
-        for run in range(runs):
-            start = run * result.every
-            run_taken = between(group, start + result.every - result.take, start + result.every)
-            if not any(_gains(state, turn, segment, result) for segment in run_taken):
-                continue
-            if turn.applications_left is not None:
-                if turn.applications_left == 0:
-                    break
-                turn.applications_left -= 1
-            taken.extend(run_taken)
-            consumed.extend(between(group, start, start + result.every))
-    return taken, consumed
-
-
-def _gains(state: State, turn: Turn, segment: Segment, result: GoodsResult) -> bool:
-    """Whether one such piece by itself would become cheaper."""
-    lot = segment.lot
-    if state.room_minor(lot, lot.quantity_milli, lot.net_minor, turn.promotion) == 0:
-        return False
-    price = lot.piece_price
-    if isinstance(result, DiscountGoods):
-        return price > 0 and bool(
-            result.percent_ppm or result.amount_each_minor or result.amount_minor
-        )
-    if isinstance(result, Nth) and result.price_minor is None:
-        return price > 0 and bool(result.percent_ppm)
-    unit = _unit_price(lot, result)
-    return unit is not None and price > Fraction(unit * lot.line.piece_milli, 1000)
-
-
-def _part(state: State, turn: Turn, lot: Lot, ranges: tuple[Range, ...]) -> _Part:
-    pieces = sum(end - start for start, end in ranges)
-    quantity_milli = pieces * lot.line.piece_milli
-    net_minor = lot.share_minor(pieces)
-    return _Part(
-        lot=lot,
-        ranges=ranges,
-        quantity_milli=quantity_milli,
-        net_minor=net_minor,
-        room_minor=state.room_minor(lot, quantity_milli, net_minor, turn.promotion),
+def _at_most(runs: list[Run], most: int, per: Per, choose: Choose) -> list[Run]:
+    if per is Per.RECEIPT:
+        return between(runs, 0, most)
+    return in_order(
+        [run for group in grouped(runs, per) for run in between(group, 0, most)], choose
     )
 
 
-def _wanted(result: GoodsResult, parts: list[_Part]) -> list[int]:
-    """What the result would take off each part if there were no floors."""
-    if isinstance(result, DiscountGoods):
-        if result.amount_minor is not None:
-            return [0] * len(parts)
-        if result.amount_each_minor is not None:
-            return [
-                min(amount_of(result.amount_each_minor, part.quantity_milli), part.net_minor)
-                for part in parts
-            ]
-        assert result.percent_ppm is not None, "a goods discount says how much"
-        return [divide_half_up(part.net_minor * result.percent_ppm, PPM) for part in parts]
-    if isinstance(result, Nth) and result.price_minor is None:
-        assert result.percent_ppm is not None, "an nth says how much"
-        return [divide_half_up(part.net_minor * result.percent_ppm, PPM) for part in parts]
-    return [_down_to_price(part, result) for part in parts]
+def _stepped(runs: list[Run], ppms: list[int]) -> list[Run]:
+    """The rate of the first piece, of the second, …; the last rate repeats."""
+    found: list[Run] = []
+    position = 0
+    for run in runs:
+        start = run.start
+        while start < run.end:
+            last = position >= len(ppms) - 1
+            end = run.end if last else start + 1
+            part = run.part(start, end)
+            part.rule = PERCENT
+            part.value = ppms[min(position, len(ppms) - 1)]
+            found.append(part)
+            position += end - start
+            start = end
+    return found
 
 
-def _down_to_price(part: _Part, result: SetPrice | Nth) -> int:
-    unit = _unit_price(part.lot, result)
-    if unit is None:
-        return 0
-    return max(part.net_minor - amount_of(unit, part.quantity_milli), 0)
+def category_ppm(rates: dict[str, int], category: str | None) -> int | None:
+    """The rate of the deepest category that the line's category is or lies below."""
+    path = category
+    while path:
+        rate = rates.get(path)
+        if rate is not None:
+            return rate
+        path = path.rpartition("/")[0]
+    return None
 
 
-def _unit_price(lot: Lot, result: SetPrice | Nth | DiscountGoods) -> int | None:
-    """The price of one unit that the result sets; None leaves the line alone."""
-    if isinstance(result, DiscountGoods):
-        return None
-    if result.price_minor is not None or isinstance(result, Nth):
+def _offer_price(turn: Turn, result: SetPrice) -> Offer:
+    offer = Offer()
+    lines = turn.lines(result.filter)
+    if not lines:
+        return offer
+    offer.matched = True
+    runs = open_runs(lines, turn.used)
+    if result.price_type is not None:
+        price_type = result.price_type
+        runs = [run for run in runs if price_type in run.lot.line.line.prices_minor]
+    runs = between(in_order(runs, result.choose), 0, result.quantity_max)
+    for run in runs:
+        run.rule = PRICE
+        run.value = unit_price(run, result)
+    offer.runs = runs
+    return offer
+
+
+def unit_price(run: Run, result: SetPrice) -> int:
+    """The price of one unit that the result sets; -1 where there is none to set."""
+    lot = run.lot
+    if result.price_minor is not None:
         return result.price_minor
     if result.price_type is not None:
-        return lot.line.line.prices_minor.get(result.price_type)
-    assert result.ending_minor is not None, "a set price says which"
-    return _down_to_ending(Fraction(lot.net_minor * 1000, lot.quantity_milli), result.ending_minor)
-
-
-def _down_to_ending(unit_minor: Fraction, ending_minor: int) -> int | None:
-    """The nearest price at or below that has the ending; never zero."""
+        return lot.line.line.prices_minor[result.price_type]
+    ending = result.ending_minor
+    assert ending is not None, "a set price says which"
     step = 100
-    while step <= ending_minor:
+    while step <= ending:
         step *= 10
-    price = (int(unit_minor) - ending_minor) // step * step + ending_minor
-    return price if price > 0 else None
+    unit = lot.net_minor * 1000 // lot.quantity_milli
+    price = (unit - ending) // step * step + ending
+    return price if price > 0 else -1
+
+
+def _offer_nth(turn: Turn, result: Nth) -> Offer:
+    offer = Offer()
+    lines = [line for line in turn.lines(result.filter) if line.countable]
+    offer.matched = bool(lines)
+    if result.price_minor is not None:
+        rule, value = PRICE, result.price_minor
+    else:
+        assert result.percent_ppm is not None, "an nth says how much"
+        rule, value = PERCENT, result.percent_ppm
+    ordered = in_order(open_runs(lines, turn.used), Choose.DEAREST)
+    every, take = result.every, result.take
+    for group in grouped(ordered, result.same):
+        count = count_of(group) // every
+        if not count:
+            continue
+        if result.cheapest:
+            _cheapest_bundles(turn, offer, in_order(group, Choose.CHEAPEST), result, rule, value)
+            continue
+        cursor = _Cursor(group)
+        for _ in range(count):
+            paid = cursor.next(every - take)
+            taken = [run.ruled(rule, value) for run in cursor.next(take)]
+            offer.bundles.append(Bundle(taken, paid))
+    return offer
+
+
+def _cheapest_bundles(
+    turn: Turn, offer: Offer, ordered: list[Run], result: Nth, rule: int, value: int
+) -> None:
+    """Runs that take the cheapest of all; the paid pieces are the next cheapest.
+
+    Which pieces are paid depends on how many runs the limits leave, so they are dealt out for as
+    many runs as may be made.
+    """
+    every, take = result.every, result.take
+    count = count_of(ordered) // every
+    left = bundles_left(turn.allowance)
+    cursor = _Cursor(ordered)
+    gaining: list[list[Run]] = []
+    for _ in range(count):
+        if left is not None and len(gaining) >= left:
+            break
+        taken = [run.ruled(rule, value) for run in cursor.next(take)]
+        if any([turn.gains(run) for run in taken]):
+            gaining.append(taken)
+    for taken in gaining:
+        offer.bundles.append(Bundle(taken, cursor.next(every - take)))
+
+
+def bundles_left(allowance: Allowance) -> int | None:
+    """How many applications of several pieces the limits and the claim still allow."""
+    left, claimed = allowance.applications_left, allowance.claimed_left
+    if left is None:
+        return claimed
+    return left if claimed is None else min(left, claimed)
+
+
+class _Cursor:
+    """Takes pieces off the front of ordered runs."""
+
+    __slots__ = ("at", "index", "runs")
+
+    def __init__(self, runs: list[Run]) -> None:
+        self.runs: list[Run] = runs
+        self.index: int = 0
+        self.at: int = runs[0].start if runs else 0
+
+    def next(self, count: int) -> list[Run]:
+        """The next pieces; fewer where there are no more."""
+        found: list[Run] = []
+        while count > 0 and self.index < len(self.runs):
+            run = self.runs[self.index]
+            end = min(self.at + count, run.end)
+            if end > self.at:
+                found.append(run.part(self.at, end))
+                count -= end - self.at
+                self.at = end
+            if self.at >= run.end:
+                self.index += 1
+                if self.index < len(self.runs):
+                    self.at = self.runs[self.index].start
+        return found
+
+
+def _offer_set(turn: Turn, result: GoodsSet) -> Offer:
+    """Sets, one after another, each slot taking the first free pieces in its order."""
+    offer = Offer()
+    slots = result.slots
+    ordered: list[list[Run]] = []
+    for slot in slots:
+        lines = [line for line in turn.lines(slot.filter) if line.countable]
+        offer.matched = offer.matched or bool(lines)
+        ordered.append(in_order(open_runs(lines, turn.used), slot.choose))
+    if not all(ordered):
+        return offer
+    left = bundles_left(turn.allowance)
+    # How far each run of a lot is used up, by the lot and where the run begins.
+    free: dict[tuple[int, int], int] = {}
+    whole, whole_value = _whole_rule(result)
+    while left is None or len(offer.bundles) < left:
+        bundle = _next_set(result, ordered, free, whole, whole_value)
+        if bundle is None or not _set_gains(turn, bundle):
+            break
+        offer.bundles.append(bundle)
+    return offer
+
+
+def _whole_rule(result: GoodsSet) -> tuple[int, int]:
+    if result.price_minor is not None:
+        return PRICE, result.price_minor
+    if result.percent_ppm is not None:
+        return PERCENT, result.percent_ppm
+    if result.amount_minor is not None:
+        return SHARED, result.amount_minor
+    return NO_RULE, 0
+
+
+def _next_set(
+    result: GoodsSet,
+    ordered: list[list[Run]],
+    free: dict[tuple[int, int], int],
+    whole: int,
+    whole_value: int,
+) -> Bundle | None:
+    taken: list[Run] = []
+    paid: list[Run] = []
+    for slot, runs in zip(result.slots, ordered, strict=True):
+        need = slot.quantity
+        rule, value = NO_RULE, 0
+        if slot.percent_ppm is not None:
+            rule, value = PERCENT, slot.percent_ppm
+        elif slot.price_minor is not None:
+            rule, value = PRICE, slot.price_minor
+        for run in runs:
+            key = (id(run.lot), run.start)
+            start = free.get(key, run.start)
+            end = min(start + need, run.end)
+            if end <= start:
+                continue
+            part = Run(run.lot, start, end, rule, value)
+            if whole != NO_RULE or rule != NO_RULE:
+                taken.append(part)
+            else:
+                paid.append(part)
+            free[key] = end
+            need -= end - start
+            if not need:
+                break
+        if need:
+            return None
+    return Bundle(taken, paid, whole, whole_value)
+
+
+def _set_gains(turn: Turn, bundle: Bundle) -> bool:
+    if bundle.whole == NO_RULE:
+        return any([turn.gains(run) for run in bundle.taken])
+    if bundle.whole_value == 0 and bundle.whole != PRICE:
+        return False
+    state, promotion = turn.state, turn.promotion
+    has_room = False
+    # The sum of exact shares, over one denominator.
+    numerator, denominator = 0, 1
+    for run in bundle.taken:
+        lot = run.lot
+        pieces = run.end - run.start
+        numerator = numerator * lot.piece_count + lot.net_minor * pieces * denominator
+        denominator *= lot.piece_count
+        if lot.net_minor and state.room_minor(
+            lot.line, lot.quantity_milli, lot.net_minor, promotion
+        ):
+            has_room = True
+    if not has_room:
+        turn.floored = True
+        return False
+    if bundle.whole == PRICE:
+        return numerator > bundle.whole_value * denominator
+    return numerator > 0
+
+
+def _offer_gift(turn: Turn, result: GiftGoods) -> Offer:
+    offer = Offer()
+    lines = turn.lines(result.filter)
+    if not lines:
+        return offer
+    offer.matched = True
+    gifts = result.quantity
+    if result.per is not None:
+        wanted = result.filter if result.per.filter is None else result.per.filter
+        gifts = times_of(result.per, turn.lines(wanted)) * result.per.count
+    offer.gifts_each = gifts
+    gifts *= turn.allowance.claims
+    if result.count_max is not None:
+        gifts = min(gifts, result.count_max)
+    runs = between(in_order(open_runs(lines, turn.used), result.choose), 0, gifts)
+    offer.runs = [run.ruled(PRICE, result.price_minor) for run in runs]
+    return offer
+
+
+def times_of(per: PerSum, lines: list[LineState]) -> int:
+    """How many full amounts or quantities the lines hold, at what they cost now."""
+    if per.amount_minor is not None:
+        return sum([line.net_minor for line in lines]) // per.amount_minor
+    assert per.quantity_milli is not None, "it is per an amount or a quantity"
+    return sum([line.line.quantity_milli for line in lines]) // per.quantity_milli
+
+
+def chips_left(at: Situation, account: str) -> int:
+    """The chips that pieces may still take: the balance, and no more than was asked for."""
+    if at.customer is None:
+        return 0
+    left = at.customer.chips.get(account, 0)
+    request = at.receipt.chips.get(account)
+    if request is not None:
+        left = min(left, request)
+    for (spent_from, _), count in at.state.chips_spent.items():
+        if spent_from == account:
+            left -= count
+    return left
+
+
+def _offer_chips(turn: Turn, result: ChipsPrice) -> Offer:
+    offer = Offer()
+    lines = turn.lines(result.filter)
+    left = chips_left(turn.at, result.account)
+    if not lines:
+        return offer
+    offer.matched = True
+    offer.chips_account = result.account
+    runs = in_order(open_runs(lines, turn.used), result.choose)
+    runs = between(runs, 0, result.quantity_max)
+    pieces = _pieces_left(turn.allowance)
+    if result.ladder is None:
+        assert result.each is not None, "chips a piece"
+        if result.price_minor is not None:
+            rule, value = PRICE, result.price_minor
+        else:
+            rule, value = PERCENT, result.percent_ppm or 0
+        for run in runs:
+            ruled = run.ruled(rule, value)
+            if not turn.gains(ruled):
+                continue
+            can = left // result.each if result.each else run.end - run.start
+            count = min(can, run.end - run.start)
+            if count:
+                ruled.end = ruled.start + count
+                ruled.chips = result.each
+                offer.runs.append(ruled)
+                left -= count * result.each
+        return offer
+    taken = 0
+    for run in runs:
+        start = run.start
+        while start < run.end and (pieces is None or taken < pieces):
+            part = run.part(start, start + 1)
+            part.rule = PERCENT
+            for step in result.ladder:
+                if step.chips <= left:
+                    part.value = step.percent_ppm
+                    part.chips = step.chips
+                    break
+            else:
+                return offer
+            start += 1
+            if turn.gains(part):
+                left -= part.chips
+                taken += 1
+                offer.runs.append(part)
+    return offer
+
+
+def _pieces_left(allowance: Allowance) -> int | None:
+    left, pieces = allowance.applications_left, allowance.pieces_left
+    if left is None:
+        # Where pieces run short the offer must show that there would be one more.
+        return None if pieces is None else pieces + 1
+    return left if pieces is None else min(left, pieces + 1)
+
+
+def _offer_counter(turn: Turn, result: CounterNth) -> Offer:
+    offer = Offer()
+    if turn.at.customer is None:
+        return offer
+    lines = turn.lines(result.filter)
+    if not lines:
+        return offer
+    offer.matched = True
+    count = counter_before(turn.at, result.counter)
+    before = count
+    every = result.every
+    for run in in_order(open_runs(lines, turn.used), Choose.LINE):
+        size = run.end - run.start
+        position = run.start + every - count % every - 1
+        if every == 1:
+            offer.runs.append(run.ruled(PRICE, result.price_minor))
+        else:
+            while position < run.end:
+                part = run.part(position, position + 1)
+                part.rule, part.value = PRICE, result.price_minor
+                offer.runs.append(part)
+                position += every
+        count += size
+    offer.counter = result.counter
+    offer.counter_pieces = count - before
+    return offer
+
+
+def _offer_manual(turn: Turn, result: ManualDiscount) -> Offer:
+    offer = Offer()
+    manual = turn.at.receipt.manual
+    if manual is None:
+        return offer
+    allowed = result.permissions is None or manual.permission in result.permissions
+    if manual.percent_ppm > result.percent_ppm_max or not allowed:
+        return offer
+    named = None if manual.lines is None else set(manual.lines)
+    lines = [line for line in turn.lines(result.filter) if named is None or line.number in named]
+    offer.matched = bool(lines)
+    for run in in_order(open_runs(lines, turn.used), Choose.LINE):
+        offer.runs.append(run.ruled(PERCENT, manual.percent_ppm))
+    return offer
+
+
+def _offer_external(turn: Turn, result: ExternalDiscount) -> Offer:
+    offer = Offer()
+    amount = turn.at.receipt.external_minor.get(result.service)
+    if amount is None:
+        return offer
+    lines = turn.lines(result.filter)
+    offer.matched = bool(lines)
+    for run in in_order(open_runs(lines, turn.used), Choose.LINE):
+        offer.runs.append(run.ruled(SHARED, amount))
+    return offer
+
+
+# --- limits
+
+
+class Taking:
+    """What of an offer is taken: single pieces, and applications of several."""
+
+    __slots__ = ("bundles", "runs")
+
+    def __init__(self, runs: list[Run], bundles: list[Bundle]) -> None:
+        self.runs: list[Run] = runs
+        self.bundles: list[Bundle] = bundles
+
+
+def shorten(turn: Turn, offer: Offer) -> Taking:
+    """The part of the offer that gains something and that the limits leave."""
+    allowance = turn.allowance
+    if offer.bundles:
+        return Taking([], _shorten_bundles(turn, offer.bundles))
+    runs = [run for run in offer.runs if turn.gains(run)]
+    pieces = allowance.pieces_left
+    left = allowance.applications_left
+    if left is not None:
+        runs = between(runs, 0, left)
+    if pieces is not None and count_of(runs) > pieces:
+        allowance.cut = True
+        runs = between(runs, 0, pieces)
+    return Taking(runs, [])
+
+
+def _shorten_bundles(turn: Turn, bundles: list[Bundle]) -> list[Bundle]:
+    allowance = turn.allowance
+    left = bundles_left(allowance)
+    pieces = allowance.pieces_left
+    kept: list[Bundle] = []
+    for bundle in bundles:
+        if bundle.whole == NO_RULE and not any([turn.gains(run) for run in bundle.taken]):
+            continue
+        if left is not None and len(kept) >= left:
+            break
+        if pieces is not None:
+            need = count_of(bundle.taken)
+            if need > pieces:
+                allowance.cut = True
+                break
+            pieces -= need
+        kept.append(bundle)
+    return kept
+
+
+# --- giving
+
+
+def give(turn: Turn, offer: Offer, taking: Taking) -> int:
+    """Take the discounts off; what was given, in minor units.
+
+    Money caps: the result's own comes first, then what the promotion's limits leave.
+    """
+    turn.counts = 0
+    if not taking.runs and not taking.bundles:
+        return 0
+    if taking.bundles and taking.bundles[0].whole != NO_RULE:
+        return _give_wholes(turn, taking.bundles)
+    runs = taking.runs
+    if taking.bundles:
+        runs = [run for bundle in taking.bundles for run in bundle.taken]
+    portions = portions_of(runs)
+    if portions[0].rule == SHARED:
+        given = _give_shared(turn, portions, portions[0].value, offer.cap_minor)
+    else:
+        given = _give_each(turn, portions, offer.cap_minor)
+    if given:
+        _account(turn, taking, portions)
+        if offer.chips_account:
+            _spend_chips(turn, offer.chips_account, portions)
+    return given
+
+
+def _spend_chips(turn: Turn, account: str, portions: list[Portion]) -> None:
+    spent = turn.state.chips_spent
+    key = (account, turn.promotion.id)
+    for portion in portions:
+        if portion.discount_minor:
+            count = portion.chips * count_pieces(portion.ranges)
+            spent[key] = spent.get(key, 0) + count
+
+
+def _account(turn: Turn, taking: Taking, portions: list[Portion]) -> None:
+    """Count applications and pieces, and note what was used."""
+    discounted = [portion for portion in portions if portion.discount_minor]
+    pieces = sum([count_pieces(portion.ranges) for portion in discounted])
+    applications = pieces
+    if taking.bundles:
+        done = {(id(each.lot), each.rule, each.value) for each in discounted}
+        applications = 0
+        for bundle in taking.bundles:
+            if any([(id(run.lot), run.rule, run.value) in done for run in bundle.taken]):
+                applications += 1
+                turn.uses.extend(bundle.taken)
+                turn.uses.extend(bundle.paid)
+        allowance = turn.allowance
+        if allowance.claimed_left is not None:
+            allowance.claimed_left -= applications
+    else:
+        for portion in discounted:
+            for start, end in portion.ranges:
+                turn.uses.append(Run(portion.lot, start, end))
+    turn.counts = applications
+    turn.allowance.use(applications, pieces)
+
+
+def _give_each(turn: Turn, portions: list[Portion], cap_minor: int | None) -> int:
+    """Each portion by its own rule, on what the portions before left of its lot."""
+    wanted = _wanted(turn, portions)
+    allowance = turn.allowance
+    if cap_minor is not None and sum(wanted) > cap_minor:
+        wanted = _in_line_order(portions, wanted, cap_minor)
+    if allowance.discount_left_minor is not None:
+        left = allowance.discount_left_minor
+        for index, want in enumerate(wanted):
+            if want > left:
+                allowance.cut = True
+                wanted[index] = left
+            left -= wanted[index]
+    return _take(turn, portions, wanted)
+
+
+def _in_line_order(portions: list[Portion], weights: list[int], amount: int) -> list[int]:
+    """Largest remainder over the portions; ties to the lower line, then to the earlier lot."""
+    order = _order(portions)
+    shares = allocate_largest_remainder(amount, [weights[index] for index in order])
+    found = [0] * len(portions)
+    for index, share in zip(order, shares, strict=True):
+        found[index] = share
+    return found
+
+
+def _order(portions: list[Portion]) -> list[int]:
+    keys = [(p.lot.line.index, min(p.ranges)[0], index) for index, p in enumerate(portions)]
+    return [key[2] for key in sorted(keys)]
+
+
+def _nets(portions: list[Portion]) -> list[int]:
+    """The net of each portion if they are split off one after another."""
+    rests: dict[int, tuple[int, int]] = {}
+    nets: list[int] = []
+    for portion in portions:
+        lot = portion.lot
+        net, pieces = rests.get(id(lot), (lot.net_minor, lot.piece_count))
+        count = count_pieces(portion.ranges)
+        share = net if count == pieces else divide_half_up(net * count, pieces)
+        rests[id(lot)] = (net - share, pieces - count)
+        nets.append(share)
+    return nets
+
+
+def _wanted(turn: Turn, portions: list[Portion]) -> list[int]:
+    nets = _nets(portions)
+    wanted: list[int] = []
+    ppm_max = turn.state.max_discount_ppm
+    for portion, net in zip(portions, nets, strict=True):
+        line = portion.lot.line
+        milli = count_pieces(portion.ranges) * line.piece_milli
+        rule = portion.rule
+        if rule == PERCENT:
+            want = divide_half_up(net * portion.value, PPM)
+        elif rule == PRICE:
+            want = max(net - amount_of(portion.value, milli), 0)
+        else:
+            want = min(amount_of(portion.value, milli), net)
+        if want:
+            room = net - floor_minor(line.line, milli, turn.promotion, ppm_max)
+            if want > room:
+                turn.floored = True
+                want = max(room, 0)
+        wanted.append(want)
+    return wanted
+
+
+def _give_shared(
+    turn: Turn, portions: list[Portion], amount_minor: int, cap_minor: int | None
+) -> int:
+    """An amount in all, allocated by net; what a floor takes is allocated again."""
+    nets = _nets(portions)
+    rooms = _rooms(turn, portions, nets)
+    order = _order(portions)
+    allowance = turn.allowance
+
+    def allocated(amount: int) -> list[int]:
+        given = allocate_with_room(
+            min(amount, sum(nets)),
+            [nets[index] for index in order],
+            [rooms[index] for index in order],
+            again=True,
+        )
+        found = [0] * len(portions)
+        for index, share in zip(order, given, strict=True):
+            found[index] = share
+        return found
+
+    wanted = allocated(amount_minor)
+    if cap_minor is not None and sum(wanted) > cap_minor:
+        wanted = _in_line_order(portions, wanted, cap_minor)
+    left = allowance.money(sum(wanted))
+    if left < sum(wanted):
+        wanted = allocated(left)
+    return _take(turn, portions, wanted)
+
+
+def _rooms(turn: Turn, portions: list[Portion], nets: list[int]) -> list[int]:
+    state = turn.state
+    rooms: list[int] = []
+    for portion, net in zip(portions, nets, strict=True):
+        line = portion.lot.line
+        milli = count_pieces(portion.ranges) * line.piece_milli
+        rooms.append(state.room_minor(line, milli, net, turn.promotion))
+    return rooms
+
+
+def _take(turn: Turn, portions: list[Portion], wanted: list[int]) -> int:
+    total = 0
+    for portion, want in zip(portions, wanted, strict=True):
+        if want <= 0:
+            continue
+        part = portion.lot.split(portion.merged())
+        # A portion before that gained nothing was not split off, so a kopeck may lie elsewhere.
+        discount = min(want, part.net_minor)
+        if discount <= 0:
+            continue
+        part.discount(turn.promotion, discount)
+        portion.discount_minor = discount
+        total += discount
+    turn.allowance.give(total)
+    turn.discount_minor += total
+    return total
+
+
+def _give_wholes(turn: Turn, bundles: list[Bundle]) -> int:
+    """Sets with a reward as a whole: each by itself, one after another."""
+    total = 0
+    for bundle in bundles:
+        portions = portions_of(_relocated(bundle.taken))
+        nets = _nets(portions)
+        net = sum(nets)
+        if bundle.whole == PERCENT:
+            amount = divide_half_up(net * bundle.whole_value, PPM)
+        elif bundle.whole == PRICE:
+            amount = max(net - bundle.whole_value, 0)
+        else:
+            amount = min(bundle.whole_value, net)
+        amount = turn.allowance.money(amount)
+        order = _order(portions)
+        rooms = _rooms(turn, portions, nets)
+        given = allocate_with_room(
+            amount,
+            [nets[index] for index in order],
+            [rooms[index] for index in order],
+            again=bundle.whole != PERCENT,
+        )
+        wanted = [0] * len(portions)
+        for index, share in zip(order, given, strict=True):
+            wanted[index] = share
+        if sum(given) < amount:
+            turn.floored = True
+        given_minor = _take(turn, portions, wanted)
+        if not given_minor:
+            break
+        total += given_minor
+        pieces = sum([count_pieces(each.ranges) for each in portions if each.discount_minor])
+        turn.counts += 1
+        turn.uses.extend(bundle.taken)
+        turn.allowance.use(1, pieces)
+        if turn.allowance.claimed_left is not None:
+            turn.allowance.claimed_left -= 1
+    return total
+
+
+def _relocated(runs: list[Run]) -> list[Run]:
+    """The runs in the lots that hold their pieces now: a set before may have split them."""
+    found: list[Run] = []
+    for run in runs:
+        lot = run.lot
+        for current in lot.line.lots:
+            for low, high in current.ranges:
+                start, end = max(low, run.start), min(high, run.end)
+                if start < end:
+                    found.append(Run(current, start, end, run.rule, run.value, run.chips))
+    return found

@@ -2,18 +2,18 @@
 
 A countable line is pieces numbered from 1; any other line is one block, a single piece of the
 whole quantity. A lot holds ranges of piece numbers, so a line of a million pieces costs as much
-as one of two. Section 6 of the language.
+as one of two. What a promotion would do alone is tried on the lots themselves and taken back:
+``State.begin`` and ``State.rollback`` keep the lines that were touched in between. Section 6 of the
+language.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from shared.engine.program import Choose, Promotion
-from shared.money import PPM, divide_floor, divide_half_up
+from shared.engine.program import Promotion
+from shared.money import PPM, divide_half_up
 from shared.wire.receipt import Receipt, ReceiptLine
 
 Range = tuple[int, int]
@@ -23,50 +23,85 @@ NO_BENEFIT_FLAGS: Final = frozenset({"tobacco", "gift_card", "no_discount"})
 """No goods, receipt, spend or round result touches a line with one of these."""
 NO_EARNING_FLAGS: Final = frozenset({"tobacco", "gift_card"})
 _EXCISE: Final = "excise_alcohol"
+_PRICE_SCALE: Final = 10**21
+"""Two different nets per quantity differ by more than one part in this (quantities are at most
+10^9 thousandths), so rounding down at this scale keeps their order and their equality."""
 
 
 def amount_of(price_minor: int, quantity_milli: int) -> int:
     """``hu(price x quantity)`` in minor units."""
-    return divide_half_up(price_minor * quantity_milli, 1000)
+    return (2 * price_minor * quantity_milli + 1000) // 2000
 
 
 class LineState:
     """One line while it is priced: its lots, and what each promotion took off it so far."""
 
-    __slots__ = ("applied_minor", "line", "list_minor", "lots", "piece_milli", "takes_benefits")
+    __slots__ = (
+        "applied_minor",
+        "countable",
+        "earns",
+        "index",
+        "line",
+        "list_minor",
+        "lots",
+        "number",
+        "piece_milli",
+        "state",
+        "takes_benefits",
+        "was_discounted",
+    )
 
-    def __init__(self, line: ReceiptLine) -> None:
-        self.line = line
-        self.list_minor = amount_of(line.price_minor, line.quantity_milli)
-        self.piece_milli = 1000 if line.countable else line.quantity_milli
-        self.takes_benefits = NO_BENEFIT_FLAGS.isdisjoint(line.flags)
+    def __init__(self, line: ReceiptLine, index: int, state: State) -> None:
+        self.line: ReceiptLine = line
+        self.index: int = index
+        self.state: State = state
+        self.number: int = line.line
+        quantity_milli = line.quantity_milli
+        self.list_minor: int = amount_of(line.price_minor, quantity_milli)
+        self.countable: bool = not line.weighed and quantity_milli % 1000 == 0
+        self.piece_milli: int = 1000 if self.countable else quantity_milli
+        self.takes_benefits: bool = True
+        self.earns: bool = True
+        if line.flags:
+            self.takes_benefits = NO_BENEFIT_FLAGS.isdisjoint(line.flags)
+            self.earns = NO_EARNING_FLAGS.isdisjoint(line.flags)
         self.applied_minor: dict[str, int] = {}
-        pieces = line.quantity_milli // self.piece_milli
-        self.lots = [Lot(self, ((1, pieces + 1),), self.list_minor)]
+        self.was_discounted: bool | None = None
+        """What a filter sees as ``discounted`` while a group computes from its start; None: now."""
+        pieces = quantity_milli // self.piece_milli
+        self.lots: list[Lot] = [Lot(self, ((1, pieces + 1),), pieces, self.list_minor)]
 
     @property
     def net_minor(self) -> int:
         """What is left of the list amount."""
-        return sum(lot.net_minor for lot in self.lots)
+        lots = self.lots
+        if len(lots) == 1:
+            return lots[0].net_minor
+        return sum([lot.net_minor for lot in lots])
+
+    @property
+    def is_discounted(self) -> bool:
+        """Whether a filter on discounted goods sees this line as such."""
+        if self.was_discounted is None:
+            return self.net_minor < self.list_minor
+        return self.was_discounted
 
 
 class Lot:
-    """Pieces of one line treated alike. ``touched``: ids of the promotions that discounted it."""
+    """Pieces of one line treated alike. ``touched``: the promotions that discounted it."""
 
-    __slots__ = ("closed", "line", "net_minor", "points_minor", "ranges", "touched")
+    __slots__ = ("closed", "line", "net_minor", "piece_count", "points_minor", "ranges", "touched")
 
-    def __init__(self, line: LineState, ranges: tuple[Range, ...], net_minor: int) -> None:
-        self.line = line
-        self.ranges = ranges
-        self.net_minor = net_minor
-        self.points_minor = 0
-        self.touched: tuple[str, ...] = ()
-        self.closed = False
-
-    @property
-    def piece_count(self) -> int:
-        """How many pieces; a block is one."""
-        return sum(end - start for start, end in self.ranges)
+    def __init__(
+        self, line: LineState, ranges: tuple[Range, ...], piece_count: int, net_minor: int
+    ) -> None:
+        self.line: LineState = line
+        self.ranges: tuple[Range, ...] = ranges
+        self.piece_count: int = piece_count
+        self.net_minor: int = net_minor
+        self.points_minor: int = 0
+        self.touched: tuple[Promotion, ...] = ()
+        self.closed: bool = False
 
     @property
     def quantity_milli(self) -> int:
@@ -74,12 +109,14 @@ class Lot:
         return self.piece_count * self.line.piece_milli
 
     @property
-    def piece_price(self) -> Fraction:
-        """Net of one piece, exact."""
-        return Fraction(self.net_minor, self.piece_count)
+    def price_key(self) -> int:
+        """Orders lots by the price of a unit (net / quantity), exactly."""
+        return self.net_minor * _PRICE_SCALE // (self.piece_count * self.line.piece_milli)
 
     def share_minor(self, piece_count: int) -> int:
         """The net that ``piece_count`` of the pieces take along: ``hu(net x k / q)``."""
+        if piece_count == self.piece_count:
+            return self.net_minor
         return divide_half_up(self.net_minor * piece_count, self.piece_count)
 
     def split(self, taken: tuple[Range, ...]) -> Lot:
@@ -88,16 +125,23 @@ class Lot:
         The rest stays behind as another lot with what remains of the net. The whole lot taken is
         the lot itself.
         """
+        if taken == self.ranges:
+            return self
         rest = subtract_ranges(self.ranges, taken)
         if not rest:
             return self
-        part = Lot(self.line, taken, self.share_minor(sum(end - start for start, end in taken)))
-        part.touched, part.closed = self.touched, self.closed
+        line = self.line
+        line.state.save(line)
+        count = count_pieces(taken)
+        part = Lot(line, taken, count, self.share_minor(count))
+        part.touched = self.touched
+        part.closed = self.closed
         self.net_minor -= part.net_minor
+        self.piece_count -= count
         self.ranges = rest
-        lots = self.line.lots
+        lots = line.lots
         lots.append(part)
-        lots.sort(key=lambda lot: lot.ranges[0][0])
+        lots.sort(key=first_piece)
         return part
 
     def discount(self, promotion: Promotion, discount_minor: int) -> None:
@@ -105,13 +149,168 @@ class Lot:
         assert 0 < discount_minor <= self.net_minor, (
             "no price is raised and no net falls below zero"
         )
+        line = self.line
+        state = line.state
+        state.save(line)
         self.net_minor -= discount_minor
-        applied = self.line.applied_minor
-        applied[promotion.id] = applied.get(promotion.id, 0) + discount_minor
-        if promotion.id not in self.touched:
-            self.touched = (*self.touched, promotion.id)
+        applied = line.applied_minor
+        promotion_id = promotion.id
+        applied[promotion_id] = applied.get(promotion_id, 0) + discount_minor
+        for known in self.touched:
+            if known is promotion:
+                break
+        else:
+            self.touched = (*self.touched, promotion)
         if promotion.closes:
             self.closed = True
+        if state.events is not None:
+            state.events.append(Event(line, self.ranges, discount_minor))
+
+    def clone(self) -> Lot:
+        """The same lot, apart."""
+        lot = Lot(self.line, self.ranges, self.piece_count, self.net_minor)
+        lot.points_minor = self.points_minor
+        lot.touched = self.touched
+        lot.closed = self.closed
+        return lot
+
+    def forbids_accrual(self) -> bool:
+        """Whether a promotion that touched it keeps its goods from earning."""
+        for promotion in self.touched:
+            if promotion.forbid_accrual:
+                return True
+        return False
+
+    def forbids_spending(self) -> bool:
+        """Whether a promotion that touched it keeps points from paying for its goods."""
+        for promotion in self.touched:
+            if promotion.forbid_spend:
+                return True
+        return False
+
+
+class Event:
+    """A discount that was given: on which pieces of a line, and how much."""
+
+    __slots__ = ("discount_minor", "line", "ranges")
+
+    def __init__(self, line: LineState, ranges: tuple[Range, ...], discount_minor: int) -> None:
+        self.line: LineState = line
+        self.ranges: tuple[Range, ...] = ranges
+        self.discount_minor: int = discount_minor
+
+
+class _Saved:
+    """A line as it was: its lots and what was taken off it."""
+
+    __slots__ = ("applied_minor", "lots")
+
+    def __init__(self, line: LineState) -> None:
+        self.lots: list[Lot] = [lot.clone() for lot in line.lots]
+        self.applied_minor: dict[str, int] = dict(line.applied_minor)
+
+
+class State:
+    """A receipt while it is priced."""
+
+    __slots__ = (
+        "_journals",
+        "acted",
+        "chips_spent",
+        "counters",
+        "events",
+        "lines",
+        "max_discount_ppm",
+        "receipt",
+    )
+
+    def __init__(self, receipt: Receipt, max_discount_ppm: int) -> None:
+        self.receipt: Receipt = receipt
+        self.max_discount_ppm: int = max_discount_ppm
+        ordered = sorted(receipt.lines, key=_line_number)
+        self.lines: list[LineState] = [
+            LineState(line, index, self) for index, line in enumerate(ordered)
+        ]
+        self.acted: dict[str, None] = {}
+        """Ids of promotions that did something, in the order in which they first did."""
+        self.chips_spent: dict[tuple[str, str], int] = {}
+        """Chips that pieces took so far, by account and promotion."""
+        self.counters: dict[str, int] = {}
+        """Counters that this receipt has set."""
+        self.events: list[Event] | None = None
+        """Discounts given since somebody began to listen."""
+        self._journals: list[_Journal] = []
+
+    def lots(self) -> Iterator[Lot]:
+        """All lots, line by line."""
+        for line in self.lines:
+            yield from line.lots
+
+    def net_minor(self) -> int:
+        """The net of all lines."""
+        return sum([line.net_minor for line in self.lines])
+
+    def begin(self) -> None:
+        """From here on everything can be taken back."""
+        self._journals.append(_Journal(dict(self.chips_spent), dict(self.counters)))
+
+    def save(self, line: LineState) -> None:
+        """Keep the line as it is, before it is changed."""
+        if self._journals:
+            saved = self._journals[-1].lines
+            if line.index not in saved:
+                saved[line.index] = _Saved(line)
+
+    def rollback(self) -> None:
+        """Undo all since the last ``begin``."""
+        journal = self._journals.pop()
+        for index, saved in journal.lines.items():
+            line = self.lines[index]
+            line.lots = saved.lots
+            line.applied_minor = saved.applied_minor
+        self.chips_spent = journal.chips_spent
+        self.counters = journal.counters
+
+    def keep(self) -> None:
+        """Let what was done since the last ``begin`` stand."""
+        journal = self._journals.pop()
+        if self._journals:
+            outer = self._journals[-1].lines
+            for index, saved in journal.lines.items():
+                outer.setdefault(index, saved)
+
+    def room_minor(
+        self, line: LineState, quantity_milli: int, net_minor: int, promotion: Promotion
+    ) -> int:
+        """How much this promotion may still take off such a part of the line."""
+        room = net_minor - floor_minor(line.line, quantity_milli, promotion, self.max_discount_ppm)
+        return max(0, room)
+
+
+class _Journal:
+    __slots__ = ("chips_spent", "counters", "lines")
+
+    def __init__(self, chips_spent: dict[tuple[str, str], int], counters: dict[str, int]) -> None:
+        self.lines: dict[int, _Saved] = {}
+        self.chips_spent: dict[tuple[str, str], int] = chips_spent
+        self.counters: dict[str, int] = counters
+
+
+def _line_number(line: ReceiptLine) -> int:
+    return line.line
+
+
+def first_piece(lot: Lot) -> int:
+    """Lots of a line stand in the order of their first piece."""
+    return lot.ranges[0][0]
+
+
+def count_pieces(ranges: Iterable[Range]) -> int:
+    """How many pieces the ranges hold."""
+    count = 0
+    for start, end in ranges:
+        count += end - start
+    return count
 
 
 def subtract_ranges(ranges: Iterable[Range], taken: Iterable[Range]) -> tuple[Range, ...]:
@@ -137,98 +336,20 @@ def subtract_ranges(ranges: Iterable[Range], taken: Iterable[Range]) -> tuple[Ra
     return tuple(rest)
 
 
-def floor_minor(
-    line: ReceiptLine,
-    quantity_milli: int,
-    *,
-    promotion: Promotion,
-    max_discount_ppm: int,
-) -> int:
-    """The lowest net that ``quantity_milli`` of the line may have for this promotion.
-
-    ``max_discount_ppm`` is the programme's, for lines without their own. Section 2 of the language.
-    """
-    excise = _EXCISE in line.flags
-    list_minor = amount_of(line.price_minor, quantity_milli)
-    floor = 0
-    if excise or not promotion.ignore_floor:
-        own = line.max_discount_ppm
-        rate = max_discount_ppm if own is None else own
-        floor = max(floor, list_minor - divide_floor(list_minor * rate, PPM))
-        if line.min_price_minor is not None:
-            floor = max(floor, amount_of(line.min_price_minor, quantity_milli))
-    if line.soft is not None and (excise or not promotion.ignore_soft):
-        if line.soft.max_discount_ppm is not None:
-            allowed = divide_floor(list_minor * line.soft.max_discount_ppm, PPM)
-            floor = max(floor, list_minor - allowed)
-        if line.soft.min_price_minor is not None:
-            floor = max(floor, amount_of(line.soft.min_price_minor, quantity_milli))
-    return floor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """A run of pieces of one lot, as the unit of choosing."""
-
-    lot: Lot
-    start: int
-    end: int
-
-    @property
-    def piece_count(self) -> int:
-        """How many pieces."""
-        return self.end - self.start
-
-
-def segments_of(lots: Iterable[Lot], used: dict[int, list[Range]]) -> list[Segment]:
-    """The open pieces of these lots that are not in ``used`` (by line number)."""
-    return [
-        Segment(lot=lot, start=start, end=end)
-        for lot in lots
-        if not lot.closed
-        for start, end in subtract_ranges(lot.ranges, used.get(lot.line.line.line, ()))
-    ]
-
-
-def in_order(segments: Iterable[Segment], choose: Choose) -> list[Segment]:
-    """The segments in the order of choice; ties to the lower line number, then the lower piece."""
-    if choose is Choose.LINE:
-        return sorted(segments, key=lambda segment: (segment.lot.line.line.line, segment.start))
-    sign = -1 if choose is Choose.DEAREST else 1
-    return sorted(
-        segments,
-        key=lambda segment: (
-            sign * segment.lot.piece_price,
-            segment.lot.line.line.line,
-            segment.start,
-        ),
-    )
-
-
-def between(segments: list[Segment], first: int, last: int | None) -> list[Segment]:
-    """The pieces at positions ``first`` (from 0) to before ``last`` of the ordered segments."""
-    found: list[Segment] = []
-    position = 0
-    for segment in segments:
-        low = max(first - position, 0)
-        high = segment.piece_count if last is None else min(last - position, segment.piece_count)
+def intersect_ranges(ranges: Iterable[Range], other: Iterable[Range]) -> tuple[Range, ...]:
+    """The pieces that are in both; both sides are sorted and hold nothing twice."""
+    left, right = list(ranges), list(other)
+    both: list[Range] = []
+    i = j = 0
+    while i < len(left) and j < len(right):
+        low, high = max(left[i][0], right[j][0]), min(left[i][1], right[j][1])
         if low < high:
-            found.append(
-                Segment(lot=segment.lot, start=segment.start + low, end=segment.start + high)
-            )
-        position += segment.piece_count
-    return found
-
-
-def by_lot(segments: Iterable[Segment]) -> list[tuple[Lot, tuple[Range, ...]]]:
-    """The chosen pieces lot by lot, lots in the order of line and first piece."""
-    chosen: dict[int, tuple[Lot, list[Range]]] = {}
-    for segment in segments:
-        chosen.setdefault(id(segment.lot), (segment.lot, []))[1].append(
-            (segment.start, segment.end)
-        )
-    pairs = [(lot, merge_ranges(ranges)) for lot, ranges in chosen.values()]
-    return sorted(pairs, key=lambda pair: (pair[0].line.line.line, pair[1][0][0]))
+            both.append((low, high))
+        if left[i][1] < right[j][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(both)
 
 
 def merge_ranges(ranges: Iterable[Range]) -> tuple[Range, ...]:
@@ -242,28 +363,28 @@ def merge_ranges(ranges: Iterable[Range]) -> tuple[Range, ...]:
     return tuple(merged)
 
 
-@dataclass(slots=True, kw_only=True)
-class State:
-    """A receipt while it is priced."""
+def floor_minor(
+    line: ReceiptLine, quantity_milli: int, promotion: Promotion, max_discount_ppm: int
+) -> int:
+    """The lowest net that ``quantity_milli`` of the line may have for this promotion.
 
-    receipt: Receipt
-    max_discount_ppm: int
-    lines: list[LineState]
-    acted: dict[str, None] = field(default_factory=dict)
-    """Ids of promotions that did something, in the order in which they first did."""
-
-    def lots(self) -> Iterable[Lot]:
-        """All lots, line by line."""
-        return (lot for line in self.lines for lot in line.lots)
-
-    def room_minor(
-        self, lot: Lot, quantity_milli: int, net_minor: int, promotion: Promotion
-    ) -> int:
-        """How much this promotion may still take off such a part of the lot."""
-        floor = floor_minor(
-            lot.line.line,
-            quantity_milli,
-            promotion=promotion,
-            max_discount_ppm=self.max_discount_ppm,
-        )
-        return max(net_minor - floor, 0)
+    ``max_discount_ppm`` is the programme's, for lines without their own. Section 2 of the language.
+    """
+    own = line.max_discount_ppm
+    rate = max_discount_ppm if own is None else own
+    soft = line.soft
+    if rate == PPM and line.min_price_minor is None and soft is None:
+        return 0
+    excise = _EXCISE in line.flags
+    list_minor = amount_of(line.price_minor, quantity_milli)
+    floor = 0
+    if excise or not promotion.ignore_floor:
+        floor = max(0, list_minor - list_minor * rate // PPM)
+        if line.min_price_minor is not None:
+            floor = max(floor, amount_of(line.min_price_minor, quantity_milli))
+    if soft is not None and (excise or not promotion.ignore_soft):
+        if soft.max_discount_ppm is not None:
+            floor = max(floor, list_minor - list_minor * soft.max_discount_ppm // PPM)
+        if soft.min_price_minor is not None:
+            floor = max(floor, amount_of(soft.min_price_minor, quantity_milli))
+    return floor

@@ -705,8 +705,8 @@ class Index(_Node, frozen=True):
     The ordinal of a promotion is its place in the order of evaluation, groups one after another.
     A promotion stands under every key of one condition without which it can do nothing: a SKU,
     brand, category, flag, attribute (``key=value``) of some line, a coupon series or code, a
-    segment of the customer. ``always`` are those that have no such key. A promotion that is a candidate
-    need not act; one that is none cannot.
+    segment of the customer. ``always`` are those that have no such key. A promotion that is a
+    candidate need not act; one that is none cannot.
     """
 
     sku: dict[str, list[int]] = {}

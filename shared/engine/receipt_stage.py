@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from shared.engine.allocate import allocate_with_room
+from shared.engine.allowance import Allowance
 from shared.engine.conditions import Situation
+from shared.engine.goods import step_value
 from shared.engine.program import DiscountReceipt, Promotion
 from shared.money import PPM, divide_half_up
 
 
-def apply_receipt_discount(at: Situation, promotion: Promotion, result: DiscountReceipt) -> int:
+def apply_receipt_discount(
+    at: Situation, promotion: Promotion, result: DiscountReceipt, allowance: Allowance
+) -> int:
     """Take the discount off; what was taken, in minor units.
 
     A percentage that a floor cuts loses the rest; an amount is shared again over lots with room.
@@ -22,20 +26,29 @@ def apply_receipt_discount(at: Situation, promotion: Promotion, result: Discount
     ]
     nets = [lot.net_minor for lot in lots]
     matching_minor = sum(nets)
-    whole_minor = sum(line.net_minor for line in at.state.lines)
-    discount_minor, is_amount = _discount(result, matching_minor, whole_minor)
+    if not matching_minor:
+        return 0
+    discount_minor, is_amount = _discount(at, result, matching_minor)
     discount_minor = min(discount_minor, matching_minor)
     if result.cap_minor is not None:
         discount_minor = min(discount_minor, result.cap_minor)
-    rooms = [at.state.room_minor(lot, lot.quantity_milli, lot.net_minor, promotion) for lot in lots]
+    discount_minor = allowance.money(discount_minor)
+    if not discount_minor:
+        return 0
+    state = at.state
+    rooms = [
+        state.room_minor(lot.line, lot.quantity_milli, lot.net_minor, promotion) for lot in lots
+    ]
     given = allocate_with_room(discount_minor, nets, rooms, again=is_amount)
     for lot, share_minor in zip(lots, given, strict=True):
         if share_minor > 0:
             lot.discount(promotion, share_minor)
-    return sum(given)
+    taken = sum(given)
+    allowance.give(taken)
+    return taken
 
 
-def _discount(result: DiscountReceipt, matching_minor: int, whole_minor: int) -> tuple[int, bool]:
+def _discount(at: Situation, result: DiscountReceipt, matching_minor: int) -> tuple[int, bool]:
     """The discount before caps and floors, and whether it is an amount (not a percentage)."""
     if result.percent_ppm is not None:
         return divide_half_up(matching_minor * result.percent_ppm, PPM), False
@@ -44,8 +57,7 @@ def _discount(result: DiscountReceipt, matching_minor: int, whole_minor: int) ->
     if result.price_minor is not None:
         return max(matching_minor - result.price_minor, 0), True
     if result.tiers is not None:
-        reached = [step.value for step in result.tiers if whole_minor >= step.from_minor]
-        value = reached[-1] if reached else 0
+        value = step_value(result.tiers, at.state.net_minor())
         if result.tiers_in_money:
             return value, True
         return divide_half_up(matching_minor * value, PPM), False

@@ -1,0 +1,682 @@
+"""The mode ``best``: which disjoint applications together save most (section 6).
+
+Two pulling examples. A set of A and B beats ten percent on each, but not thirty percent: sets
+compete with what their pieces could get alone. And "the second at half price" over prices 90, 80,
+50, 40 pairs them 90+80 and 50+40, unless the 50 is worth more elsewhere: which pieces go together
+is part of the choice. So every promotion says which applications it has (the pieces it would take
+alone, any n pieces for an ``nth``, any pieces that fill the slots of a set), each at its exact
+value on the amounts at the start of the group, and ``packing`` finds the best disjoint choice.
+Identical pieces are one kind. Limits and caps bind the choice.
+
+For equal sums: fewer applications, then more of the first promotion, of the second, …: these
+stand below the value in one number, so that the search needs no second look.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from math import lcm
+from typing import Final
+
+from shared.engine.allowance import Allowance
+from shared.engine.conditions import Situation
+from shared.engine.goods import Bundle, Offer, Taking, chips_left
+from shared.engine.lots import LineState, Lot
+from shared.engine.packing import Column, pack
+from shared.engine.pieces import EACH, NO_RULE, PERCENT, PRICE, SHARED, Run, open_runs
+from shared.engine.program import GoodsSet, Nth, Per, Promotion
+from shared.engine.ready import GOODS, Work
+from shared.money import PPM, divide_half_up
+from shared.wire.receipt import ReceiptLine
+
+COLUMNS_MAX: Final = 20_000
+"""Ways to make an application; where there are more the optimum is not proven."""
+
+
+class Entrant:
+    """A promotion that competes: what it offers result by result, and what its limits leave."""
+
+    __slots__ = ("allowance", "offers", "work")
+
+    def __init__(self, work: Work, allowance: Allowance, offers: list[Offer]) -> None:
+        self.work: Work = work
+        self.allowance: Allowance = allowance
+        self.offers: list[Offer] = offers
+
+
+class Choice:
+    """What each entrant takes, result by result."""
+
+    __slots__ = ("optimal", "takings")
+
+    def __init__(self, takings: list[list[Taking]], *, optimal: bool) -> None:
+        self.takings: list[list[Taking]] = takings
+        self.optimal: bool = optimal
+
+
+class _Seat:
+    """What a piece is to one result: worth so much alone, or fit for an application.
+
+    ``slot`` is -1 where there are no slots. ``value`` is what the piece gains where it is
+    discounted, ``room`` the most it can, ``run`` where it was offered.
+    """
+
+    __slots__ = ("group", "result", "room", "run", "slot", "value")
+
+    def __init__(
+        self, result: int, slot: int, value: Fraction, room: Fraction, run: Run, group: str
+    ) -> None:
+        self.result: int = result
+        self.slot: int = slot
+        self.value: Fraction = value
+        self.room: Fraction = room
+        self.run: Run = run
+        self.group: str = group
+
+    def key(self) -> tuple[object, ...]:
+        """What must be equal in identical pieces."""
+        run = self.run
+        return (
+            self.result,
+            self.slot,
+            self.value,
+            self.room,
+            run.rule,
+            run.value if run.rule != SHARED else 0,
+            run.chips,
+            self.group,
+        )
+
+
+class _Kind:
+    """Identical pieces: where they are, in the order of lines, and their seats."""
+
+    __slots__ = ("count", "pieces", "seats", "share")
+
+    def __init__(self, share: Fraction, seats: list[_Seat]) -> None:
+        self.share: Fraction = share
+        self.seats: list[_Seat] = seats
+        self.pieces: list[Run] = []
+        self.count: int = 0
+
+
+class _Plan:
+    """How a column is turned back into pieces: kinds in the order in which they are taken."""
+
+    __slots__ = ("entrant", "paid", "result", "seat", "taken")
+
+    def __init__(self, entrant: int, result: int) -> None:
+        self.entrant: int = entrant
+        self.result: int = result
+        self.seat: _Seat | None = None
+        """Of a single piece."""
+        self.taken: list[tuple[int, int, int]] = []
+        """Kind, count, slot."""
+        self.paid: list[tuple[int, int, int]] = []
+
+
+class _Result:
+    """One result of an entrant, numbered through."""
+
+    __slots__ = ("cap", "draws_application", "entrant", "index", "offer", "pieces_resource", "spec")
+
+    def __init__(self, entrant: int, index: int, offer: Offer, spec: object) -> None:
+        self.entrant: int = entrant
+        self.index: int = index
+        self.offer: Offer = offer
+        self.spec: object = spec
+        self.cap: int = -1
+        self.draws_application: list[int] = []
+        self.pieces_resource: int = -1
+
+
+def choose_best(at: Situation, entrants: list[Entrant]) -> Choice:
+    """The choice of greatest exact sum, and whether that is proven."""
+    return _Chooser(at, entrants).choose()
+
+
+class _Chooser:
+    __slots__ = (
+        "at",
+        "caps",
+        "columns",
+        "complete",
+        "entrants",
+        "kinds",
+        "plans",
+        "results",
+        "supplies",
+        "unit",
+        "worth_of",
+    )
+
+    def __init__(self, at: Situation, entrants: list[Entrant]) -> None:
+        self.at: Situation = at
+        self.entrants: list[Entrant] = entrants
+        self.results: list[_Result] = []
+        self.kinds: list[_Kind] = []
+        self.supplies: list[int] = []
+        self.caps: list[int] = []
+        self.columns: list[Column] = []
+        self.plans: list[_Plan] = []
+        self.complete: bool = True
+        self.unit: int = 1
+        self.worth_of: list[int] = []
+        """What one application of each entrant adds below the value."""
+        for number, entrant in enumerate(entrants):
+            for index, (step, offer) in enumerate(
+                zip(entrant.work.stages[GOODS], entrant.offers, strict=True)
+            ):
+                self.results.append(_Result(number, index, offer, step.result))
+
+    def choose(self) -> Choice:
+        self._find_kinds()
+        nothing = [[Taking([], []) for _ in entrant.offers] for entrant in self.entrants]
+        if not self.kinds:
+            return Choice(nothing, optimal=True)
+        self._weigh()
+        self._bound()
+        for number, result in enumerate(self.results):
+            spec = result.spec
+            if isinstance(spec, Nth):
+                self._nth_columns(number, result, spec)
+            elif isinstance(spec, GoodsSet):
+                self._set_columns(number, result, spec)
+            else:
+                self._single_columns(number, result)
+        counts = [kind.count for kind in self.kinds]
+        scale = self.worth_of[-1]
+        packing = pack(
+            counts, self.columns, self.supplies, self.caps, scale, complete=self.complete
+        )
+        return Choice(self._deal(packing.chosen, nothing), optimal=packing.optimal)
+
+    # --- kinds of pieces
+
+    def _find_kinds(self) -> None:
+        """Cut the lots where any offer begins or ends, and put identical pieces together."""
+        marks: dict[int, set[int]] = {}
+        seats: dict[int, list[_Seat]] = {}
+        lots: dict[int, Lot] = {}
+        for number, result in enumerate(self.results):
+            for seat in self._seats(number, result):
+                key = id(seat.run.lot)
+                lots[key] = seat.run.lot
+                marks.setdefault(key, set()).update((seat.run.start, seat.run.end))
+                seats.setdefault(key, []).append(seat)
+        kinds: dict[tuple[object, ...], _Kind] = {}
+        for key, lot in sorted(lots.items(), key=lambda item: _where(item[1])):
+            share = Fraction(lot.net_minor, lot.piece_count)
+            cuts = sorted(marks[key])
+            for start, end in pairwise(cuts):
+                here = [
+                    seat for seat in seats[key] if seat.run.start <= start and end <= seat.run.end
+                ]
+                if not here:
+                    continue
+                signature = (share, *[seat.key() for seat in here])
+                kind = kinds.get(signature)
+                if kind is None:
+                    kind = kinds[signature] = _Kind(share, here)
+                    self.kinds.append(kind)
+                kind.pieces.append(Run(lot, start, end))
+                kind.count += end - start
+
+    def _seats(self, number: int, result: _Result) -> list[_Seat]:
+        promotion = self.entrants[result.entrant].work.promotion
+        spec = result.spec
+        found: list[_Seat] = []
+        if isinstance(spec, Nth):
+            rule = PRICE if spec.price_minor is not None else PERCENT
+            value = spec.price_minor if spec.price_minor is not None else spec.percent_ppm or 0
+            for run in open_runs(self._lines(spec.filter, countable=True), None):
+                group = ""
+                if spec.same is Per.SKU:
+                    group = run.lot.line.line.sku
+                elif spec.same is Per.LINE:
+                    group = str(run.lot.line.index)
+                seat = self._seat(number, -1, run.ruled(rule, value), promotion, group)
+                found.append(seat)
+        elif isinstance(spec, GoodsSet):
+            for place, slot in enumerate(spec.slots):
+                rule, value = NO_RULE, 0
+                if spec.percent_ppm is not None:
+                    rule, value = PERCENT, spec.percent_ppm
+                elif slot.percent_ppm is not None:
+                    rule, value = PERCENT, slot.percent_ppm
+                elif slot.price_minor is not None:
+                    rule, value = PRICE, slot.price_minor
+                found.extend(
+                    self._seat(number, place, run.ruled(rule, value), promotion, "")
+                    for run in open_runs(self._lines(slot.filter, countable=True), None)
+                )
+        else:
+            shares = _exact_shares(self.at, promotion, result.offer)
+            for run in result.offer.runs:
+                seat = self._seat(number, -1, run, promotion, "")
+                if run.rule == SHARED:
+                    seat.value = shares.get(id(run.lot), Fraction(0))
+                if seat.value > 0:
+                    found.append(seat)
+        return found
+
+    def _lines(self, wanted: object, *, countable: bool) -> list[LineState]:
+        return [
+            line
+            for line in self.at.lines(wanted)  # type: ignore[arg-type]
+            if line.takes_benefits and (line.countable or not countable)
+        ]
+
+    def _seat(self, number: int, slot: int, run: Run, promotion: Promotion, group: str) -> _Seat:
+        lot = run.lot
+        share = Fraction(lot.net_minor, lot.piece_count)
+        room = _exact_room(self.at, promotion, lot, share)
+        units = lot.line.piece_milli
+        value = Fraction(0)
+        if run.rule == PERCENT:
+            value = share * run.value / PPM
+        elif run.rule == PRICE and run.value >= 0:
+            value = share - Fraction(run.value * units, 1000)
+        elif run.rule == EACH:
+            value = min(Fraction(run.value * units, 1000), share)
+        return _Seat(number, slot, max(min(value, room), Fraction(0)), room, run, group)
+
+    # --- weights and limits
+
+    def _weigh(self) -> None:
+        """One unit of value for all exact shares, and the rules for equal sums below it."""
+        denominators = [1]
+        for kind in self.kinds:
+            denominators.append(kind.share.denominator)
+            for seat in kind.seats:
+                denominators.append(seat.value.denominator)
+                denominators.append(seat.room.denominator)
+        self.unit = lcm(*denominators)
+        pieces = sum([kind.count for kind in self.kinds]) + 1
+        entrants = len(self.entrants)
+        # Fewer applications weigh most, then applications of the first entrant, of the second, …
+        top = pieces ** (entrants + 1)
+        self.worth_of = [pieces ** (entrants - number) - top for number in range(entrants)]
+        self.worth_of.append(top * pieces * 2)
+
+    def _bound(self) -> None:
+        """Limits as resources that columns draw on, and caps on what results give."""
+        chips: dict[str, int] = {}
+        for result in self.results:
+            allowance = self.entrants[result.entrant].allowance
+            if result.index == 0:
+                applications = pieces = claimed = -1
+                if allowance.applications_left is not None:
+                    applications = self._supply(allowance.applications_left)
+                if allowance.pieces_left is not None:
+                    pieces = self._supply(allowance.pieces_left)
+                if allowance.claimed_left is not None:
+                    claimed = self._supply(allowance.claimed_left)
+            result.pieces_resource = pieces
+            if applications >= 0:
+                result.draws_application.append(applications)
+            if claimed >= 0 and isinstance(result.spec, (Nth, GoodsSet)):
+                result.draws_application.append(claimed)
+            caps = [
+                cap
+                for cap in (result.offer.cap_minor, allowance.discount_left_minor)
+                if cap is not None
+            ]
+            if caps:
+                result.cap = len(self.caps)
+                self.caps.append(min(caps) * self.unit)
+            account = result.offer.chips_account
+            if account and account not in chips:
+                chips[account] = self._supply(max(chips_left(self.at, account), 0))
+        self._chips(chips)
+
+    def _chips(self, chips: dict[str, int]) -> None:
+        for result in self.results:
+            if result.offer.chips_account:
+                result.draws_application.append(-1 - chips[result.offer.chips_account])
+
+    def _supply(self, amount: int) -> int:
+        self.supplies.append(amount)
+        return len(self.supplies) - 1
+
+    def _add(
+        self, result: _Result, uses: dict[int, int], value: Fraction, discounted: int, plan: _Plan
+    ) -> bool:
+        """Add a column; false where there are too many."""
+        if value <= 0:
+            return True
+        if len(self.columns) >= COLUMNS_MAX:
+            self.complete = False
+            return False
+        draws: list[tuple[int, int]] = []
+        for resource in result.draws_application:
+            if resource >= 0:
+                draws.append((resource, 1))
+            elif plan.seat is not None and plan.seat.run.chips:
+                draws.append((-1 - resource, plan.seat.run.chips))
+        if result.pieces_resource >= 0:
+            draws.append((result.pieces_resource, discounted))
+        scaled = int(value * self.unit)
+        worth = scaled * self.worth_of[-1] + self.worth_of[result.entrant]
+        mark = len(self.plans)
+        self.plans.append(plan)
+        self.columns.append(Column(sorted(uses.items()), scaled, worth, draws, result.cap, mark))
+        return True
+
+    # --- columns
+
+    def _seats_of(self, number: int) -> list[tuple[int, _Seat]]:
+        return [
+            (index, seat)
+            for index, kind in enumerate(self.kinds)
+            for seat in kind.seats
+            if seat.result == number
+        ]
+
+    def _single_columns(self, number: int, result: _Result) -> None:
+        for index, seat in self._seats_of(number):
+            plan = _Plan(result.entrant, result.index)
+            plan.seat = seat
+            plan.taken.append((index, 1, -1))
+            if not self._add(result, {index: 1}, seat.value, 1, plan):
+                return
+
+    def _nth_columns(self, number: int, result: _Result, spec: Nth) -> None:
+        groups: dict[str, list[tuple[int, _Seat]]] = {}
+        for index, seat in self._seats_of(number):
+            groups.setdefault(seat.group, []).append((index, seat))
+        for members in groups.values():
+            members.sort(key=lambda member: (-self.kinds[member[0]].share, member[0]))
+            total = sum([self.kinds[index].count for index, _ in members])
+            if total >= spec.every and not self._nth_group(result, spec, members):
+                return
+
+    def _nth_group(self, result: _Result, spec: Nth, members: list[tuple[int, _Seat]]) -> bool:
+        """All ways to choose n pieces; dearest first, the last m of them are the taken ones."""
+        every, paid = spec.every, spec.every - spec.take
+        chosen: list[int] = []
+
+        def extend(at: int, size: int) -> bool:
+            if size == every:
+                uses: dict[int, int] = {}
+                plan = _Plan(result.entrant, result.index)
+                value = Fraction(0)
+                position = 0
+                for place, count in enumerate(chosen):
+                    if not count:
+                        continue
+                    index, seat = members[place]
+                    uses[index] = uses.get(index, 0) + count
+                    free = max(min(paid - position, count), 0)
+                    if free:
+                        plan.paid.append((index, free, -1))
+                    if count > free:
+                        plan.taken.append((index, count - free, -1))
+                        value += seat.value * (count - free)
+                    position += count
+                return self._add(result, uses, value, spec.take, plan)
+            if at == len(members):
+                return True
+            most = min(self.kinds[members[at][0]].count, every - size)
+            for count in range(most, -1, -1):
+                chosen.append(count)
+                going = extend(at + 1, size + count)
+                chosen.pop()
+                if not going:
+                    return False
+            return True
+
+        return extend(0, 0)
+
+    def _set_columns(self, number: int, result: _Result, spec: GoodsSet) -> None:
+        slots: list[list[tuple[int, _Seat]]] = [[] for _ in spec.slots]
+        for index, seat in self._seats_of(number):
+            slots[seat.slot].append((index, seat))
+        if not all(slots):
+            return
+        best: dict[tuple[tuple[int, int], ...], tuple[Fraction, int, _Plan]] = {}
+        uses: dict[int, int] = {}
+        picks: list[tuple[int, int, int, _Seat]] = []
+        tried = 0
+
+        def fill(slot: int, at: int, need: int) -> bool:
+            nonlocal tried
+            if need == 0:
+                if slot + 1 < len(slots):
+                    return fill(slot + 1, 0, spec.slots[slot + 1].quantity)
+                tried += 1
+                if tried > COLUMNS_MAX * 4:
+                    return False
+                self._keep_set(result, spec, uses, picks, best)
+                return True
+            if at == len(slots[slot]):
+                return True
+            index, seat = slots[slot][at]
+            free = self.kinds[index].count - uses.get(index, 0)
+            for count in range(min(free, need), -1, -1):
+                if count:
+                    uses[index] = uses.get(index, 0) + count
+                    picks.append((index, count, slot, seat))
+                going = fill(slot, at + 1, need - count)
+                if count:
+                    picks.pop()
+                    uses[index] -= count
+                    if not uses[index]:
+                        del uses[index]
+                if not going:
+                    return False
+            return True
+
+        if not fill(0, 0, spec.slots[0].quantity):
+            self.complete = False
+        for items, (value, discounted, plan) in best.items():
+            if not self._add(result, dict(items), value, discounted, plan):
+                return
+
+    def _keep_set(
+        self,
+        result: _Result,
+        spec: GoodsSet,
+        uses: dict[int, int],
+        picks: list[tuple[int, int, int, _Seat]],
+        best: dict[tuple[tuple[int, int], ...], tuple[Fraction, int, _Plan]],
+    ) -> None:
+        """The value of one set; of two with the same pieces the better is kept."""
+        value = room = net = Fraction(0)
+        discounted = 0
+        whole = (
+            spec.price_minor is not None
+            or spec.percent_ppm is not None
+            or spec.amount_minor is not None
+        )
+        for index, count, _, seat in picks:
+            value += seat.value * count
+            room += seat.room * count
+            net += self.kinds[index].share * count
+            if whole or seat.run.rule != NO_RULE:
+                discounted += count
+        if spec.price_minor is not None:
+            value = min(max(net - spec.price_minor, Fraction(0)), room)
+        elif spec.amount_minor is not None:
+            value = min(Fraction(spec.amount_minor), net, room)
+        key = tuple(sorted(uses.items()))
+        known = best.get(key)
+        if value <= 0 or (known is not None and known[0] >= value):
+            return
+        plan = _Plan(result.entrant, result.index)
+        for index, count, slot, seat in picks:
+            taken = whole or seat.run.rule != NO_RULE
+            (plan.taken if taken else plan.paid).append((index, count, slot))
+        best[key] = (value, discounted, plan)
+
+    # --- back to pieces
+
+    def _deal(self, chosen: dict[int, int], takings: list[list[Taking]]) -> list[list[Taking]]:
+        """Give the pieces out: earlier promotions get the lower lines."""
+        pools = [_Pool(kind.pieces) for kind in self.kinds]
+        single: dict[tuple[int, int], list[tuple[_Seat, Run]]] = {}
+        order = sorted(chosen, key=lambda mark: (self.plans[mark].entrant, mark))
+        for mark in order:
+            plan = self.plans[mark]
+            taking = takings[plan.entrant][plan.result]
+            if plan.seat is not None:
+                where = (plan.entrant, plan.result)
+                seat = plan.seat
+                found = pools[plan.taken[0][0]].take(chosen[mark])
+                single.setdefault(where, []).extend([(seat, run) for run in found])
+                continue
+            spec = self.entrants[plan.entrant].work.stages[GOODS][plan.result].result
+            for _ in range(chosen[mark]):
+                taking.bundles.append(_bundle(spec, plan, pools))
+        for (entrant, index), pieces in single.items():
+            takings[entrant][index].runs = _ruled(pieces, self.entrants[entrant].offers[index])
+        return takings
+
+
+class _Pool:
+    """Pieces of one kind, handed out from the front."""
+
+    __slots__ = ("at", "index", "pieces")
+
+    def __init__(self, pieces: list[Run]) -> None:
+        self.pieces: list[Run] = pieces
+        self.index: int = 0
+        self.at: int = pieces[0].start
+
+    def take(self, count: int) -> list[Run]:
+        """The next pieces."""
+        found: list[Run] = []
+        while count > 0:
+            run = self.pieces[self.index]
+            end = min(self.at + count, run.end)
+            if end > self.at:
+                found.append(Run(run.lot, self.at, end))
+                count -= end - self.at
+                self.at = end
+            if self.at >= run.end:
+                self.index += 1
+                if self.index == len(self.pieces):
+                    break
+                self.at = self.pieces[self.index].start
+        assert count == 0, "no more pieces are chosen than there are"
+        return found
+
+
+def _bundle(spec: object, plan: _Plan, pools: list[_Pool]) -> Bundle:
+    paid = [run for kind, count, _ in plan.paid for run in pools[kind].take(count)]
+    taken: list[Run] = []
+    whole, whole_value = NO_RULE, 0
+    for kind, count, slot in plan.taken:
+        rule, value = NO_RULE, 0
+        if isinstance(spec, Nth):
+            rule = PRICE if spec.price_minor is not None else PERCENT
+            value = spec.price_minor if spec.price_minor is not None else spec.percent_ppm or 0
+        elif isinstance(spec, GoodsSet):
+            place = spec.slots[slot]
+            if place.percent_ppm is not None:
+                rule, value = PERCENT, place.percent_ppm
+            elif place.price_minor is not None:
+                rule, value = PRICE, place.price_minor
+        taken.extend([run.ruled(rule, value) for run in pools[kind].take(count)])
+    if isinstance(spec, GoodsSet):
+        if spec.price_minor is not None:
+            whole, whole_value = PRICE, spec.price_minor
+        elif spec.percent_ppm is not None:
+            whole, whole_value = PERCENT, spec.percent_ppm
+        elif spec.amount_minor is not None:
+            whole, whole_value = SHARED, spec.amount_minor
+    return Bundle(taken, paid, whole, whole_value)
+
+
+def _ruled(pieces: list[tuple[_Seat, Run]], offer: Offer) -> list[Run]:
+    """Chosen single pieces under their rules, in the order in which they were offered.
+
+    A shared amount is what the exact shares of the chosen pieces come to.
+    """
+    rank = {(id(run.lot), run.start): place for place, run in enumerate(offer.runs)}
+
+    def offered(item: tuple[_Seat, Run]) -> tuple[int, int]:
+        run = item[1]
+        best = len(rank)
+        for candidate in offer.runs:
+            if candidate.lot is run.lot and candidate.start <= run.start < candidate.end:
+                best = rank[(id(candidate.lot), candidate.start)]
+                break
+        return (best, run.start)
+
+    ordered = sorted(pieces, key=offered)
+    shared = Fraction(0)
+    for seat, run in ordered:
+        if seat.run.rule == SHARED:
+            shared += seat.value * (run.end - run.start)
+    amount = divide_half_up(shared.numerator, shared.denominator)
+    runs: list[Run] = []
+    for seat, run in ordered:
+        part = run.ruled(seat.run.rule, amount if seat.run.rule == SHARED else seat.run.value)
+        part.chips = seat.run.chips
+        runs.append(part)
+    return runs
+
+
+def _where(lot: Lot) -> tuple[int, int]:
+    return (lot.line.index, lot.ranges[0][0])
+
+
+def _exact_floor(line: ReceiptLine, lot: Lot, promotion: Promotion, ppm_max: int) -> Fraction:
+    """The floor of one piece before any rounding."""
+    milli = lot.line.piece_milli
+    excise = "excise_alcohol" in line.flags
+    price = Fraction(line.price_minor * milli, 1000)
+    floor = Fraction(0)
+    if excise or not promotion.ignore_floor:
+        rate = ppm_max if line.max_discount_ppm is None else line.max_discount_ppm
+        floor = max(floor, price * (PPM - rate) / PPM)
+        if line.min_price_minor is not None:
+            floor = max(floor, Fraction(line.min_price_minor * milli, 1000))
+    soft = line.soft
+    if soft is not None and (excise or not promotion.ignore_soft):
+        if soft.max_discount_ppm is not None:
+            floor = max(floor, price * (PPM - soft.max_discount_ppm) / PPM)
+        if soft.min_price_minor is not None:
+            floor = max(floor, Fraction(soft.min_price_minor * milli, 1000))
+    return floor
+
+
+def _exact_room(at: Situation, promotion: Promotion, lot: Lot, share: Fraction) -> Fraction:
+    floor = _exact_floor(lot.line.line, lot, promotion, at.state.max_discount_ppm)
+    return max(share - floor, Fraction(0))
+
+
+def _exact_shares(at: Situation, promotion: Promotion, offer: Offer) -> dict[int, Fraction]:
+    """What one piece of each lot gets of a shared amount alone, exactly.
+
+    Allocated by net; what a floor takes is allocated again over those with room.
+    """
+    runs = [run for run in offer.runs if run.rule == SHARED and run.lot.net_minor]
+    if not runs:
+        return {}
+    pieces: dict[int, int] = {}
+    lots: dict[int, Lot] = {}
+    for run in runs:
+        lots[id(run.lot)] = run.lot
+        pieces[id(run.lot)] = pieces.get(id(run.lot), 0) + run.end - run.start
+    nets = {
+        key: Fraction(lot.net_minor, lot.piece_count) * pieces[key] for key, lot in lots.items()
+    }
+    rooms = {
+        key: _exact_room(at, promotion, lot, Fraction(lot.net_minor, lot.piece_count)) * pieces[key]
+        for key, lot in lots.items()
+    }
+    given = dict.fromkeys(lots, Fraction(0))
+    left = min(Fraction(runs[0].value), sum(nets.values(), Fraction(0)))
+    open_keys = [key for key in lots if rooms[key] > 0]
+    while left > 0 and open_keys:
+        weight = sum([nets[key] for key in open_keys], Fraction(0))
+        spread = left
+        for key in open_keys:
+            share = min(spread * nets[key] / weight, rooms[key] - given[key])
+            given[key] += share
+            left -= share
+        open_keys = [key for key in open_keys if rooms[key] > given[key]]
+    return {key: given[key] / pieces[key] for key in lots}

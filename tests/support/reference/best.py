@@ -1,0 +1,284 @@
+"""The exact optimum of a `best` group, by exhaustive search over kinds of pieces (section 6)."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from .applicable import claims_allowed, money_left, pieces_left
+from .model import Context, Piece, Promotion, State, TooLargeError
+from .pieces import App, Plan, Seen, in_order
+from .plans import buckets, nth_app, nth_parts, set_app
+
+MOST_PIECES = 24
+MOST_STATES = 30_000
+Kind = int
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Option:
+    """An application to choose: how many pieces of each kind it uses."""
+
+    plan: int
+    promo: int
+    uses: tuple[tuple[Kind, int], ...]
+    slots: tuple[tuple[Kind, ...], ...]
+    gain: Fraction
+    discounts: int
+    chips: int
+    lines: tuple[int, ...]
+    taken_lines: tuple[int, ...]
+
+
+class Kinds:
+    """Pieces of one lot that no application tells apart are one kind."""
+
+    def __init__(self, plans: list[Plan]) -> None:
+        seen = {s.piece: s for plan in plans for s in plan.seen}
+        singles: dict[Piece, list[Any]] = {p: [] for p in seen}
+        for i, plan in enumerate(plans):
+            if plan.result["do"] in ("nth", "set"):
+                continue
+            for app in plan.apps:
+                ((piece, reward),) = app.taken
+                singles[piece].append((i, reward, app.gain, app.chips))
+        groups: dict[Any, list[Seen]] = {}
+        for piece in sorted(seen):
+            mark = (id(seen[piece].lot), tuple(singles[piece]))
+            groups.setdefault(mark, []).append(seen[piece])
+        self.members: list[list[Seen]] = list(groups.values())
+        self.of = {s.piece: k for k, group in enumerate(self.members) for s in group}
+        states = 1
+        for group in self.members:
+            states *= len(group) + 1
+        if len(seen) > MOST_PIECES or states > MOST_STATES:
+            raise TooLargeError(f"{len(seen)} pieces match in a best group")
+
+    def pick(self, kinds: tuple[Kind, ...]) -> list[Seen]:
+        """Some different pieces of these kinds: the first of each."""
+        next_: Counter[Kind] = Counter()
+        found = []
+        for kind in kinds:
+            found.append(self.members[kind][next_[kind]])
+            next_[kind] += 1
+        return found
+
+    def multisets(self, seen: list[Seen], size: int) -> Iterator[tuple[Kind, ...]]:
+        """Every choice of `size` of these pieces, as kinds."""
+        counts = Counter(self.of[s.piece] for s in seen)
+        for combo in itertools.combinations_with_replacement(sorted(counts), size):
+            need = Counter(combo)
+            if all(need[k] <= counts[k] for k in need):
+                yield combo
+
+
+def fill(plan: Plan, slots: tuple[tuple[Seen, ...], ...]) -> App:
+    """The application of these pieces."""
+    if plan.result["do"] == "nth":
+        _, take, reward = nth_parts(plan.result)
+        run = in_order(list(slots[0]), "dearest")
+        return nth_app(run, run[len(run) - take :], reward, plan.promo)
+    return set_app(plan.result, plan.promo, [list(part) for part in slots])
+
+
+def slot_choices(plan: Plan, kinds: Kinds) -> Iterator[tuple[tuple[Kind, ...], ...]]:
+    """Every way to fill an `nth` run or a set, as kinds per slot."""
+    if plan.result["do"] == "nth":
+        n, _, _ = nth_parts(plan.result)
+        for bucket in buckets(plan.seen, plan.result.get("same")):
+            for combo in kinds.multisets(bucket, n):
+                yield (combo,)
+        return
+    whole = [len(group) for group in kinds.members]
+    for combos in itertools.product(*(list(kinds.multisets(o, q)) for o, q in plan.slots)):
+        need = Counter(k for part in combos for k in part)
+        if all(need[k] <= whole[k] for k in need):
+            yield combos
+
+
+def options_of(index: int, plan: Plan, promo: int, kinds: Kinds) -> list[Option]:
+    """The applications of one result to choose from."""
+    found: dict[Any, Option] = {}
+
+    def add(slots: tuple[tuple[Kind, ...], ...], app: App) -> None:
+        flat = tuple(sorted(k for part in slots for k in part))
+        if app.gain <= 0 or (flat in found and found[flat].gain >= app.gain):
+            return
+        uses = tuple(sorted(Counter(flat).items()))
+        lines = tuple(sorted(p[0] for p in app.used))
+        taken = tuple(sorted(p[0] for p, _ in app.taken))
+        found[flat] = Option(
+            index, promo, uses, slots, app.gain, len(app.taken), app.chips, lines, taken
+        )
+
+    if plan.result["do"] in ("nth", "set"):
+        for slots in slot_choices(plan, kinds):
+            pieces = kinds.pick(tuple(k for part in slots for k in part))
+            parts, at = [], 0
+            for part in slots:
+                parts.append(tuple(pieces[at : at + len(part)]))
+                at += len(part)
+            add(slots, fill(plan, tuple(parts)))
+    else:
+        for app in plan.apps:
+            add(((kinds.of[app.used[0]],),), app)
+    return list(found.values())
+
+
+class Search:
+    """Dynamic programme over how many pieces of each kind are left."""
+
+    def __init__(
+        self,
+        plans: list[Plan],
+        ctx: Context,
+        state: State,
+        chips_left: Callable[[str], int],
+    ) -> None:
+        self.plans = plans
+        self.kinds = Kinds(plans)
+        self.promos: list[Promotion] = []
+        for plan in plans:
+            if plan.promo not in self.promos:
+                self.promos.append(plan.promo)
+        self.options: list[Option] = []
+        for i, plan in enumerate(plans):
+            promo = self.promos.index(plan.promo)
+            self.options += options_of(i, plan, promo, self.kinds)
+        self.money = [money_left(p, ctx, state) for p in self.promos]
+        self.bounds: list[tuple[Callable[[Option], int], int]] = []
+        self._bind(ctx, state, chips_left)
+        self.capped = [
+            i
+            for i, plan in enumerate(plans)
+            if plan.cap is not None or self.money[self.promos.index(plan.promo)] is not None
+        ]
+        self.memo: dict[Any, tuple[Key, tuple[Option, ...]]] = {}
+
+    def _bind(self, ctx: Context, state: State, chips_left: Callable[[str], int]) -> None:
+        for i, promo in enumerate(self.promos):
+            if promo.per_receipt is not None:
+                most = promo.per_receipt - state.applications.get(promo.id, 0)
+                self.bounds.append((lambda o, i=i: int(o.promo == i), most))  # type: ignore[misc]
+            if promo.on_claim:
+                claimed = {j for j, p in enumerate(self.plans) if p.promo is promo and p.claimed}
+                most = claims_allowed(promo, ctx, state)
+                self.bounds.append((lambda o, c=claimed: int(o.plan in c), most))  # type: ignore[misc]
+            left = pieces_left(promo, ctx, state)
+            if left is not None:
+                self.bounds.append(
+                    (lambda o, i=i: o.discounts if o.promo == i else 0, int(left))  # type: ignore[misc]
+                )
+        accounts = Counter(p.chips for p in self.plans if p.chips is not None)
+        for account, number in accounts.items():
+            if number > 1 and account is not None:
+                mine = {j for j, p in enumerate(self.plans) if p.chips == account}
+                self.bounds.append(
+                    (lambda o, m=mine: o.chips if o.plan in m else 0, chips_left(account))  # type: ignore[misc]
+                )
+
+    def total(self, sums: tuple[Fraction, ...]) -> Fraction:
+        """The worth of the capped results."""
+        by_promo: dict[int, Fraction] = {}
+        for i, value in zip(self.capped, sums, strict=True):
+            cap = self.plans[i].cap
+            promo = self.promos.index(self.plans[i].promo)
+            value_cut = value if cap is None else min(value, cap)
+            by_promo[promo] = by_promo.get(promo, Fraction(0)) + value_cut
+        found = Fraction(0)
+        for promo, value in by_promo.items():
+            money = self.money[promo]
+            found += value if money is None else min(value, money)
+        return found
+
+    def solve(
+        self, left: tuple[int, ...], used: tuple[int, ...], sums: tuple[Fraction, ...]
+    ) -> tuple[Key, tuple[Option, ...]]:
+        """The best key of what is still to come, and its applications."""
+        kind = next((k for k, n in enumerate(left) if n), None)
+        if kind is None:
+            empty = tuple(() for _ in self.promos)
+            zeros = tuple(0 for _ in self.promos)
+            return (self.total(sums), 0, zeros, empty, empty), ()
+        memo = (left, used, sums)
+        if memo in self.memo:
+            return self.memo[memo]
+        none_left = tuple(0 if k == kind else n for k, n in enumerate(left))
+        best = self.solve(none_left, used, sums)
+        for option in self.options:
+            if all(k != kind for k, _ in option.uses):
+                continue
+            if any(left[k] < n for k, n in option.uses):
+                continue
+            now = tuple(u + f(option) for u, (f, _) in zip(used, self.bounds, strict=True))
+            if any(u > most for u, (_, most) in zip(now, self.bounds, strict=True)):
+                continue
+            rest = list(left)
+            for k, n in option.uses:
+                rest[k] -= n
+            gain = option.gain
+            added = sums
+            if option.plan in self.capped:
+                at = self.capped.index(option.plan)
+                added = (*sums[:at], sums[at] + gain, *sums[at + 1 :])
+                gain = Fraction(0)
+            key, chosen = self.solve(tuple(rest), now, added)
+            found = (joined(key, option, gain), (option, *chosen))
+            if found[0] > best[0]:
+                best = found
+        self.memo[memo] = best
+        return best
+
+
+def joined(key: Key, option: Option, gain: Fraction) -> Key:
+    """The key with one application more; greater is better in every place."""
+    total, apps, counts, lines, taken = key
+    i = option.promo
+
+    def put(lists: Any, more: tuple[int, ...]) -> Any:
+        merged = tuple(sorted((*lists[i], *(-x for x in more)), reverse=True))
+        return (*lists[:i], merged, *lists[i + 1 :])
+
+    counts = (*counts[:i], counts[i] + 1, *counts[i + 1 :])
+    return (
+        total + gain,
+        apps - 1,
+        counts,
+        put(lines, option.lines),
+        put(taken, option.taken_lines),
+    )
+
+
+def choose(
+    plans: list[Plan], ctx: Context, state: State, chips_left: Callable[[str], int]
+) -> list[list[App]]:
+    """The chosen applications of each plan, with their pieces, lower pieces first."""
+    if not plans:
+        return []
+    search = Search(plans, ctx, state, chips_left)
+    full = tuple(len(group) for group in search.kinds.members)
+    used = tuple(0 for _ in search.bounds)
+    _, chosen = search.solve(full, used, tuple(Fraction(0) for _ in search.capped))
+    pools = [list(group) for group in search.kinds.members]
+    found: list[list[App]] = []
+    for i, plan in enumerate(plans):
+        apps = []
+        for option in sorted((o for o in chosen if o.plan == i), key=lambda o: o.slots):
+            parts = tuple(tuple(pools[k].pop(0) for k in part) for part in option.slots)
+            if plan.result["do"] in ("nth", "set"):
+                apps.append(fill(plan, parts))
+            else:
+                piece = parts[0][0].piece
+                old = plan.apps[0]
+                kind = option.slots[0][0]
+                for app in plan.apps:
+                    if search.kinds.of[app.used[0]] == kind:
+                        old = app
+                apps.append(App([piece], [(piece, old.taken[0][1])], old.gain, old.chips))
+        found.append(apps)
+    return found
