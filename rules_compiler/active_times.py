@@ -72,15 +72,16 @@ def _windows(place: Place) -> list[Window]:
 
 
 def _window(place: Place) -> Window | None:
-    expected = "a pair of different times such as [10:00, 14:00]"
+    expected = "a pair of times such as [10:00, 14:00]"
     minutes = [_minute(each) for each in place.items(expected, most=2)]
     if not isinstance(place.value, list) or None in minutes:
         return None
-    if len(minutes) != 2 or minutes[0] == _DAY_MINUTES or minutes[0] == minutes[1]:
+    if len(minutes) != 2 or minutes[0] == _DAY_MINUTES:
         place.fail("pair", expected)
         return None
     start, end = minutes[0] or 0, minutes[1] or 0
-    return Window(from_minute=start, to_minute=end if end > start else end + _DAY_MINUTES)
+    # Equal times are a range with nothing in it, which a warning tells.
+    return Window(from_minute=start, to_minute=end if end >= start else end + _DAY_MINUTES)
 
 
 def _minute(place: Place) -> int | None:

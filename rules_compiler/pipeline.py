@@ -7,6 +7,7 @@ from typing import Final
 
 from rules_compiler.diagnostics import Diagnostic, Severity
 from rules_compiler.document import read_document
+from rules_compiler.passes.index_candidates import index_candidates
 from rules_compiler.passes.order_rules import order_rules
 from shared.engine.program import Program
 from shared.wire.problem import Finding
@@ -34,7 +35,7 @@ def compile_document(data: bytes) -> Compilation:
     else:
         try:
             document = read_document(Place(parse_json(data), "", findings))
-            program = None if document is None else order_rules(document)
+            program = None if document is None else index_candidates(order_rules(document))
         except FormatError as error:
             findings.extend(error.findings)
     return Compilation(
