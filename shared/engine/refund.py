@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import lcm
 
 from shared.errors import InputError
-from shared.money import allocate_largest_remainder, divide_floor, divide_half_up
+from shared.money import divide_floor, divide_half_up
 from shared.quantity import QUANTITY_SCALE, format_quantity
 from shared.wire.answer import Accrued, Answer, AnswerLine, ChipsMoved
 from shared.wire.problem import Finding
@@ -218,22 +219,43 @@ def _weights(lines: Sequence[_Line]) -> list[int]:
     return [line.sold_milli for line in lines]
 
 
-def _due_now(lines: Sequence[_Line], shares: Sequence[int]) -> int:
-    """What goes back of a sum of which every line has its share."""
-    return sum(line.due_now(share) for line, share in zip(lines, shares, strict=True))
+def _due(whole: int, weights: Sequence[int], lines: Sequence[_Line], *, after: bool) -> int:
+    """The share of a whole that weighted lines owe by what has come back, rounded once."""
+    by_sold: dict[int, int] = {}
+    for line, weight in zip(lines, weights, strict=True):
+        back_milli = line.after_milli if after else line.before_milli
+        if weight and back_milli:
+            # Lines that came back whole need no common denominator; weighed ones can make it long.
+            part, of = (1, 1) if back_milli == line.sold_milli else (back_milli, line.sold_milli)
+            by_sold[of] = by_sold.get(of, 0) + weight * part
+    common = lcm(*by_sold)
+    back = sum(amount * (common // of) for of, amount in by_sold.items())
+    return divide_half_up(whole * back, common * sum(weights))
+
+
+def _due_now(whole: int, weights: Sequence[int], lines: Sequence[_Line]) -> int:
+    if not whole:
+        return 0
+    return _due(whole, weights, lines, after=True) - _due(whole, weights, lines, after=False)
 
 
 def _points_returned(answer: Answer, lines: Sequence[_Line], *, full: bool) -> list[PointsReturned]:
     """Points follow the money that they paid; a promotion's cost bought the receipt as a whole."""
-    weights = [line.priced.points_spent_minor for line in lines]
-    if not any(weights):
-        weights = _weights(lines)
+    worths = [line.priced.points_spent_minor for line in lines]
+    worth = sum(worths)
+    pairs = list(zip(lines, worths, strict=True))
+    before = sum(line.due(share, line.before_milli) for line, share in pairs)
+    after = sum(line.due(share, line.after_milli) for line, share in pairs)
     back: dict[str, int] = {}
     for spent in answer.spent:
-        if spent.promotion is None:
-            points = _due_now(lines, allocate_largest_remainder(spent.points_centi, weights))
+        whole = spent.points_centi
+        if spent.promotion is not None:
+            points = whole if full else 0
+        elif worth:
+            # By the worth as it is reported, so that at a rate of one both columns agree.
+            points = divide_half_up(whole * after, worth) - divide_half_up(whole * before, worth)
         else:
-            points = spent.points_centi if full else 0
+            points = _due_now(whole, _weights(lines), lines)
         back[spent.account] = back.get(spent.account, 0) + points
     return [
         PointsReturned(account=account, points_centi=points)
@@ -243,7 +265,10 @@ def _points_returned(answer: Answer, lines: Sequence[_Line], *, full: bool) -> l
 
 
 def _points_taken(answer: Answer, lines: Sequence[_Line]) -> list[PointsTaken]:
-    taken = [(accrued, _due_now(lines, _earned(accrued, lines))) for accrued in answer.accrued]
+    taken = [
+        (accrued, _due_now(accrued.points_centi, _earned(accrued, lines), lines))
+        for accrued in answer.accrued
+    ]
     return [
         PointsTaken(
             account=accrued.account,
@@ -258,12 +283,16 @@ def _points_taken(answer: Answer, lines: Sequence[_Line]) -> list[PointsTaken]:
 
 
 def _earned(accrued: Accrued, lines: Sequence[_Line]) -> list[int]:
-    """What every line earned; points of no line go with the money, or a return would leave them."""
+    """What every line earned, as weights; points of no line go with the money, never stay."""
     own = {share.line: share.points_centi for share in accrued.lines}
     rest = accrued.points_centi - sum(own.values())
     assert rest >= 0, "lines earn no more than the whole"
-    shared = allocate_largest_remainder(rest, _weights(lines))
-    return [own.get(line.priced.line, 0) + share for line, share in zip(lines, shared, strict=True)]
+    weights = _weights(lines)
+    scale = sum(weights)
+    return [
+        own.get(line.priced.line, 0) * scale + rest * weight
+        for line, weight in zip(lines, weights, strict=True)
+    ]
 
 
 def _chips(answer: Answer, lines: Sequence[_Line]) -> list[ChipsMoved]:
@@ -278,8 +307,8 @@ def _chips(answer: Answer, lines: Sequence[_Line]) -> list[ChipsMoved]:
         kept_before = divide_floor(chips.earned * before, whole)
         kept_after = divide_floor(chips.earned * after, whole)
         discounted = [_discounted_milli(line.priced, chips.promotion) for line in lines]
-        shares = allocate_largest_remainder(chips.spent, discounted if any(discounted) else weights)
-        earned, spent = kept_after - kept_before, -_due_now(lines, shares)
+        earned = kept_after - kept_before
+        spent = -_due_now(chips.spent, discounted if any(discounted) else weights, lines)
         if earned or spent:
             moved.append(
                 ChipsMoved(
