@@ -230,7 +230,7 @@ class _Chooser:
         if isinstance(spec, Nth):
             rule = PRICE if spec.price_minor is not None else PERCENT
             value = spec.price_minor if spec.price_minor is not None else spec.percent_ppm or 0
-            for run in open_runs(self._lines(spec.filter, countable=True), None):
+            for run in open_runs(self._lines(spec.filter, countable=True), promotion, None):
                 group = ""
                 if spec.same is Per.SKU:
                     group = run.lot.line.line.sku
@@ -249,7 +249,7 @@ class _Chooser:
                     rule, value = PRICE, slot.price_minor
                 found.extend(
                     self._seat(number, place, run.ruled(rule, value), promotion, "")
-                    for run in open_runs(self._lines(slot.filter, countable=True), None)
+                    for run in open_runs(self._lines(slot.filter, countable=True), promotion, None)
                 )
         else:
             shares = _exact_shares(self.at, promotion, result.offer)

@@ -253,7 +253,7 @@ def _offer_discount(turn: Turn, result: DiscountGoods) -> Offer:
     offer.matched = True
     offer.cap_minor = result.cap_minor
     rule, value = _discount_rule(result, lines)
-    runs = in_order(open_runs(lines, turn.used), result.choose)
+    runs = in_order(open_runs(lines, turn.promotion, turn.used), result.choose)
     if result.skip_count:
         runs = between(runs, result.skip_count, None)
     if result.quantity_max is not None:
@@ -318,10 +318,7 @@ def _offer_price(turn: Turn, result: SetPrice) -> Offer:
     if not lines:
         return offer
     offer.matched = True
-    runs = open_runs(lines, turn.used)
-    if result.price_type is not None:
-        price_type = result.price_type
-        runs = [run for run in runs if price_type in run.lot.line.line.prices_minor]
+    runs = open_runs(lines, turn.promotion, turn.used)
     runs = between(in_order(runs, result.choose), 0, result.quantity_max)
     for run in runs:
         run.rule = PRICE
@@ -336,7 +333,7 @@ def unit_price(run: Run, result: SetPrice) -> int:
     if result.price_minor is not None:
         return result.price_minor
     if result.price_type is not None:
-        return lot.line.line.prices_minor[result.price_type]
+        return lot.line.line.prices_minor.get(result.price_type, -1)
     ending = result.ending_minor
     assert ending is not None, "a set price says which"
     step = 100
@@ -356,7 +353,7 @@ def _offer_nth(turn: Turn, result: Nth) -> Offer:
     else:
         assert result.percent_ppm is not None, "an nth says how much"
         rule, value = PERCENT, result.percent_ppm
-    ordered = in_order(open_runs(lines, turn.used), Choose.DEAREST)
+    ordered = in_order(open_runs(lines, turn.promotion, turn.used), Choose.DEAREST)
     every, take = result.every, result.take
     for group in grouped(ordered, result.same):
         count = count_of(group) // every
@@ -439,7 +436,7 @@ def _offer_set(turn: Turn, result: GoodsSet) -> Offer:
     for slot in slots:
         lines = [line for line in turn.lines(slot.filter) if line.countable]
         offer.matched = offer.matched or bool(lines)
-        ordered.append(in_order(open_runs(lines, turn.used), slot.choose))
+        ordered.append(in_order(open_runs(lines, turn.promotion, turn.used), slot.choose))
     if not all(ordered):
         return offer
     left = bundles_left(turn.allowance)
@@ -540,7 +537,7 @@ def _offer_gift(turn: Turn, result: GiftGoods) -> Offer:
     gifts *= turn.allowance.claims
     if result.count_max is not None:
         gifts = min(gifts, result.count_max)
-    runs = between(in_order(open_runs(lines, turn.used), result.choose), 0, gifts)
+    runs = between(in_order(open_runs(lines, turn.promotion, turn.used), result.choose), 0, gifts)
     offer.runs = [run.ruled(PRICE, result.price_minor) for run in runs]
     return offer
 
@@ -575,7 +572,7 @@ def _offer_chips(turn: Turn, result: ChipsPrice) -> Offer:
         return offer
     offer.matched = True
     offer.chips_account = result.account
-    runs = in_order(open_runs(lines, turn.used), result.choose)
+    runs = in_order(open_runs(lines, turn.promotion, turn.used), result.choose)
     runs = between(runs, 0, result.quantity_max)
     pieces = _pieces_left(turn.allowance)
     if result.ladder is None:
@@ -636,7 +633,7 @@ def _offer_counter(turn: Turn, result: CounterNth) -> Offer:
     count = counter_before(turn.at, result.counter)
     before = count
     every = result.every
-    for run in in_order(open_runs(lines, turn.used), Choose.LINE):
+    for run in in_order(open_runs(lines, turn.promotion, turn.used), Choose.LINE):
         size = run.end - run.start
         position = run.start + every - count % every - 1
         if every == 1:
@@ -664,7 +661,7 @@ def _offer_manual(turn: Turn, result: ManualDiscount) -> Offer:
     named = None if manual.lines is None else set(manual.lines)
     lines = [line for line in turn.lines(result.filter) if named is None or line.number in named]
     offer.matched = bool(lines)
-    for run in in_order(open_runs(lines, turn.used), Choose.LINE):
+    for run in in_order(open_runs(lines, turn.promotion, turn.used), Choose.LINE):
         offer.runs.append(run.ruled(PERCENT, manual.percent_ppm))
     return offer
 
@@ -676,7 +673,7 @@ def _offer_external(turn: Turn, result: ExternalDiscount) -> Offer:
         return offer
     lines = turn.lines(result.filter)
     offer.matched = bool(lines)
-    for run in in_order(open_runs(lines, turn.used), Choose.LINE):
+    for run in in_order(open_runs(lines, turn.promotion, turn.used), Choose.LINE):
         offer.runs.append(run.ruled(SHARED, amount))
     return offer
 
@@ -695,39 +692,89 @@ class Taking:
 
 
 def shorten(turn: Turn, offer: Offer) -> Taking:
-    """The part of the offer that gains something and that the limits leave."""
+    """The part of the offer that gains something and that the limits leave.
+
+    What rounds to nothing is no application either: where a limit counts, the next pieces are
+    reached for instead.
+    """
     allowance = turn.allowance
+    was_cut = allowance.cut
     if offer.bundles:
-        return Taking([], _shorten_bundles(turn, offer.bundles))
+        bundles = [bundle for bundle in offer.bundles if _bundle_gains(turn, bundle)]
+        taking = _shorten_bundles(allowance, bundles, was_cut=was_cut)
+        while _is_counted(allowance) and taking.bundles and taking.bundles[0].whole == NO_RULE:
+            lost = _rounded_away(turn, [run for each in taking.bundles for run in each.taken])
+            kept = [
+                bundle
+                for bundle in bundles
+                if not all([(id(run.lot), run.rule, run.value) in lost for run in bundle.taken])
+            ]
+            if len(kept) == len(bundles):
+                break
+            bundles = kept
+            taking = _shorten_bundles(allowance, bundles, was_cut=was_cut)
+        return taking
     runs = [run for run in offer.runs if turn.gains(run)]
+    taken = _shorten_runs(allowance, runs, was_cut=was_cut)
+    while _is_counted(allowance) and taken and taken[0].rule != SHARED:
+        lost = _rounded_away(turn, taken)
+        if not lost:
+            break
+        runs = [run for run in runs if (id(run.lot), run.rule, run.value) not in lost]
+        taken = _shorten_runs(allowance, runs, was_cut=was_cut)
+    return Taking(taken, [])
+
+
+def _is_counted(allowance: Allowance) -> bool:
+    return (
+        allowance.applications_left is not None
+        or allowance.pieces_left is not None
+        or allowance.claimed_left is not None
+    )
+
+
+def _rounded_away(turn: Turn, runs: list[Run]) -> set[tuple[int, int, int]]:
+    """Lots under a rule whose discount rounds to nothing."""
+    portions = portions_of(runs)
+    wanted = _wanted(turn, portions)
+    return {
+        (id(portion.lot), portion.rule, portion.value)
+        for portion, want in zip(portions, wanted, strict=True)
+        if not want
+    }
+
+
+def _shorten_runs(allowance: Allowance, runs: list[Run], *, was_cut: bool) -> list[Run]:
+    allowance.cut = was_cut
+    if allowance.applications_left is not None:
+        runs = between(runs, 0, allowance.applications_left)
     pieces = allowance.pieces_left
-    left = allowance.applications_left
-    if left is not None:
-        runs = between(runs, 0, left)
     if pieces is not None and count_of(runs) > pieces:
         allowance.cut = True
         runs = between(runs, 0, pieces)
-    return Taking(runs, [])
+    return runs
 
 
-def _shorten_bundles(turn: Turn, bundles: list[Bundle]) -> list[Bundle]:
-    allowance = turn.allowance
+def _bundle_gains(turn: Turn, bundle: Bundle) -> bool:
+    return bundle.whole != NO_RULE or any([turn.gains(run) for run in bundle.taken])
+
+
+def _shorten_bundles(allowance: Allowance, bundles: list[Bundle], *, was_cut: bool) -> Taking:
     left = bundles_left(allowance)
     pieces = allowance.pieces_left
     kept: list[Bundle] = []
+    allowance.cut = was_cut
     for bundle in bundles:
-        if bundle.whole == NO_RULE and not any([turn.gains(run) for run in bundle.taken]):
-            continue
         if left is not None and len(kept) >= left:
             break
         if pieces is not None:
             need = count_of(bundle.taken)
             if need > pieces:
                 allowance.cut = True
-                break
+                continue
             pieces -= need
         kept.append(bundle)
-    return kept
+    return Taking([], kept)
 
 
 # --- giving
@@ -910,6 +957,8 @@ def _take(turn: Turn, portions: list[Portion], wanted: list[int]) -> int:
         if discount <= 0:
             continue
         part.discount(turn.promotion, discount)
+        if portion.chips and turn.state.events is not None:
+            turn.state.events[-1].chips = portion.chips
         portion.discount_minor = discount
         total += discount
     turn.allowance.give(total)

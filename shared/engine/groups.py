@@ -21,6 +21,7 @@ from shared.engine.pieces import Used
 from shared.engine.program import (
     AccrueChips,
     AccruePoints,
+    ChipsPrice,
     Count,
     DiscountReceipt,
     GiftInfo,
@@ -254,9 +255,9 @@ class Runner:
         shares = allocate_largest_remainder(
             event.discount_minor, [count_pieces(ranges) for _, ranges in parts]
         )
-        total = 0
+        total = chips = 0
         for (lot, ranges), share in zip(parts, shares, strict=True):
-            if lot.closed:
+            if not lot.is_open_to(promotion):
                 continue
             pieces = count_pieces(ranges)
             room = self.state.room_minor(
@@ -266,7 +267,17 @@ class Runner:
             if discount > 0:
                 lot.split(ranges).discount(promotion, discount)
                 total += discount
+                chips += event.chips * pieces
         self._allowance(work).give(total)
+        if event.chips:
+            for step in work.stages[GOODS]:
+                result = step.result
+                if isinstance(result, ChipsPrice):
+                    key = (result.account, promotion.id)
+                    # What was promised for all pieces is taken only for those that gained.
+                    promised = event.chips * count_pieces(event.ranges)
+                    self.state.chips_spent[key] += chips - promised
+                    break
         return total
 
     def _first_goods(self, works: list[Work]) -> None:
@@ -436,6 +447,14 @@ class Runner:
             allowance.claims = times
         return times > 0
 
+    def _cost_to_come(self, work: Work, account: str) -> int:
+        """Points of the account that the promotion will take for acting, and has not yet."""
+        cost = work.promotion.cost
+        if cost is None or cost.account != account:
+            return 0
+        times = max(self._allowance(work).acted_count, 1) if work.promotion.on_claim else 1
+        return max(times - self._charged.get(work.promotion.id, 0), 0) * cost.points_centi
+
     def _acted(self, work: Work) -> None:
         """The promotion did something: it is named, its family is closed, its cost is taken."""
         promotion = work.promotion
@@ -586,7 +605,7 @@ class Runner:
             work.promotion,
             result,
             self.ready.accounts[account],
-            self.balance_centi(account),
+            self.balance_centi(account) - self._cost_to_come(work, account),
         )
         if plan.spendable_centi == 0:
             return Did(Reason.NO_POINTS)

@@ -90,7 +90,15 @@ class LineState:
 class Lot:
     """Pieces of one line treated alike. ``touched``: the promotions that discounted it."""
 
-    __slots__ = ("closed", "line", "net_minor", "piece_count", "points_minor", "ranges", "touched")
+    __slots__ = (
+        "closed_by",
+        "line",
+        "net_minor",
+        "piece_count",
+        "points_minor",
+        "ranges",
+        "touched",
+    )
 
     def __init__(
         self, line: LineState, ranges: tuple[Range, ...], piece_count: int, net_minor: int
@@ -101,7 +109,8 @@ class Lot:
         self.net_minor: int = net_minor
         self.points_minor: int = 0
         self.touched: tuple[Promotion, ...] = ()
-        self.closed: bool = False
+        self.closed_by: Promotion | None = None
+        """The promotion that closed it to every other."""
 
     @property
     def quantity_milli(self) -> int:
@@ -135,7 +144,7 @@ class Lot:
         count = count_pieces(taken)
         part = Lot(line, taken, count, self.share_minor(count))
         part.touched = self.touched
-        part.closed = self.closed
+        part.closed_by = self.closed_by
         self.net_minor -= part.net_minor
         self.piece_count -= count
         self.ranges = rest
@@ -162,16 +171,20 @@ class Lot:
         else:
             self.touched = (*self.touched, promotion)
         if promotion.closes:
-            self.closed = True
+            self.closed_by = promotion
         if state.events is not None:
             state.events.append(Event(line, self.ranges, discount_minor))
+
+    def is_open_to(self, promotion: Promotion) -> bool:
+        """Whether nobody else has closed it."""
+        return self.closed_by is None or self.closed_by is promotion
 
     def clone(self) -> Lot:
         """The same lot, apart."""
         lot = Lot(self.line, self.ranges, self.piece_count, self.net_minor)
         lot.points_minor = self.points_minor
         lot.touched = self.touched
-        lot.closed = self.closed
+        lot.closed_by = self.closed_by
         return lot
 
     def forbids_accrual(self) -> bool:
@@ -192,9 +205,11 @@ class Lot:
 class Event:
     """A discount that was given: on which pieces of a line, and how much."""
 
-    __slots__ = ("discount_minor", "line", "ranges")
+    __slots__ = ("chips", "discount_minor", "line", "ranges")
 
     def __init__(self, line: LineState, ranges: tuple[Range, ...], discount_minor: int) -> None:
+        self.chips: int = 0
+        """What each of the pieces takes of them."""
         self.line: LineState = line
         self.ranges: tuple[Range, ...] = ranges
         self.discount_minor: int = discount_minor

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from shared.engine.lots import LineState, Lot, Range, merge_ranges, subtract_ranges
-from shared.engine.program import Choose, Per
+from shared.engine.program import Choose, Per, Promotion
 
 
 class Rule(enum.IntEnum):
@@ -62,13 +62,15 @@ Used = dict[int, list[Range]]
 """Pieces that are taken, by the index of their line."""
 
 
-def open_runs(lines: Iterable[LineState], used: Used | None) -> list[Run]:
-    """The open pieces of these lines that are not ``used``."""
+def open_runs(
+    lines: Iterable[LineState], promotion: Promotion, used: Used | None
+) -> list[Run]:
+    """The pieces of these lines that are open to the promotion and not ``used``."""
     runs: list[Run] = []
     for line in lines:
         holes = None if used is None else used.get(line.index)
         for lot in line.lots:
-            if lot.closed:
+            if lot.closed_by is not None and lot.closed_by is not promotion:
                 continue
             ranges = lot.ranges if not holes else subtract_ranges(lot.ranges, holes)
             for start, end in ranges:

@@ -22,7 +22,7 @@ def apply_receipt_discount(
         for line in at.lines(result.filter)
         if line.takes_benefits
         for lot in line.lots
-        if not lot.closed
+        if lot.is_open_to(promotion)
     ]
     nets = [lot.net_minor for lot in lots]
     matching_minor = sum(nets)

@@ -114,10 +114,6 @@ def _largest_net(line: LineState) -> tuple[int, int]:
     return (-line.net_minor, line.index)
 
 
-def _largest_lot(lot: Lot) -> tuple[int, int]:
-    return (-lot.net_minor, lot.ranges[0][0])
-
-
 def _to_pay(line: LineState, *, points_are_payment: bool) -> int:
     if points_are_payment:
         return line.net_minor
@@ -137,18 +133,24 @@ def _take(
     takes: list[tuple[Lot, int]] = []
     left_minor = excess_minor
     for line in lines:
-        for lot in sorted(line.lots, key=_largest_lot):
-            room_minor = min(
+        lots = line.lots
+        rooms = [
+            min(
                 at.state.room_minor(line, lot.quantity_milli, lot.net_minor, promotion),
                 lot.net_minor - lot.points_minor,
             )
-            taken_minor = min(room_minor, left_minor)
-            if taken_minor > 0:
-                takes.append((lot, taken_minor))
-                left_minor -= taken_minor
+            for lot in lots
+        ]
+        taken_minor = min(sum(rooms), left_minor)
+        # Within a line by what is left to pay, as everywhere else.
+        weights = [lot.net_minor - lot.points_minor for lot in lots]
+        given = allocate_with_room(taken_minor, weights, rooms, again=True)
+        takes.extend(zip(lots, given, strict=True))
+        left_minor -= taken_minor
     if left_minor > 0:
         return 0
-    for lot, taken_minor in takes:
-        lot.discount(promotion, taken_minor)
+    for lot, given_minor in takes:
+        if given_minor > 0:
+            lot.discount(promotion, given_minor)
     allowance.give(excess_minor)
     return excess_minor
