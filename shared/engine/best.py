@@ -33,6 +33,9 @@ from shared.wire.receipt import ReceiptLine
 COLUMNS_MAX: Final = 20_000
 """Ways to make an application; where there are more the optimum is not proven."""
 
+TIE_BITS_MAX: Final = 2_048
+"""Digits for the preference of lower lines: beyond this it would cost more than it decides."""
+
 
 class Entrant:
     """A promotion that competes: what it offers result by result, and what its limits leave."""
@@ -144,6 +147,7 @@ class _Chooser:
         "complete",
         "entrants",
         "kinds",
+        "line_base",
         "plans",
         "results",
         "supplies",
@@ -161,6 +165,8 @@ class _Chooser:
         self.columns: list[Column] = []
         self.plans: list[_Plan] = []
         self.complete: bool = True
+        self.line_base: int = 0
+        """Of the digits that prefer lower lines; 0 where there are too many to write down."""
         self.unit: int = 1
         self.worth_of: list[int] = []
         """What one application of each entrant adds below the value."""
@@ -293,12 +299,16 @@ class _Chooser:
                 denominators.append(seat.value.denominator)
                 denominators.append(seat.room.denominator)
         self.unit = lcm(*denominators)
-        pieces = sum([kind.count for kind in self.kinds]) + 1
+        base = sum([kind.count for kind in self.kinds]) + 1
         entrants = len(self.entrants)
-        # Fewer applications weigh most, then applications of the first entrant, of the second, …
-        top = pieces ** (entrants + 1)
-        self.worth_of = [pieces ** (entrants - number) - top for number in range(entrants)]
-        self.worth_of.append(top * pieces * 2)
+        # Fewer applications weigh most, then applications of the first entrant, of the second, …,
+        # then lower lines for the first entrant, for the second, …: digits of one number.
+        places = len(self.kinds) * entrants
+        self.line_base = base if places * base.bit_length() <= TIE_BITS_MAX else 0
+        below = base**places if self.line_base else 1
+        top = below * base ** (entrants + 1)
+        self.worth_of = [below * base ** (entrants - number) - top for number in range(entrants)]
+        self.worth_of.append(top * base * 2)
 
     def _bound(self) -> None:
         """Limits as resources that columns draw on, and caps on what results give."""
@@ -359,6 +369,10 @@ class _Chooser:
             draws.append((result.pieces_resource, discounted))
         scaled = int(value * self.unit)
         worth = scaled * self.worth_of[-1] + self.worth_of[result.entrant]
+        if self.line_base:
+            first = (len(self.entrants) - 1 - result.entrant) * len(self.kinds)
+            for kind, count in uses.items():
+                worth += count * self.line_base ** (first + len(self.kinds) - 1 - kind)
         mark = len(self.plans)
         self.plans.append(plan)
         self.columns.append(Column(sorted(uses.items()), scaled, worth, draws, result.cap, mark))

@@ -353,9 +353,11 @@ def _offer_nth(turn: Turn, result: Nth) -> Offer:
     else:
         assert result.percent_ppm is not None, "an nth says how much"
         rule, value = PERCENT, result.percent_ppm
-    ordered = in_order(open_runs(lines, turn.promotion, turn.used), Choose.DEAREST)
+    runs = open_runs(lines, turn.promotion, turn.used)
     every, take = result.every, result.take
-    for group in grouped(ordered, result.same):
+    # What is alike stands together in the order of lines; inside it the dearest piece is first.
+    for alike in grouped(runs, result.same):
+        group = in_order(alike, Choose.DEAREST)
         count = count_of(group) // every
         if not count:
             continue

@@ -62,9 +62,7 @@ Used = dict[int, list[Range]]
 """Pieces that are taken, by the index of their line."""
 
 
-def open_runs(
-    lines: Iterable[LineState], promotion: Promotion, used: Used | None
-) -> list[Run]:
+def open_runs(lines: Iterable[LineState], promotion: Promotion, used: Used | None) -> list[Run]:
     """The pieces of these lines that are open to the promotion and not ``used``."""
     runs: list[Run] = []
     for line in lines:

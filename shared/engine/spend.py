@@ -135,9 +135,9 @@ def _take(
     for line in lines:
         lots = line.lots
         rooms = [
-            min(
-                at.state.room_minor(line, lot.quantity_milli, lot.net_minor, promotion),
-                lot.net_minor - lot.points_minor,
+            # What is left to pay stays at the floor, whatever points have paid.
+            at.state.room_minor(
+                line, lot.quantity_milli, lot.net_minor - lot.points_minor, promotion
             )
             for lot in lots
         ]
