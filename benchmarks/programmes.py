@@ -1,0 +1,173 @@
+"""Programmes and receipts of any size for measuring, alike for every benchmark.
+
+A chain runs thousands of promotions, but one shop's basket meets only a few: of N promotions, HOT
+speak of the goods that receipts are made of, the others of goods that these receipts never have.
+So a receipt of 50 lines meets about 30 candidates, whether there are 300 promotions or 100,000.
+Run by itself it tells how many, and writes build/bench/programmes.json.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any, Final
+
+Doc = dict[str, Any]
+
+FOLDER: Final = Path("build") / "bench"
+HOT: Final = 300
+_SHELF: Final = 6_000
+"""Articles that receipts are made of; each has a category and a brand of its own place."""
+_CATEGORIES: Final = 200
+_BRANDS: Final = 300
+_DEPARTMENTS: Final = ("food", "home", "beauty", "kids", "pets", "garden", "auto", "sport")
+_PERCENTS: Final = ("5", "7.5", "10", "12.5", "15", "20", "25", "30")
+
+
+def realistic_programme(promotions: int, seed: int = 1, *, resolve: str = "all") -> Doc:
+    """A programme: 60 % by lists of articles, 20 % by category, 20 % by brand."""
+    rng = random.Random(seed)
+    # Hot ones are spread evenly, so that their place in the order is as anybody's.
+    step = max(promotions // HOT, 1)
+    return {
+        "programme": "realistic",
+        "version": 1,
+        "currency": "RUB",
+        "timezone": "Europe/Moscow",
+        "groups": [{"id": "main", "resolve": resolve}],
+        "accounts": [{"id": "main"}],
+        "store_groups": {"north": ["S1", "S2", "S3"]},
+        "product_lists": {"without": {"sku": [_sku(n) for n in range(0, _SHELF, 500)]}},
+        "promotions": [
+            _promotion(rng, number, hot=number % step == 0 and number // step < HOT)
+            for number in range(promotions)
+        ],
+    }
+
+
+def realistic_receipt(seed: int = 1, lines: int = 50) -> Doc:
+    """A receipt of goods that meet about 30 candidates (in 50 lines)."""
+    rng = random.Random(seed)
+    return {
+        "receipt_id": f"r-{seed}",
+        "store": "S1",
+        "register": "R1",
+        "time": "2026-11-23T12:00:00+03:00",
+        "channel": "pos",
+        "customer": {
+            "id": f"c-{seed}",
+            "segments": ["regular"],
+            "level": "gold",
+            "points": {"main": "150.00"},
+        },
+        "coupons": [{"code": "AUTUMN-1", "series": "AUTUMN", "state": "valid"}],
+        "payments": [],
+        "lines": [_line(rng, number) for number in range(1, lines + 1)],
+    }
+
+
+def _sku(number: int) -> str:
+    return f"46{number:011d}"
+
+
+def _category(number: int) -> str:
+    department = _DEPARTMENTS[number % len(_DEPARTMENTS)]
+    return f"{department}/{department}-{number // 8 % 25}/{department}-{number}"
+
+
+def _line(rng: random.Random, number: int) -> Doc:
+    article = rng.randrange(_SHELF)
+    weighed = article % 20 == 0
+    return {
+        "line": number,
+        "sku": _sku(article),
+        "qty": f"0.{rng.randint(100, 999)}" if weighed else str(rng.choice([1, 1, 1, 2, 2, 3])),
+        "price": f"{rng.randint(20, 900)}.{rng.choice(['90', '99', '00', '49'])}",
+        # Few of the categories and brands: a shopper walks some of the shelves.
+        "category": _category(article % 20 * 10),
+        "brand": f"brand-{article % 40 * 7 % _BRANDS}",
+        "attrs": {},
+        "flags": [],
+        "weighed": weighed,
+        "min_price": "10.00",
+    }
+
+
+def _promotion(rng: random.Random, number: int, *, hot: bool) -> Doc:
+    wanted = _filter(rng, number, hot=hot)
+    promotion: Doc = {
+        "id": f"promo-{number:06d}",
+        "name": f"Promotion of the supplier number {number}",
+        "priority": rng.choice([50, 100, 100, 100, 200]),
+        "active": {"from": "2026-11-01", "to": "2026-12-31"},
+        "then": [_result(rng, wanted)],
+    }
+    if rng.random() < 0.2:
+        promotion["when"] = rng.choice(
+            [
+                {"store": [{"group": "north"}]},
+                {"quantity": {"filter": wanted, "from": "2"}},
+                {"all": [{"channel": ["pos", "sco"]}, {"customer": {"level": ["gold"]}}]},
+                {"customer": {"identified": True}},
+            ]
+        )
+    if rng.random() < 0.2:
+        promotion["limits"] = {"per_receipt": rng.randint(2, 10)}
+    if rng.random() < 0.1:
+        promotion["hint"] = "One more and it gets cheaper!"
+    return promotion
+
+
+def _filter(rng: random.Random, number: int, *, hot: bool) -> Doc:
+    """Goods of the shelf, or as many of a shelf that no receipt knows."""
+    kind = number % 5
+    if kind < 3:
+        first = 0 if hot else _SHELF
+        many = rng.randint(5, 20)
+        return {
+            "sku": [
+                _sku(first + rng.randrange(_SHELF * 20 if first else _SHELF)) for _ in range(many)
+            ]
+        }
+    if kind == 3:
+        place = rng.randrange(_CATEGORIES)
+        category = _category(place) if hot else f"{_category(place)}-{number}"
+        return {"category": [category], "exclude": {"list": ["without"]}}
+    return {"brand": [f"brand-{rng.randrange(_BRANDS)}" if hot else f"label-{number}"]}
+
+
+def _result(rng: random.Random, wanted: Doc) -> Doc:
+    kind = rng.random()
+    if kind < 0.6:
+        return {"do": "discount_goods", "filter": wanted, "percent": rng.choice(_PERCENTS)}
+    if kind < 0.75:
+        return {"do": "set_price", "filter": wanted, "price": f"{rng.randint(20, 400)}.90"}
+    if kind < 0.9:
+        return {"do": "nth", "filter": wanted, "every": rng.choice([2, 3]), "percent": "50"}
+    slot = {"filter": wanted, "qty": 1}
+    return {"do": "set", "slots": [slot, slot | {"qty": 2}], "percent": rng.choice(_PERCENTS)}
+
+
+def main() -> None:
+    """How many candidates receipts meet, by number of promotions."""
+    from rules_compiler.pipeline import compile_document  # noqa: PLC0415
+    from shared.engine.ready import Ready  # noqa: PLC0415
+    from shared.wire.receipt_json import decode_receipt  # noqa: PLC0415
+
+    figures: dict[str, float] = {}
+    receipts = [decode_receipt(realistic_receipt(seed)) for seed in range(100)]
+    for promotions in (300, 1_000, 10_000):
+        document = json.dumps(realistic_programme(promotions)).encode()
+        program = compile_document(document).program
+        assert program is not None, "it is a valid programme"
+        ready = Ready(program)
+        met = [len(ready.candidates(receipt, everybody=False)) for receipt in receipts]
+        figures[str(promotions)] = sum(met) / len(met)
+        print(f"{promotions:>7} promotions: {figures[str(promotions)]:.1f} candidates of a receipt")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "programmes.json").write_text(json.dumps(figures), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
