@@ -281,7 +281,7 @@ class _Chooser:
         units = lot.line.piece_milli
         value = Fraction(0)
         if run.rule == PERCENT:
-            value = share * run.value / PPM
+            value = share * Fraction(run.value, PPM)
         elif run.rule == PRICE and run.value >= 0:
             value = share - Fraction(run.value * units, 1000)
         elif run.rule == EACH:
@@ -645,13 +645,13 @@ def _exact_floor(line: ReceiptLine, lot: Lot, promotion: Promotion, ppm_max: int
     floor = Fraction(0)
     if excise or not promotion.ignore_floor:
         rate = ppm_max if line.max_discount_ppm is None else line.max_discount_ppm
-        floor = max(floor, price * (PPM - rate) / PPM)
+        floor = max(floor, price * Fraction(PPM - rate, PPM))
         if line.min_price_minor is not None:
             floor = max(floor, Fraction(line.min_price_minor * milli, 1000))
     soft = line.soft
     if soft is not None and (excise or not promotion.ignore_soft):
         if soft.max_discount_ppm is not None:
-            floor = max(floor, price * (PPM - soft.max_discount_ppm) / PPM)
+            floor = max(floor, price * Fraction(PPM - soft.max_discount_ppm, PPM))
         if soft.min_price_minor is not None:
             floor = max(floor, Fraction(soft.min_price_minor * milli, 1000))
     return floor
@@ -689,8 +689,8 @@ def _exact_shares(at: Situation, promotion: Promotion, offer: Offer) -> dict[int
         weight = sum([nets[key] for key in open_keys], Fraction(0))
         spread = left
         for key in open_keys:
-            share = min(spread * nets[key] / weight, rooms[key] - given[key])
+            share = min(spread * Fraction(nets[key], weight), rooms[key] - given[key])
             given[key] += share
             left -= share
         open_keys = [key for key in open_keys if rooms[key] > given[key]]
-    return {key: given[key] / pieces[key] for key in lots}
+    return {key: Fraction(given[key], pieces[key]) for key in lots}

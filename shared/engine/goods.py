@@ -751,10 +751,22 @@ def _shorten_runs(allowance: Allowance, runs: list[Run], *, was_cut: bool) -> li
     if allowance.applications_left is not None:
         runs = between(runs, 0, allowance.applications_left)
     pieces = allowance.pieces_left
-    if pieces is not None and count_of(runs) > pieces:
-        allowance.cut = True
-        runs = between(runs, 0, pieces)
-    return runs
+    if pieces is None:
+        return runs
+    kept: list[Run] = []
+    for run in runs:
+        # A piece that the promotion has discounted before is no further piece.
+        if run.lot.is_touched_by(allowance.promotion):
+            kept.append(run)
+            continue
+        size = run.end - run.start
+        if size > pieces:
+            allowance.cut = True
+        if pieces:
+            part = run.part(run.start, run.start + min(size, pieces))
+            kept.append(part)
+            pieces -= part.end - part.start
+    return kept
 
 
 def _bundle_gains(turn: Turn, bundle: Bundle) -> bool:
@@ -770,7 +782,9 @@ def _shorten_bundles(allowance: Allowance, bundles: list[Bundle], *, was_cut: bo
         if left is not None and len(kept) >= left:
             break
         if pieces is not None:
-            need = count_of(bundle.taken)
+            need = count_of(
+                [run for run in bundle.taken if not run.lot.is_touched_by(allowance.promotion)]
+            )
             if need > pieces:
                 allowance.cut = True
                 continue
@@ -837,7 +851,11 @@ def _account(turn: Turn, taking: Taking, portions: list[Portion]) -> None:
             for start, end in portion.ranges:
                 turn.uses.append(Run(portion.lot, start, end))
     turn.counts = applications
-    turn.allowance.use(applications, pieces)
+    turn.allowance.use(applications, _new_pieces(discounted))
+
+
+def _new_pieces(portions: list[Portion]) -> int:
+    return sum([count_pieces(each.ranges) for each in portions if each.is_new])
 
 
 def _give_each(turn: Turn, portions: list[Portion], cap_minor: int | None) -> int:
@@ -958,6 +976,7 @@ def _take(turn: Turn, portions: list[Portion], wanted: list[int]) -> int:
         discount = min(want, part.net_minor)
         if discount <= 0:
             continue
+        portion.is_new = not part.is_touched_by(turn.promotion)
         part.discount(turn.promotion, discount)
         if portion.chips and turn.state.events is not None:
             turn.state.events[-1].chips = portion.chips
@@ -999,10 +1018,9 @@ def _give_wholes(turn: Turn, bundles: list[Bundle]) -> int:
         if not given_minor:
             break
         total += given_minor
-        pieces = sum([count_pieces(each.ranges) for each in portions if each.discount_minor])
         turn.counts += 1
         turn.uses.extend(bundle.taken)
-        turn.allowance.use(1, pieces)
+        turn.allowance.use(1, _new_pieces([each for each in portions if each.discount_minor]))
         if turn.allowance.claimed_left is not None:
             turn.allowance.claimed_left -= 1
     return total

@@ -179,13 +179,12 @@ class Lot:
         """Whether nobody else has closed it."""
         return self.closed_by is None or self.closed_by is promotion
 
-    def clone(self) -> Lot:
-        """The same lot, apart."""
-        lot = Lot(self.line, self.ranges, self.piece_count, self.net_minor)
-        lot.points_minor = self.points_minor
-        lot.touched = self.touched
-        lot.closed_by = self.closed_by
-        return lot
+    def is_touched_by(self, promotion: Promotion) -> bool:
+        """Whether the promotion has discounted these pieces before."""
+        for known in self.touched:
+            if known is promotion:
+                return True
+        return False
 
     def forbids_accrual(self) -> bool:
         """Whether a promotion that touched it keeps its goods from earning."""
@@ -216,13 +215,37 @@ class Event:
 
 
 class _Saved:
-    """A line as it was: its lots and what was taken off it."""
+    """A line as it was: its lots and what was taken off it.
 
-    __slots__ = ("applied_minor", "lots")
+    The lots are put back into themselves, since others may hold on to them.
+    """
+
+    __slots__ = ("applied_minor", "copies", "lots")
 
     def __init__(self, line: LineState) -> None:
-        self.lots: list[Lot] = [lot.clone() for lot in line.lots]
+        self.lots: list[Lot] = list(line.lots)
+        self.copies: list[Lot] = [_copy(lot) for lot in line.lots]
         self.applied_minor: dict[str, int] = dict(line.applied_minor)
+
+    def restore(self, line: LineState) -> None:
+        """Make the line what it was."""
+        for lot, copy in zip(self.lots, self.copies, strict=True):
+            lot.ranges = copy.ranges
+            lot.piece_count = copy.piece_count
+            lot.net_minor = copy.net_minor
+            lot.points_minor = copy.points_minor
+            lot.touched = copy.touched
+            lot.closed_by = copy.closed_by
+        line.lots = self.lots
+        line.applied_minor = self.applied_minor
+
+
+def _copy(lot: Lot) -> Lot:
+    copy = Lot(lot.line, lot.ranges, lot.piece_count, lot.net_minor)
+    copy.points_minor = lot.points_minor
+    copy.touched = lot.touched
+    copy.closed_by = lot.closed_by
+    return copy
 
 
 class State:
@@ -280,9 +303,7 @@ class State:
         """Undo all since the last ``begin``."""
         journal = self._journals.pop()
         for index, saved in journal.lines.items():
-            line = self.lines[index]
-            line.lots = saved.lots
-            line.applied_minor = saved.applied_minor
+            saved.restore(self.lines[index])
         self.chips_spent = journal.chips_spent
         self.counters = journal.counters
 

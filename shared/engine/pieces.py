@@ -141,7 +141,7 @@ def grouped(runs: list[Run], per: Per | None) -> list[list[Run]]:
 class Portion:
     """Pieces of one lot that a result treats alike, in the order in which they were taken."""
 
-    __slots__ = ("chips", "discount_minor", "lot", "ranges", "rule", "value")
+    __slots__ = ("chips", "discount_minor", "is_new", "lot", "ranges", "rule", "value")
 
     def __init__(self, run: Run) -> None:
         self.lot: Lot = run.lot
@@ -150,6 +150,8 @@ class Portion:
         self.value: int = run.value
         self.chips: int = run.chips
         self.discount_minor: int = 0
+        self.is_new: bool = True
+        """Whether the promotion discounts these pieces for the first time in this receipt."""
 
     def merged(self) -> tuple[Range, ...]:
         """Its pieces as ranges."""
