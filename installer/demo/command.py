@@ -14,7 +14,7 @@ from installer.demo.processes import Children, stop_leftover_servers
 from installer.demo.scenario import Scenario
 from installer.demo.texts import tr
 from installer.demo.town import fresh_folder
-from shared.errors import AppError
+from shared.errors import AppError, ConflictError
 
 
 def run_command() -> int:
@@ -27,7 +27,15 @@ def run_command() -> int:
     if options.receipts is not None and options.receipts < 30:
         parser.error(tr("at least 30 receipts"))
     console = Console(highlight=False)
-    folder = fresh_folder()
+    try:
+        with fresh_folder() as folder:
+            return _run_in(folder, console, options)
+    except ConflictError as error:
+        console.print(f"{error.message} {error.hint or ''}", markup=False)
+        return 1
+
+
+def _run_in(folder: Path, console: Console, options: argparse.Namespace) -> int:
     children = Children(folder / "logs")
     scenario = Scenario(
         console=console,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import re
 import secrets
 import shutil
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,7 @@ from installer.demo.programme import ACCOUNT, VERSION, programme_of
 from installer.demo.proxy import Proxy
 from installer.demo.replay import Replay, Till, decimal_text
 from installer.demo.texts import tr
+from shared.errors import ConflictError
 
 STORE_NAMES: Final = {"S1": "Maple Street", "S2": "Harbour", "S3": "Old Mill"}
 WAIT_S: Final = 60.0
@@ -85,10 +88,11 @@ class Town:
             uplink_port=int(match[3]),
         )
         self.say(tr("Central is up; loading stores, members, products and coupons."))
-        for store in self.stores:
+        # Members have their homes in all three stores, however many shops are opened.
+        for store, name in STORE_NAMES.items():
             await run(
                 "store-add", "kopilka-central", "store-add", "--folder", str(folder), store,
-                STORE_NAMES[store], "--timezone", TIMEZONE, "--currency", CURRENCY,
+                name, "--timezone", TIMEZONE, "--currency", CURRENCY,
             )  # fmt: skip
         await run(
             "user-add", "kopilka-central", "user-add", "--folder", str(folder), LOGIN,
@@ -128,7 +132,7 @@ class Town:
             )  # fmt: skip
         for store in self.stores:
             await self.start_shop(store)
-        self.say(tr("Three shops are enrolled, each with its own cable to central."))
+        self.say(tr("The shops are enrolled, each with its own cable to central."))
 
     async def start_shop(self, store: str) -> None:
         """Start a store's agent, for the first time or again, and learn its address.
@@ -171,12 +175,27 @@ class Town:
         return self._folder / store.lower()
 
 
-def fresh_folder() -> Path:
-    """An empty ``build/demo`` under the present folder."""
-    folder = Path("build") / "demo"
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "logs").mkdir(parents=True)
-    return folder.resolve()
+@contextlib.contextmanager
+def fresh_folder() -> Iterator[Path]:
+    """An empty ``build/demo`` under the present folder, kept by one demo at a time.
+
+    Raises:
+        ConflictError: another demo is using it.
+    """
+    build = Path("build")
+    build.mkdir(exist_ok=True)
+    with (build / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError(
+                tr("A demo is running in this folder already."),
+                hint=tr("End it with Ctrl-C first."),
+            ) from None
+        folder = build / "demo"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "logs").mkdir(parents=True)
+        yield folder.resolve()
 
 
 def write_imports(week: Week, folder: Path) -> dict[str, Path]:
