@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import hmac
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from importlib import resources
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import jinja2
+import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from central.database.pool import Pool, row_of, rows_of
 from central.staff.service import SESSION_VALID_S, Session, StaffService, ThrottledError
 from central.web.languages import LANGUAGES, Tongue, choose
-from central.web.words import RESULTS, tell
+from central.web.programmes import document_of, is_points_only, name_of, names_of, results_of
+from central.web.words import INCIDENTS, tell_all
 from shared.clock import Clock
 from shared.errors import NotFoundError, UnauthorizedError
 from shared.ids import Chance
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.answer import Answer
+from shared.wire.receipt import Receipt
 
 _LOG = get_logger(__name__)
 _TONGUE = web.RequestKey("tongue", Tongue)
@@ -107,9 +110,10 @@ class _Site:
         if request.method not in {"GET", "HEAD"}:
             await self._refuse_foreign(request)
         if request[_SESSION] is None and request.path not in _OPEN_PATHS:
+            login = "/login" if token is None else "/login?ended=1"
             if request.headers.get("HX-Request") == "true":
-                return web.Response(headers={"HX-Redirect": "/login"})
-            raise web.HTTPSeeOther("/login")
+                return web.Response(headers={"HX-Redirect": login})
+            raise web.HTTPSeeOther(login)
         return await handler(request)
 
     async def _refuse_foreign(self, request: web.Request) -> None:
@@ -124,7 +128,7 @@ class _Site:
             raise web.HTTPForbidden
         session: Session | None = request[_SESSION]
         if session is not None:
-            given = str((await request.post()).get("csrf", ""))
+            given = (await _form(request)).get("csrf", "")
             if not _same(given, session.csrf_token):
                 raise web.HTTPForbidden
 
@@ -152,6 +156,7 @@ class _Site:
             languages=LANGUAGES,
             session=request[_SESSION],
             here=request.path,
+            back=request.path_qs if request.method in {"GET", "HEAD"} else request.path,
             **values,
         )
         return web.Response(text=text, content_type="text/html", status=status)
@@ -166,21 +171,23 @@ class _Site:
         """The form to sign in."""
         if request[_SESSION] is not None:
             raise web.HTTPSeeOther("/stores")
-        return self._page(request, "login.html", fault=None)
+        fault = "ended" if request.query.get("ended") else None
+        return self._page(request, "login.html", fault=fault, login="")
 
     async def login(self, request: web.Request) -> web.Response:
         """Sign in; a wrong login and a wrong password look the same."""
-        form = await request.post()
+        form = await _form(request)
+        login = form.get("login", "")[:64]
         try:
             token = await self._staff.sign_in(
-                str(form.get("login", "")),
-                str(form.get("password", "")),
+                login,
+                form.get("password", ""),
                 address=request.remote or "",
             )
         except UnauthorizedError:
-            return self._page(request, "login.html", status=401, fault="wrong")
+            return self._page(request, "login.html", status=401, fault="wrong", login=login)
         except ThrottledError:
-            return self._page(request, "login.html", status=429, fault="throttled")
+            return self._page(request, "login.html", status=429, fault="throttled", login=login)
         answer = web.HTTPSeeOther("/stores")
         answer.set_cookie(
             self._cookie,
@@ -201,13 +208,13 @@ class _Site:
 
     async def language(self, request: web.Request) -> web.Response:
         """Keep the language chosen and go back to the page it was chosen on."""
-        form = await request.post()
-        back = str(form.get("back", "/"))
+        form = await _form(request)
+        back = form.get("back", "/")
         # Only a path of this site: "//host" and "/\host" would lead away.
         if not back.startswith("/") or back[1:2] in {"/", "\\"} or not back.isprintable():
             back = "/"
         answer = web.HTTPSeeOther(back)
-        chosen = str(form.get("language", ""))
+        chosen = form.get("language", "")
         if chosen in LANGUAGES:
             answer.set_cookie(
                 "language",
@@ -233,6 +240,7 @@ class _Site:
             "agents": len(agents),
             "queued": sum(depths),
             "behind": sum(row["bundle_version"] != row["wanted_version"] for row in agents),
+            "receipts": sum(row["receipts"] for row in agents),
         }
 
     async def stores(self, request: web.Request) -> web.Response:
@@ -292,23 +300,27 @@ class _Site:
             lines = await rows_of(connection, _QUERIES["lines"], {"uid": uid})
             applied = await rows_of(connection, _QUERIES["applied"], {"uid": uid})
             incidents = await rows_of(connection, _QUERIES["incidents"], {"uid": uid})
-        names = _names(row["document"])
+        names = names_of(row["document"])
         by_line: dict[int, list[dict[str, Any]]] = {}
         for entry in applied:
             name = names.get(entry["promotion_id"], entry["promotion_id"])
             by_line.setdefault(entry["line"], []).append({**entry, "name": name})
-        told = []
+        story = None
         if row["document"] is not None:  # without its programme a receipt cannot be explained
             answer = await self._replay(uid)
-            told = [tell(entry, names, request[_TONGUE]) for entry in answer.trace]
+            story = tell_all(answer.trace, names, request[_TONGUE])
         return self._page(
             request,
             "receipt.html",
             r=row,
             lines=lines,
             by_line=by_line,
-            incidents=incidents,
-            told=sorted(told, key=lambda one: not one.acted),
+            incidents=[
+                {"title": INCIDENTS.get(entry["code"], entry["code"]), "detail": entry["detail"]}
+                for entry in incidents
+            ],
+            sold_at=_sold_at(row["receipt"]),
+            story=story,
         )
 
     async def promotions(self, request: web.Request) -> web.Response:
@@ -317,44 +329,62 @@ class _Site:
             active = await row_of(connection, _QUERIES["active_document"])
             versions = await rows_of(connection, _QUERIES["versions"])
             use = await rows_of(connection, _QUERIES["promotion_use"])
-        document = _document(active["document"]) if active else {}
+            sums = await row_of(connection, _QUERIES["sums"])
+        document = document_of(active["document"]) if active else {}
         used = {row["promotion_id"]: row for row in use}
         listed = [
             {
                 "id": promotion["id"],
-                "name": _name(promotion),
-                "results": [
-                    RESULTS.get(result["do"], result["do"]) for result in promotion.get("then", [])
-                ],
+                "name": name_of(promotion),
+                "results": results_of(promotion),
+                "points": is_points_only(promotion),
                 "use": used.get(promotion["id"]),
             }
             for promotion in document.get("promotions", [])
         ]
+        discounts = [entry for entry in listed if not entry["points"]]
         return self._page(
             request,
             "promotions.html",
             active=active,
-            listed=listed,
+            count=len(listed),
+            acting=sorted(
+                (entry for entry in discounts if entry["use"]),
+                key=lambda entry: -entry["use"]["discount_minor"],
+            ),
+            idle=[entry for entry in discounts if not entry["use"]],
+            points=[entry for entry in listed if entry["points"]],
+            sums=sums,
             versions=versions,
             currency=str(document.get("currency", "RUB")),
         )
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    """The texts of a form; PostgreSQL knows no NUL.
+
+    Raises:
+        HTTPBadRequest: the body is not a form, or says it is in an unknown encoding.
+    """
+    try:
+        posted = await request.post()
+    except (ValueError, LookupError, AssertionError, HttpProcessingError) as error:
+        raise web.HTTPBadRequest from error
+    return {
+        name: value.replace("\0", "") for name, value in posted.items() if isinstance(value, str)
+    }
 
 
 def _same(given: str, kept: str) -> bool:
     return hmac.compare_digest(given.encode(), kept.encode())
 
 
-def _document(data: bytes | None) -> dict[str, Any]:
-    document = json.loads(data) if data else {}
-    return document if isinstance(document, dict) else {}
-
-
-def _name(promotion: dict[str, Any]) -> str:
-    return str(promotion.get("name") or promotion["id"])
-
-
-def _names(data: bytes | None) -> dict[str, str]:
-    return {entry["id"]: _name(entry) for entry in _document(data).get("promotions", [])}
+def _sold_at(receipt: bytes) -> datetime | None:
+    """The moment of the sale by the shop's clock; a till that was offline may send it far later."""
+    try:
+        return datetime.fromisoformat(msgspec.msgpack.decode(receipt, type=Receipt).time)
+    except (msgspec.DecodeError, ValueError):
+        return None
 
 
 def make_web_app(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from importlib import resources
 from typing import Final
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.core import negotiate_locale
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_currency, format_decimal
@@ -54,8 +54,29 @@ class Tongue:
         return format_decimal(Decimal(milli).scaleb(-3), "#,##0.###", locale=self._locale)
 
     def points(self, centi: int) -> str:
-        """Points in hundredths."""
-        return format_decimal(Decimal(centi).scaleb(-2), "#,##0.##", locale=self._locale)
+        """Points in hundredths: whole ones bare, others with both decimals, to stand in columns."""
+        pattern = "#,##0.00" if centi % 100 else "#,##0"
+        return format_decimal(Decimal(centi).scaleb(-2), pattern, locale=self._locale)
+
+    def number(self, count: int) -> str:
+        """A count."""
+        return format_decimal(count, locale=self._locale)
+
+    def day(self, on: date) -> str:
+        """A day."""
+        return format_date(on, "d MMM y", locale=self._locale)
+
+    def span(self, seconds: int) -> str:
+        """A length of time in its largest unit."""
+        length = timedelta(seconds=max(seconds, 0))
+        return format_timedelta(length, threshold=1.5, format="short", locale=self._locale)
+
+    def ago(self, seconds: int) -> str:
+        """How long since."""
+        length = timedelta(seconds=-max(seconds, 1))
+        return format_timedelta(
+            length, add_direction=True, threshold=1.5, format="short", locale=self._locale
+        )
 
     def time(self, at: datetime | None, timezone: str = "UTC") -> str:
         """A moment as the clock on the shop's wall showed it."""

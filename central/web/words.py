@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from central.web.languages import Tongue
@@ -40,8 +41,31 @@ SUBJECTS: Final = {
     "coupon": "coupon",
     "payment": "payment",
     "points": "points",
+    "chips": "chips",
+    "distinct": "different goods",
+    "applied": "other promotions",
+    "not_applied": "other promotions",
+    "customer.purchase_number": "number of the purchase",
 }
 """What conditions are called by the engine, for people; a code not here is shown as it is."""
+VALUES: Final = {
+    "none": "none",
+    "anonymous": "no card",
+    "identified": "card shown",
+    "valid": "valid",
+    "unknown": "unknown",
+    "expired": "expired",
+    "used": "used already",
+    "true": "yes",
+    "false": "no",
+}
+"""Values the engine names by a word; any other is shown as it is."""
+INCIDENTS: Final = {
+    "points_without_lease": "Points were spent beyond what the shop was given",
+    "points_shortage": "Points were spent that no lease covered",
+    "to_pay_differs": "The till took another sum than was calculated",
+    "unknown_customer": "Points were earned by an unknown customer",
+}
 RESULTS: Final = {
     "discount_goods": "discount on goods",
     "discount_receipt": "discount on the receipt",
@@ -55,7 +79,7 @@ RESULTS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One line of the explanation."""
+    """One line of the explanation; ``values`` are those that decided."""
 
     name: str
     acted: bool
@@ -63,23 +87,115 @@ class Told:
     values: str
     discount_minor: int
     points_centi: int
+    spent: bool
+    """The points were taken, not given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """Promotions that did not act for the same reason."""
+
+    why: str
+    promotions: list[Told]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A whole trace for a reader: first what acted, then the rest by its reason."""
+
+    acted: list[Told]
+    idle: list[Idle]
+    idle_count: int
+
+
+def tell_all(trace: Iterable[TraceEntry], names: dict[str, str], tongue: Tongue) -> Story:
+    """The trace, each promotion once for a reason; the reasons nearest to acting come first.
+
+    A promotion of which one part acted is not listed again for its other parts.
+    """
+    acted: dict[tuple[str, str], Told] = {}
+    idle: dict[tuple[str, str], dict[tuple[str, str], Told]] = {}
+    entries = list(trace)
+    working = {entry.promotion for entry in entries if entry.outcome is Outcome.APPLIED}
+    for entry in entries:
+        told = tell(entry, names, tongue)
+        if told.acted:
+            key = (entry.promotion, entry.stage)
+            before = acted.get(key)
+            acted[key] = told if before is None else _both(before, told)
+        elif entry.promotion not in working:
+            group = idle.setdefault((entry.reason, entry.subject), {})
+            group.setdefault((entry.promotion, told.values), told)
+    order = {reason.value: place for place, reason in enumerate(_NEAREST_FIRST)}
+    groups = sorted(idle.items(), key=lambda item: order.get(item[0][0], len(order)))
+    return Story(
+        acted=list(acted.values()),
+        idle=[
+            Idle(why=_heading(reason, subject, tongue), promotions=list(told.values()))
+            for (reason, subject), told in groups
+        ],
+        idle_count=len({entry.promotion for entry in entries} - working),
+    )
 
 
 def tell(entry: TraceEntry, names: dict[str, str], tongue: Tongue) -> Told:
     """One entry of the trace in words; a code of a newer engine is shown as it is."""
-    message = REASONS.get(Reason(entry.reason)) if entry.reason in set(Reason) else None
     parts = []
-    if entry.subject:
-        parts.append(tongue.text(SUBJECTS.get(entry.subject, entry.subject)))
     if entry.seen:
-        parts.append(tongue.text("seen: %(value)s", value=entry.seen))
+        parts.append(tongue.text("seen: %(value)s", value=_value(entry.seen, tongue)))
     if entry.wanted:
-        parts.append(tongue.text("wanted: %(value)s", value=entry.wanted))
+        parts.append(tongue.text("wanted: %(value)s", value=_value(entry.wanted, tongue)))
     return Told(
         name=names.get(entry.promotion, entry.promotion),
         acted=entry.outcome is Outcome.APPLIED,
-        why=tongue.text(message) if message else entry.reason,
+        why=_why(entry.reason, tongue),
         values=" · ".join(parts),
         discount_minor=entry.discount_minor,
         points_centi=entry.points_centi,
+        spent=entry.stage == "spend",
+    )
+
+
+_NEAREST_FIRST: Final = (
+    Reason.FLOOR,
+    Reason.USED_BY_ANOTHER,
+    Reason.ONLY_ONE_OF,
+    Reason.NOTHING_TO_GAIN,
+    Reason.NO_POINTS,
+    Reason.NOT_REQUESTED,
+    Reason.ANONYMOUS,
+    Reason.CONDITION,
+    Reason.NO_MATCHING_GOODS,
+    Reason.NOT_ACTIVE,
+)
+
+
+def _why(reason: str, tongue: Tongue) -> str:
+    message = REASONS.get(Reason(reason)) if reason in set(Reason) else None
+    return tongue.text(message) if message else reason
+
+
+def _heading(reason: str, subject: str, tongue: Tongue) -> str:
+    why = _why(reason, tongue)
+    if not subject or reason == Reason.NOT_ACTIVE:
+        return why
+    return f"{why.rstrip('.')}: {tongue.text(SUBJECTS.get(subject, subject))}"
+
+
+def _value(text: str, tongue: Tongue) -> str:
+    """A word of the engine, or a span that is open at one end, as people say it."""
+    if text in VALUES:
+        return tongue.text(VALUES[text])
+    if len(text) > 1 and text.endswith("–"):
+        return tongue.text("from %(value)s", value=text[:-1])
+    if len(text) > 1 and text.startswith("–"):
+        return tongue.text("up to %(value)s", value=text[1:])
+    return text
+
+
+def _both(one: Told, other: Told) -> Told:
+    return replace(
+        one,
+        discount_minor=one.discount_minor + other.discount_minor,
+        points_centi=one.points_centi + other.points_centi,
     )

@@ -56,13 +56,52 @@ async def test_a_form_from_elsewhere_or_without_its_token_is_refused(pool: Pool)
         assert (await client.get("/stores", allow_redirects=False)).status == 303
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"\xff\xfe"),
+        ("application/x-www-form-urlencoded; charset=nope", b"login=a"),
+        ("multipart/form-data", b"a"),
+        ("multipart/form-data; boundary=x", b"--x\r\nnothing"),
+    ],
+)
+async def test_a_body_that_is_no_form_is_a_bad_request(pool: Pool, kind: str, body: bytes) -> None:
+    """Whatever is sent, the answer is a page that says so, not a failure of the server."""
+    async with TestClient(TestServer(await small_site(pool))) as client:
+        answer = await client.post("/login", data=body, headers={"Content-Type": kind} | SAME)
+        assert answer.status == 400
+        assert "could not be handled" in await answer.text()
+
+
+async def test_an_ended_session_is_told_and_a_live_page_is_led_out(pool: Pool) -> None:
+    """A cookie that is worth nothing any more leads to a sign-in that says why."""
+    cookies = {"kopilka": "gone"}
+    async with TestClient(TestServer(await small_site(pool)), cookies=cookies) as client:
+        page = await client.get("/receipts", headers={"Accept-Language": "ru"})
+        assert page.url.path == "/login"
+        assert "Сеанс закончился" in await page.text()
+        live = await client.get("/stores/live", headers={"HX-Request": "true"})
+        assert live.headers["HX-Redirect"] == "/login?ended=1"
+
+
+async def test_the_language_switch_keeps_the_filter(pool: Pool) -> None:
+    """Changing the language leads back to the same page with its query."""
+    async with TestClient(TestServer(await small_site(pool))) as client:
+        await _sign_in(client)
+        page = await (await client.get("/receipts?store=S1&page=2")).text()
+        assert 'name="back" value="/receipts?store=S1&amp;page=2"' in page
+
+
 async def test_failed_sign_ins_look_the_same_and_are_throttled(pool: Pool) -> None:
     """An unknown login reads like a wrong password; in the end all wait."""
     async with TestClient(TestServer(await small_site(pool))) as client:
         wrong = await client.post("/login", data={"login": LOGIN, "password": "x"}, headers=SAME)
+        nul = await client.post("/login", data={"login": "\0", "password": "\0"}, headers=SAME)
+        assert nul.status == 401
         unknown = await client.post("/login", data={"login": "bob", "password": "x"}, headers=SAME)
-        assert (wrong.status, await wrong.text()) == (unknown.status, await unknown.text())
-        for _ in range(FAILURES_MAX - 2):
+        told = (await unknown.text()).replace('value="bob"', f'value="{LOGIN}"')
+        assert (wrong.status, await wrong.text()) == (unknown.status, told)
+        for _ in range(FAILURES_MAX - 3):
             assert await _sign_in(client, "wrong") == 401
         assert await _sign_in(client) == 429
 

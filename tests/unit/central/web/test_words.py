@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from typing import Any
 
 from central.web.languages import TONGUES, choose
-from central.web.words import REASONS, RESULTS, SUBJECTS, tell
+from central.web.words import INCIDENTS, REASONS, RESULTS, SUBJECTS, VALUES, tell, tell_all
 from shared.engine.explain import Reason
 from shared.wire.answer import Outcome, TraceEntry
 
@@ -19,7 +20,8 @@ def test_every_reason_of_the_engine_has_a_message() -> None:
 def test_every_message_has_a_russian_text() -> None:
     """Whatever the templates and the words say, the catalogue knows."""
     folder = resources.files("central.web").joinpath("templates")
-    used = {*REASONS.values(), *RESULTS.values(), *SUBJECTS.values()}
+    words = (REASONS, RESULTS, SUBJECTS, VALUES, INCIDENTS)
+    used = {text for table in words for text in table.values()}
     for path in folder.iterdir():
         found = re.findall(r"""\bt\(("[^"]+"|'[^']+')""", path.read_text("utf-8"))
         used |= {literal[1:-1] for literal in found}
@@ -42,7 +44,46 @@ def test_a_refused_promotion_is_told_with_its_values() -> None:
     told = tell(entry, {"p1": "Кофе"}, TONGUES["ru"])
     assert (told.name, told.acted) == ("Кофе", False)
     assert told.why == "Не выполнено одно из условий."
-    assert told.values == "сумма · есть: 90.00 · нужно: 100.00"
+    assert told.values == "есть: 90.00 · нужно: 100.00"
+
+
+def _entry(promotion: str, reason: str, **more: Any) -> TraceEntry:
+    outcome = Outcome.APPLIED if reason == "applied" else Outcome.NOT_APPLIED
+    return TraceEntry(
+        promotion=promotion,
+        result_index=0,
+        outcome=outcome,
+        reason=reason,
+        **{"stage": "goods"} | more,
+    )
+
+
+def test_a_trace_is_told_by_what_acted_and_then_by_reasons() -> None:
+    """Parts are added up, what acted is not excused, and like reasons stand together."""
+    trace = [
+        _entry("coupon-1", "condition", subject="coupon", seen="none", wanted="A"),
+        _entry("prices", "no_matching_goods"),
+        _entry("prices", "applied", discount_minor=10),
+        _entry("prices", "applied", discount_minor=5),
+        _entry("coupon-2", "condition", subject="coupon", seen="none", wanted="B"),
+        _entry("basket", "condition", subject="total", seen="9.00", wanted="50.00–"),
+        _entry("tea", "floor"),
+        _entry("pay", "applied", stage="spend", points_centi=200),
+    ]
+    story = tell_all(trace, {"prices": "Prices"}, TONGUES["en"])
+    assert [(one.name, one.discount_minor, one.points_centi, one.spent) for one in story.acted] == [
+        ("Prices", 15, 0, False),
+        ("pay", 0, 200, True),
+    ]
+    assert [(idle.why, [one.values for one in idle.promotions]) for idle in story.idle] == [
+        ("Minimum prices or maximum discounts leave no room.", [""]),
+        (
+            "One of its conditions does not hold: coupon",
+            ["seen: none · wanted: A", "seen: none · wanted: B"],
+        ),
+        ("One of its conditions does not hold: sum", ["seen: 9.00 · wanted: from 50.00"]),
+    ]
+    assert story.idle_count == 4
 
 
 def test_language_is_the_users_choice_then_the_browsers() -> None:
@@ -50,6 +91,13 @@ def test_language_is_the_users_choice_then_the_browsers() -> None:
     assert choose("en", "ru").language == "en"
     assert choose("xx", "ru-RU,ru;q=0.9,en;q=0.5").language == "ru"
     assert choose(None, "de").language == "en"
+
+
+def test_spans_of_time_are_told_in_their_largest_unit() -> None:
+    """Two days of silence are not 2880 minutes."""
+    assert TONGUES["en"].ago(19) == "19 sec. ago"
+    assert TONGUES["en"].span(2 * 86400) == "2 days"
+    assert TONGUES["ru"].ago(0) == "1 сек. назад"
 
 
 def test_money_is_written_as_the_language_writes_it() -> None:
