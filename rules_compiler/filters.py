@@ -61,7 +61,13 @@ def read_filter(
         favourite=None if (flag := place.get("favourite")) is None else flag.truth(),
         discounted=None if (flag := place.get("discounted")) is None else flag.truth(),
         exclude=None if exclude is None else read_filter(exclude, product_lists, depth=depth + 1),
+        list_names=_list_names(place.get("list")),
     )
+
+
+def _list_names(place: Place | None) -> list[str]:
+    names = [] if place is None or not isinstance(place.value, list) else place.value
+    return sorted({str(name) for name in names if isinstance(name, str)})
 
 
 def _lists(place: Place | None, product_lists: Mapping[str, Filter]) -> list[Filter] | None:

@@ -46,6 +46,7 @@ from shared.engine.program import (
     PerSum,
     Promotion,
     SetPrice,
+    Slot,
     Step,
     Tiers,
     Value,
@@ -444,9 +445,8 @@ def _offer_set(turn: Turn, result: GoodsSet) -> Offer:
     left = bundles_left(turn.allowance)
     # How far each run of a lot is used up, by the lot and where the run begins.
     free: dict[tuple[int, int], int] = {}
-    whole, whole_value = _whole_rule(result)
     while left is None or len(offer.bundles) < left:
-        bundle = _next_set(result, ordered, free, whole, whole_value)
+        bundle = next_set(result, ordered, free)
         if bundle is None or not _set_gains(turn, bundle):
             break
         offer.bundles.append(bundle)
@@ -463,22 +463,20 @@ def _whole_rule(result: GoodsSet) -> tuple[int, int]:
     return NO_RULE, 0
 
 
-def _next_set(
-    result: GoodsSet,
-    ordered: list[list[Run]],
-    free: dict[tuple[int, int], int],
-    whole: int,
-    whole_value: int,
+def next_set(
+    result: GoodsSet, ordered: list[list[Run]], free: dict[tuple[int, int], int]
 ) -> Bundle | None:
+    """One more set from what is free of the slots' ordered runs; None where a slot stays empty.
+
+    ``free`` tells how far each run is used up and is moved on.
+    """
+    whole, whole_value = _whole_rule(result)
+    before = dict(free)
     taken: list[Run] = []
     paid: list[Run] = []
     for slot, runs in zip(result.slots, ordered, strict=True):
         need = slot.quantity
-        rule, value = NO_RULE, 0
-        if slot.percent_ppm is not None:
-            rule, value = PERCENT, slot.percent_ppm
-        elif slot.price_minor is not None:
-            rule, value = PRICE, slot.price_minor
+        rule, value = _slot_rule(slot)
         for run in runs:
             key = (id(run.lot), run.start)
             start = free.get(key, run.start)
@@ -495,8 +493,18 @@ def _next_set(
             if not need:
                 break
         if need:
+            free.clear()
+            free.update(before)
             return None
     return Bundle(taken, paid, whole, whole_value)
+
+
+def _slot_rule(slot: Slot) -> tuple[int, int]:
+    if slot.percent_ppm is not None:
+        return PERCENT, slot.percent_ppm
+    if slot.price_minor is not None:
+        return PRICE, slot.price_minor
+    return NO_RULE, 0
 
 
 def _set_gains(turn: Turn, bundle: Bundle) -> bool:

@@ -268,7 +268,7 @@ class Runner:
                 lot.split(ranges).discount(promotion, discount)
                 total += discount
                 chips += event.chips * pieces
-        self._allowance(work).give(total)
+        self.allowance(work).give(total)
         if event.chips:
             for step in work.stages[GOODS]:
                 result = step.result
@@ -320,7 +320,7 @@ class Runner:
                 if not tried.acted and tried.dids and tried.dids[0].reason is Reason.LIMIT:
                     self._note_all(GOODS, work, Reason.LIMIT)
                     continue
-            allowance = self._allowance(work)
+            allowance = self.allowance(work)
             free = allowance.copy()
             free.applications_left = None
             free.pieces_left = None
@@ -377,7 +377,8 @@ class Runner:
         when = work.promotion.when
         return HOLDS if when is None else judge(when, self.at)
 
-    def _allowance(self, work: Work) -> Allowance:
+    def allowance(self, work: Work) -> Allowance:
+        """What the limits and claims of the promotion leave it now."""
         promotion = work.promotion
         allowance = self.allowances.get(promotion.id)
         if allowance is None:
@@ -410,7 +411,7 @@ class Runner:
             return False
         if promotion.limits is None and not promotion.on_claim and promotion.cost is None:
             return True
-        allowance = self._allowance(work)
+        allowance = self.allowance(work)
         if allowance.times_used_up:
             finding = Finding(holds=False, subject=f"limits.{allowance.times_used_up}")
             self._note_all(stage, work, Reason.LIMIT, finding)
@@ -422,6 +423,15 @@ class Runner:
             self._note_all(stage, work, Reason.COST)
             return False
         return True
+
+    def could_act(self, work: Work) -> bool:
+        """Whether all but conditions and goods would let the promotion act once more."""
+        self._silent += 1
+        promotion = work.promotion
+        active = work.always_active or is_active(promotion.active, self.at.now)
+        able = active and self._still(GOODS, work)
+        self._silent -= 1
+        return able
 
     def balance_centi(self, account: str) -> int:
         """Points of the customer that this receipt has not taken yet."""
@@ -452,7 +462,7 @@ class Runner:
         cost = work.promotion.cost
         if cost is None or cost.account != account:
             return 0
-        times = max(self._allowance(work).acted_count, 1) if work.promotion.on_claim else 1
+        times = max(self.allowance(work).acted_count, 1) if work.promotion.on_claim else 1
         return max(times - self._charged.get(work.promotion.id, 0), 0) * cost.points_centi
 
     def _acted(self, work: Work) -> None:
@@ -463,7 +473,7 @@ class Runner:
             self._families[promotion.only_one_of] = promotion.id
         cost = promotion.cost
         if cost is not None:
-            times = max(self._allowance(work).acted_count, 1) if promotion.on_claim else 1
+            times = max(self.allowance(work).acted_count, 1) if promotion.on_claim else 1
             more = times - self._charged.get(promotion.id, 0)
             if more > 0:
                 key = (cost.account, promotion.id)
@@ -494,7 +504,7 @@ class Runner:
         alone = Alone()
         state = self.state
         promotion = work.promotion
-        before = self._allowance(work)
+        before = self.allowance(work)
         self.allowances[promotion.id] = before.copy()
         accrual, informed, uses = self.accrual, self.informed, self._uses
         if stage == ACCRUE:
@@ -549,7 +559,7 @@ class Runner:
         if isinstance(result, (AccruePoints, AccrueChips, Count)):
             return self._earn(work, result)
         if isinstance(result, (IssueCoupon, Message, GiftInfo, Service)):
-            allowance = self._allowance(work)
+            allowance = self.allowance(work)
             times = inform(
                 self.at,
                 promotion,
@@ -566,14 +576,14 @@ class Runner:
                     self.at,
                     promotion,
                     result,
-                    self._allowance(work),
+                    self.allowance(work),
                     points_are_payment=self.ready.program.points_are_payment,
                 )
             )
         if isinstance(result, SpendPoints):
             return self._spend(work, result)
         assert stage == GOODS, "what is left are results on goods"
-        turn = Turn(self.at, promotion, self._allowance(work), self._used)
+        turn = Turn(self.at, promotion, self.allowance(work), self._used)
         given = apply_goods(turn, result)
         if self._used is not None:
             for run in turn.uses:
@@ -584,7 +594,7 @@ class Runner:
         return Did(Reason.APPLIED if amount_minor else Reason.NOTHING_TO_GAIN, amount_minor)
 
     def _discount_receipt(self, work: Work, result: DiscountReceipt) -> Did:
-        allowance = self._allowance(work)
+        allowance = self.allowance(work)
         total = 0
         for done in range(allowance.claims if work.promotion.on_claim else 1):
             given = apply_receipt_discount(self.at, work.promotion, result, allowance)

@@ -53,6 +53,8 @@ class Filter(_Node, frozen=True):
     favourite: bool | None = None
     discounted: bool | None = None
     exclude: Filter | None = None
+    list_names: list[str] = []
+    """What ``lists`` are called: for people who are told what is missing."""
 
 
 EVERYTHING: Final = Filter()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any, Final
@@ -17,6 +18,8 @@ from typing import Any, Final
 from shared.errors import InputError
 from shared.wire.problem import Finding
 
+_HALF_CHARACTER: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+"""Half of a pair of escapes; a whole pair is one character and does no harm."""
 _DECIMAL: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 FINDINGS_MAX: Final = 200
 """Enough to mend a document by; a hostile one must not fill the memory with complaints."""
@@ -33,7 +36,10 @@ class FormatError(InputError):
 
     code = "format"
 
-    def __init__(self, findings: list[Finding]) -> None:
+    def __init__(
+        self, findings: list[Finding], *, line: int | None = None, column: int | None = None
+    ) -> None:
+        """``line`` and ``column`` (from 1) are those of a finding that has no pointer."""
         first = findings[0]
         super().__init__(
             first.detail
@@ -44,57 +50,111 @@ class FormatError(InputError):
             code=first.code,
         )
         self.findings = findings
+        self.line = line
+        self.column = column
+
+
+class Repeated(dict[str, Any]):
+    """An object in which a key stood twice; ``keys_twice`` are these keys."""
+
+    keys_twice: tuple[str, ...] = ()
 
 
 def parse_json(data: bytes) -> Any:
-    """Strict JSON: UTF-8, no NaN, no duplicate keys, bounded depth; numbers stay ``NumberText``.
+    """Strict JSON: UTF-8, no NaN, no duplicate keys; numbers stay ``NumberText``.
 
     Raises:
         FormatError: the bytes are not such JSON.
     """
+    repeated: list[Repeated] = []
+
+    def pairs_to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        marked = Repeated(found)
+        marked.keys_twice = twice(key for key, _ in pairs)
+        repeated.append(marked)
+        return marked
+
     try:
-        return json.loads(
-            data.decode("utf-8"),
+        value = json.loads(
+            data.decode("utf-8-sig"),
             parse_float=NumberText,
             parse_int=NumberText,
             parse_constant=_refuse_constant,
-            object_pairs_hook=_object,
+            object_pairs_hook=pairs_to_object,
         )
     except UnicodeDecodeError as error:
-        raise _broken(f"byte {error.start} is not UTF-8") from error
+        raise not_json(f"byte {error.start} is not UTF-8") from error
     except json.JSONDecodeError as error:
-        raise _broken(f"line {error.lineno}, column {error.colno}: {error.msg}") from error
+        raise not_json(
+            f"line {error.lineno}, column {error.colno}: {error.msg}",
+            line=error.lineno,
+            column=error.colno,
+        ) from error
     except RecursionError as error:
-        raise _broken("the document is nested too deeply") from error
+        raise not_json("the document is nested too deeply") from error
+    if repeated or _HALF_CHARACTER.search(data):
+        refuse_unsound(value)
+    return value
 
 
-def _broken(detail: str) -> FormatError:
+def not_json(detail: str, *, line: int | None = None, column: int | None = None) -> FormatError:
+    """The error of bytes that are no JSON at all."""
     return FormatError(
-        [Finding(code="not_json", detail=detail, pointer="", hint="Send valid JSON in UTF-8.")]
+        [Finding(code="not_json", detail=detail, pointer="", hint="Send valid JSON in UTF-8.")],
+        line=line,
+        column=column,
     )
 
 
+def twice(keys: Iterable[str]) -> tuple[str, ...]:
+    """The keys that stand there more than once."""
+    return tuple(sorted(key for key, count in Counter(keys).items() if count > 1))
+
+
+def refuse_unsound(value: Any) -> None:
+    """Refuse keys that stand twice and texts that cannot be written as UTF-8.
+
+    Raises:
+        FormatError: with every such place.
+    """
+    findings: list[Finding] = []
+    pending = [Place(value, "", findings)]
+    while pending:
+        place = pending.pop()
+        if isinstance(place.value, dict):
+            for key in getattr(place.value, "keys_twice", ()):
+                place.child(key, place.value[key]).fail("duplicate_key", "each key once")
+            if not all(map(_is_sound, place.value)):
+                place.fail("not_text", "keys of whole characters")
+            pending.extend(each for key, each in place.entries() if _is_sound(key))
+        elif isinstance(place.value, list):
+            pending.extend(place.items())
+        elif isinstance(place.value, str) and not _is_sound(place.value):
+            place.fail("not_text", "a text of whole characters")
+    if findings:
+        raise FormatError(sorted(findings, key=lambda finding: finding.pointer or ""))
+
+
+def _is_sound(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= each <= "\udfff" for each in text)
+
+
 def _refuse_constant(name: str) -> Any:
-    raise FormatError([Finding(code="not_json", detail=f"{name} is not a JSON number", pointer="")])
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise FormatError(
-            [Finding(code="duplicate_key", detail=f"the key {repeated!r} stands twice", pointer="")]
-        )
-    return found
+    raise not_json(f"{name} is not a JSON number")
 
 
 def show(value: Any) -> str:
     """A value as a finding quotes it, cut to a length that a screen bears."""
     if isinstance(value, str):
         # Cut first: a text of megabytes need not be quoted to be cut.
+        cut = value[:61]
         text = (
-            value if isinstance(value, NumberText) else json.dumps(value[:61], ensure_ascii=False)
+            cut
+            if isinstance(value, NumberText)
+            else json.dumps(cut, ensure_ascii=not _is_sound(cut))
         )
     elif isinstance(value, dict | list):
         text = _show_shape(value)
