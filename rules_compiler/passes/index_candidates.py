@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
+from rules_compiler.document import Document
 from rules_compiler.reach import ALWAYS_PPM, reach_of
-from shared.engine.program import Index, Program
+from shared.engine.program import Index
 
 
-def index_candidates(program: Program) -> Program:
-    """The program with its index: evaluating with and without it gives the same answers."""
+def index_candidates(document: Document) -> Document:
+    """The document whose program has its index, which changes no answer, only the time taken."""
     by_kind: dict[str, dict[str, list[int]]] = {
         kind: {} for kind in Index.__struct_fields__ if kind != "always"
     }
     always: list[int] = []
-    promotions = (each for group in program.groups for each in group.promotions)
+    promotions = (each for group in document.program.groups for each in group.promotions)
     for ordinal, promotion in enumerate(promotions):
         reach = reach_of(promotion)
         if reach.ppm >= ALWAYS_PPM:
@@ -23,11 +26,8 @@ def index_candidates(program: Program) -> Program:
             ordinals = by_kind[kind]
             for key in keys:
                 ordinals.setdefault(key, []).append(ordinal)
-    return msgspec.structs.replace(
-        program,
-        index=Index(
-            # Sets have no order of their own: sorted, so that the bytes are always the same.
-            **{kind: dict(sorted(found.items())) for kind, found in by_kind.items()},
-            always=always,
-        ),
-    )
+    # Sets have no order of their own: sorted, so that the bytes are always the same.
+    sorted_kinds = {kind: dict(sorted(found.items())) for kind, found in by_kind.items()}
+    index = Index(**sorted_kinds, always=always)
+    program = msgspec.structs.replace(document.program, index=index)
+    return replace(document, program=program)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from rules_compiler.document import Document
-from shared.engine.program import Program, Promotion
+from shared.engine.program import Promotion
 
 
-def order_rules(document: Document) -> Program:
-    """The program with its enabled promotions: by priority, then by id (code points)."""
+def order_rules(document: Document) -> Document:
+    """The document whose program has the enabled promotions: by priority, then id (code points)."""
     ordered = sorted(
         (each for each in document.promotions if each.enabled),
         key=lambda each: (each.priority, each.promotion.id),
@@ -17,10 +19,9 @@ def order_rules(document: Document) -> Program:
     by_group: dict[str, list[Promotion]] = {group.id: [] for group in document.program.groups}
     for each in ordered:
         by_group[each.group].append(each.promotion)
-    return msgspec.structs.replace(
-        document.program,
-        groups=[
-            msgspec.structs.replace(group, promotions=by_group[group.id])
-            for group in document.program.groups
-        ],
-    )
+    groups = [
+        msgspec.structs.replace(group, promotions=by_group[group.id])
+        for group in document.program.groups
+    ]
+    program = msgspec.structs.replace(document.program, groups=groups)
+    return replace(document, program=program)
