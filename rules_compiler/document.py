@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from rules_compiler.filters import read_filter
 from rules_compiler.names import Names
 from rules_compiler.promotions import Written, read_promotions
 from rules_compiler.reading import money, percent, points, whole
-from shared.engine.program import Account, Filter, Group, Program, Resolve
+from shared.engine.program import Account, Condition, Filter, Group, Program, Resolve
 from shared.wire.reading import Place
 
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -43,6 +46,10 @@ class Document:
     program: Program
     promotions: list[Written]
 
+    def with_conditions(self, change: Callable[[Condition], Condition | None]) -> Document:
+        """The document with every condition changed; None takes it away."""
+        return replace(self, promotions=[_with_condition(each, change) for each in self.promotions])
+
 
 def read_document(place: Place) -> Document | None:
     """What a whole document says; None, or findings where it is wrong."""
@@ -61,6 +68,14 @@ def read_document(place: Place) -> Document | None:
         program=program,
         promotions=[] if promotions is None else read_promotions(promotions, names, groups),
     )
+
+
+def _with_condition(written: Written, change: Callable[[Condition], Condition | None]) -> Written:
+    when = written.promotion.when
+    changed = None if when is None else change(when)
+    if changed is when:
+        return written
+    return replace(written, promotion=msgspec.structs.replace(written.promotion, when=changed))
 
 
 def _program(place: Place, names: Names, groups: dict[str, Resolve]) -> Program:

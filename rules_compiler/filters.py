@@ -49,10 +49,11 @@ def read_filter(
         return EVERYTHING
     exclude = place.get("exclude")
     price = place.get("price")
-    categories = words(place, "category")
+    categories, lists = words(place, "category"), _lists(place.get("list"), product_lists)
     return Filter(
         skus=words(place, "sku"),
-        lists=_lists(place.get("list"), product_lists),
+        lists=None if lists is None else list(lists.values()),
+        list_names=[] if lists is None else list(lists),
         categories=None if categories is None else sorted(categories),
         brands=words(place, "brand"),
         attributes=_attributes(place.get("attrs")),
@@ -61,16 +62,11 @@ def read_filter(
         favourite=None if (flag := place.get("favourite")) is None else flag.truth(),
         discounted=None if (flag := place.get("discounted")) is None else flag.truth(),
         exclude=None if exclude is None else read_filter(exclude, product_lists, depth=depth + 1),
-        list_names=_list_names(place.get("list")),
     )
 
 
-def _list_names(place: Place | None) -> list[str]:
-    names = [] if place is None or not isinstance(place.value, list) else place.value
-    return sorted({str(name) for name in names if isinstance(name, str)})
-
-
-def _lists(place: Place | None, product_lists: Mapping[str, Filter]) -> list[Filter] | None:
+def _lists(place: Place | None, product_lists: Mapping[str, Filter]) -> dict[str, Filter] | None:
+    """The lists named, by name: the bytes do not depend on how their author ordered them."""
     if place is None:
         return None
     found: dict[str, Filter] = {}
@@ -82,8 +78,7 @@ def _lists(place: Place | None, product_lists: Mapping[str, Filter]) -> list[Fil
             found[name] = product_lists[name]
         else:
             not_declared(each, "product_lists")
-    # In the order of names: the same programme has the same bytes however its author wrote it.
-    return [found[name] for name in sorted(found)]
+    return dict(sorted(found.items()))
 
 
 def _attributes(place: Place | None) -> list[AttributeTest]:

@@ -13,7 +13,9 @@ from typing import Any, Final, Literal
 
 from rules_compiler.diagnostics import Diagnostic, Severity
 from rules_compiler.document import Document, read_document
+from rules_compiler.passes.fold_constants import fold_constants
 from rules_compiler.passes.index_candidates import index_candidates
+from rules_compiler.passes.normalize_conditions import normalize_conditions
 from rules_compiler.passes.order_rules import order_rules
 from rules_compiler.positions import Position, json_positions
 from rules_compiler.yaml_reading import parse_yaml, yaml_positions
@@ -29,7 +31,12 @@ WARNINGS_MAX: Final = 1_000
 Syntax = Literal["json", "yaml"]
 
 CHECKS: Final[tuple[Callable[[Document], Iterable[Diagnostic]], ...]] = ()
-PASSES: Final[tuple[Callable[[Document], Document], ...]] = (order_rules, index_candidates)
+PASSES: Final[tuple[Callable[[Document], Document], ...]] = (
+    normalize_conditions,
+    fold_constants,
+    order_rules,
+    index_candidates,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
