@@ -19,6 +19,11 @@ REASONS: Final = {
     Reason.FLOOR: "Minimum prices or maximum discounts leave no room.",
     Reason.USED_BY_ANOTHER: "Another promotion has already used these goods.",
     Reason.ONLY_ONE_OF: "Only one promotion of its family may act, and another one did.",
+    Reason.LIMIT: "Its limit is used up, or would cut it short.",
+    Reason.NOT_CLAIMED: "It acts only where the till claims it.",
+    Reason.COST: "The customer has not enough points for what it takes.",
+    Reason.OUTDONE: "Other promotions of its group save more on these goods.",
+    Reason.ALREADY: "Another promotion already lets points of this account pay.",
     Reason.ANONYMOUS: "It needs a customer, and no card was shown.",
     Reason.NOT_REQUESTED: "The customer did not ask to pay with points.",
     Reason.NO_POINTS: "There were no points to pay with.",
@@ -46,6 +51,10 @@ SUBJECTS: Final = {
     "applied": "other promotions",
     "not_applied": "other promotions",
     "customer.purchase_number": "number of the purchase",
+    "counter": "counter",
+    "limits.total.times": "limit of times for everybody",
+    "limits.per_customer": "limit of one customer",
+    "limits.per_customer.times": "limit of times for one customer",
 }
 """What conditions are called by the engine, for people; a code not here is shown as it is."""
 VALUES: Final = {
@@ -73,6 +82,18 @@ RESULTS: Final = {
     "nth": "every n-th",
     "set": "set of goods",
     "accrue_points": "points accrued",
+    "gift_goods": "gift from the receipt",
+    "chips_price": "price for chips",
+    "counter_nth": "every n-th by counter",
+    "manual": "cashier's discount",
+    "external": "partner's discount",
+    "round_total": "rounding",
+    "accrue_chips": "chips given",
+    "count": "counter",
+    "issue_coupon": "coupon",
+    "message": "message",
+    "gift_info": "gift to hand out",
+    "service": "service",
     "spend_points": "payment with points",
 }
 

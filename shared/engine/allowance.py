@@ -91,6 +91,13 @@ class Allowance:
         other.cut = self.cut
         return other
 
+    def take_counts(self, other: Allowance) -> None:
+        """What was counted elsewhere is left here too; money is counted where it is given."""
+        self.applications_left = other.applications_left
+        self.pieces_left = other.pieces_left
+        self.claimed_left = other.claimed_left
+        self.acted_count = other.acted_count
+
     def money(self, wanted_minor: int) -> int:
         """As much of the wanted discount as is left; notes where that is less."""
         left = self.discount_left_minor

@@ -62,10 +62,20 @@ class Did:
 class Alone:
     """What a promotion did alone in a stage, result by result."""
 
-    __slots__ = ("acted", "chips_spent", "counters", "dids", "discount_minor", "events")
+    __slots__ = (
+        "acted",
+        "allowance",
+        "chips_spent",
+        "counters",
+        "dids",
+        "discount_minor",
+        "events",
+    )
 
     def __init__(self) -> None:
         self.acted: bool = False
+        self.allowance: Allowance | None = None
+        """What it would have left of its limits."""
         self.discount_minor: int = 0
         self.dids: list[Did] = []
         self.events: list[list[Event]] = []
@@ -241,6 +251,8 @@ class Runner:
                 self.state.counters[counter] = counter_before(self.at, counter) + moved
                 acted = True
             if acted:
+                if alone.allowance is not None:
+                    self.allowance(work).take_counts(alone.allowance)
                 self._acted(work)
 
     def _take_event(self, work: Work, event: Event) -> int:
@@ -542,6 +554,7 @@ class Runner:
             alone.counters, alone.chips_spent = {}, {}
             alone.acted, alone.discount_minor = False, 0
         self._silent -= 1
+        alone.allowance = self.allowances[promotion.id]
         state.rollback()
         self.allowances[promotion.id] = before
         self.accrual, self.informed, self._uses = accrual, informed, uses

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.engine.allocate import allocate_with_room
 from shared.engine.evaluate import evaluate
-from shared.engine.lots import LineState
+from shared.engine.lots import NO_BENEFIT_FLAGS
 from shared.engine.program import (
     Account,
     AccruePoints,
@@ -19,6 +19,7 @@ from shared.engine.program import (
     DiscountReceipt,
     Filter,
     Group,
+    Limits,
     Nth,
     Per,
     Program,
@@ -100,7 +101,7 @@ def _programs(draw: st.DrawFn) -> Program:
             only_one_of=draw(st.sampled_from((None, None, "family"))),
             forbid_spend=draw(st.booleans()),
             forbid_accrual=draw(st.booleans()),
-            per_receipt_max=draw(_optional(st.integers(1, 3))),
+            limits=draw(_optional(st.builds(Limits, per_receipt=st.integers(1, 3)))),
         )
         for index in range(draw(st.integers(1, 5)))
     ]
@@ -173,7 +174,7 @@ def test_no_line_goes_below_its_floor(program: Program, receipt: Receipt) -> Non
     """Protected lines keep their price; the others their minimum price and largest discount."""
     answer = evaluate(program, receipt)
     for line, bought in zip(answer.lines, receipt.lines, strict=True):
-        if not LineState(bought).takes_benefits:
+        if not NO_BENEFIT_FLAGS.isdisjoint(bought.flags):
             assert line.list_minor == line.to_pay_minor
             continue
         rate = bought.max_discount_ppm
