@@ -283,7 +283,7 @@ async def _quarantine_batch(
     await _quarantine(connection, stream, batch.first_seq, batch.last_seq, reason, "", batch.frame)
 
 
-async def _quarantine(  # noqa: PLR0917 (a row's columns in their order)
+async def _quarantine(
     connection: Connection,
     stream: Stream,
     first_seq: int,

@@ -259,7 +259,7 @@ def test_weighed_lines_of_a_whole_weight_can_be_cut() -> None:
         (b"{", "not_json", ""),
         (b"\xff", "not_json", ""),
         (b"[]", "type", ""),
-        (b'{"return": {"1": "1", "1": "2"}}', "duplicate_key", ""),
+        (b'{"return": {"1": "1", "1": "2"}}', "duplicate_key", "/return/1"),
         (_request(**{"return": {}}), "empty_return", "/return"),
         (_request(**{"return": {"7": "1"}}), "unknown_line", "/return/7"),
         (_request(**{"return": [{"line": 7, "qty": "1"}]}), "unknown_line", "/return/0/qty"),
