@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from shared.engine.program import Active
 
@@ -19,17 +19,20 @@ def _instant(text: str, now: datetime) -> datetime:
 
 
 def _within_dates(active: Active, now: datetime) -> bool:
-    if active.from_text is not None:
-        if len(active.from_text) == 10:
-            if now.date() < date.fromisoformat(active.from_text):
+    start, end = active.from_text, active.to_text
+    if start is None and end is None:
+        return True
+    # Dates in ISO form stand in the order of time, as texts too.
+    today = now.date().isoformat()
+    if start is not None:
+        if len(start) == 10:
+            if today < start:
                 return False
-        elif now < _instant(active.from_text, now):
+        elif now < _instant(start, now):
             return False
-    if active.to_text is not None:
-        if len(active.to_text) == 10:
-            return now.date() <= date.fromisoformat(active.to_text)
-        return now < _instant(active.to_text, now)
-    return True
+    if end is None:
+        return True
+    return today <= end if len(end) == 10 else now < _instant(end, now)
 
 
 def _within_days_and_hours(active: Active, now: datetime) -> bool:

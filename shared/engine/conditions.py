@@ -10,6 +10,7 @@ from shared.engine.explain import FAILS, HOLDS, Finding
 from shared.engine.filters import matches
 from shared.engine.lots import LineState, State
 from shared.engine.program import (
+    EVERYTHING,
     AllOf,
     AnyLine,
     AnyOf,
@@ -45,6 +46,7 @@ class Situation:
 
     def __init__(self, state: State, now: datetime, *, explains: bool = False) -> None:
         self.state = state
+        self._found_shelves: _Shelves | None = None
         self.explains = explains
         """Whether anybody reads what was seen: texts are made only then."""
         self.receipt = state.receipt
@@ -56,9 +58,78 @@ class Situation:
         )
 
     def lines(self, wanted: Filter) -> list[LineState]:
-        """The lines that match, flagged ones too: a condition speaks of the whole receipt."""
+        """The lines that match, flagged ones too: a condition speaks of the whole receipt.
+
+        Lines are looked up by the narrowest name that the filter has, then tested one by one.
+        """
+        pool = self.state.lines
+        if wanted.skus is not None:
+            pool = _named(self._shelves().by_sku, wanted.skus)
+        elif wanted.brands is not None:
+            pool = _named(self._shelves().by_brand, wanted.brands)
+        elif wanted.categories is not None:
+            pool = _named(self._shelves().by_category, wanted.categories)
+        elif wanted is EVERYTHING:
+            return list(pool)
         favourites = self.favourites
-        return [line for line in self.state.lines if matches(wanted, line, favourites)]
+        return [line for line in pool if matches(wanted, line, favourites)]
+
+    def _shelves(self) -> _Shelves:
+        shelves = self._found_shelves
+        if shelves is None:
+            shelves = self._found_shelves = _Shelves(self.state.lines)
+        return shelves
+
+
+class _Shelves:
+    """The lines of a receipt by what filters name them."""
+
+    __slots__ = ("by_brand", "by_category", "by_sku")
+
+    def __init__(self, lines: list[LineState]) -> None:
+        self.by_sku: dict[str, list[LineState]] = {}
+        self.by_brand: dict[str, list[LineState]] = {}
+        self.by_category: dict[str, list[LineState]] = {}
+        for state in lines:
+            line = state.line
+            _put(self.by_sku, line.sku, state)
+            if line.brand is not None:
+                _put(self.by_brand, line.brand, state)
+            path = line.category
+            while path:
+                _put(self.by_category, path, state)
+                path = path.rpartition("/")[0]
+
+
+def _put(shelf: dict[str, list[LineState]], key: str, line: LineState) -> None:
+    held = shelf.get(key)
+    if held is None:
+        shelf[key] = [line]
+    else:
+        held.append(line)
+
+
+def _named(shelf: dict[str, list[LineState]], names: frozenset[str] | list[str]) -> list[LineState]:
+    """The lines under any of the names, in their order, each once."""
+    held: list[list[LineState]] = []
+    if len(names) <= len(shelf):
+        for name in names:
+            lines = shelf.get(name)
+            if lines is not None:
+                held.append(lines)
+    else:
+        for name, lines in shelf.items():
+            if name in names:
+                held.append(lines)
+    if not held:
+        return []
+    if len(held) == 1:
+        return held[0]
+    found: dict[int, LineState] = {}
+    for lines in held:
+        for line in lines:
+            found[line.index] = line
+    return [found[index] for index in sorted(found)]
 
 
 def judge(condition: Condition, at: Situation) -> Finding:

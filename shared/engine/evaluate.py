@@ -152,8 +152,14 @@ def _parts(state: LineState, *, points_are_payment: bool) -> list[Part]:
 
     A lot whose sum does not divide gives its extra kopecks to its first pieces.
     """
+    lots = state.lots
+    if len(lots) == 1:
+        lot = lots[0]
+        to_pay = lot.net_minor if points_are_payment else lot.net_minor - lot.points_minor
+        if to_pay % lot.piece_count == 0:
+            return [Part(quantity_milli=state.line.quantity_milli, to_pay_minor=to_pay)]
     counts: dict[int, int] = {}
-    for lot in state.lots:
+    for lot in lots:
         to_pay = lot.net_minor if points_are_payment else lot.net_minor - lot.points_minor
         each_minor, extra = divmod(to_pay, lot.piece_count)
         if extra:

@@ -44,7 +44,7 @@ def matches(wanted: Filter, state: LineState, favourites: AbstractSet[str]) -> b
         return False
     if wanted.categories is not None:
         category = line.category
-        if category is None or not any(_below(category, each) for each in wanted.categories):
+        if category is None or not any([_below(category, each) for each in wanted.categories]):
             return False
     if wanted.lists is not None and not any(
         matches(each, state, favourites) for each in wanted.lists
