@@ -43,6 +43,7 @@ _KEYS: Final = frozenset(
 class Document:
     """What a document says: the program without its promotions, and these as they are written."""
 
+    place: Place
     program: Program
     promotions: list[Written]
 
@@ -65,6 +66,7 @@ def read_document(place: Place) -> Document | None:
     program = _program(place, names, groups)
     promotions = place.get("promotions")
     return Document(
+        place=place,
         program=program,
         promotions=[] if promotions is None else read_promotions(promotions, names, groups),
     )

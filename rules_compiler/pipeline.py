@@ -13,6 +13,19 @@ from typing import Any, Final, Literal
 
 from rules_compiler.diagnostics import Diagnostic, Severity
 from rules_compiler.document import Document, read_document
+from rules_compiler.passes.check_competitions import check_competitions
+from rules_compiler.passes.check_conditions import check_conditions
+from rules_compiler.passes.check_empty_lists import check_empty_lists
+from rules_compiler.passes.check_filters import check_filters
+from rules_compiler.passes.check_floors import check_floors
+from rules_compiler.passes.check_gains import check_gains
+from rules_compiler.passes.check_ladders import check_ladders
+from rules_compiler.passes.check_limits import check_limits
+from rules_compiler.passes.check_prices import check_prices
+from rules_compiler.passes.check_references import check_references
+from rules_compiler.passes.check_shadowing import check_shadowing
+from rules_compiler.passes.check_strangers import check_strangers
+from rules_compiler.passes.check_times import check_times
 from rules_compiler.passes.fold_constants import fold_constants
 from rules_compiler.passes.index_candidates import index_candidates
 from rules_compiler.passes.normalize_conditions import normalize_conditions
@@ -30,7 +43,21 @@ WARNINGS_MAX: Final = 1_000
 
 Syntax = Literal["json", "yaml"]
 
-CHECKS: Final[tuple[Callable[[Document], Iterable[Diagnostic]], ...]] = ()
+CHECKS: Final[tuple[Callable[[Document], Iterable[Diagnostic]], ...]] = (
+    check_times,
+    check_empty_lists,
+    check_conditions,
+    check_references,
+    check_strangers,
+    check_filters,
+    check_limits,
+    check_gains,
+    check_floors,
+    check_prices,
+    check_competitions,
+    check_ladders,
+    check_shadowing,
+)
 PASSES: Final[tuple[Callable[[Document], Document], ...]] = (
     normalize_conditions,
     fold_constants,
@@ -101,9 +128,10 @@ def _placed(diagnostics: list[Diagnostic], data: bytes, syntax: Syntax) -> list[
             places = json_positions(data.decode("utf-8-sig"), pointers)
     except (FormatError, ValueError, StopIteration, IndexError, RecursionError):
         return diagnostics
-    return [
+    placed = [
         replace(each, line=place.line, column=place.column)
         if (place := places.get(each.pointer)) is not None
         else each
         for each in diagnostics
     ]
+    return sorted(placed, key=lambda each: (each.line or 0, each.column or 0))
