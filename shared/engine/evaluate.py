@@ -40,7 +40,9 @@ def evaluate(
     ready = program if isinstance(program, Ready) else Ready(program)
     runner = Runner(ready, receipt, explains=trace)
     runner.run()
-    return _answer(runner, find_hints(runner) if hints else [])
+    answer = _answer(runner, find_hints(runner) if hints else [])
+    runner.state.release()
+    return answer
 
 
 def _answer(runner: Runner, hints: list[HintGiven]) -> Answer:

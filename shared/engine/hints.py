@@ -181,6 +181,7 @@ class _Seeker:
         again.run()
         before = sum([each.applied_minor.get(promotion, 0) for each in self.runner.state.lines])
         after = sum([each.applied_minor.get(promotion, 0) for each in again.state.lines])
+        again.state.release()
         return max(after - before, 0)
 
     def _of_set(self, result: GoodsSet) -> list[HintGiven]:

@@ -288,6 +288,12 @@ class State:
         """The net of all lines."""
         return sum([line.net_minor for line in self.lines])
 
+    def release(self) -> None:
+        """Let go of lines and lots, which hold one another: nothing is left to a collector."""
+        for line in self.lines:
+            line.lots.clear()
+        self.lines.clear()
+
     def begin(self) -> None:
         """From here on everything can be taken back."""
         self._journals.append(_Journal(dict(self.chips_spent), dict(self.counters)))

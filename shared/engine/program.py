@@ -16,7 +16,7 @@ ENGINE_VERSION: Final = 2
 """Grows when a program written before would mean something else or could not be read."""
 
 
-class _Node(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class _Node(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Common options of every structure of a program."""
 
 

@@ -15,7 +15,7 @@ from shared.money import format_centi, format_minor
 from shared.quantity import format_quantity
 
 
-class Applied(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Applied(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What one promotion took off one line, and from how many of its pieces."""
 
     promotion: str
@@ -23,14 +23,14 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     quantity_milli: int
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Pieces of a line with the same sum to pay; the sum is that of one run of equal pieces."""
 
     quantity_milli: int
     to_pay_minor: int
 
 
-class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One line priced: net = list − discount, and what is left to pay after points."""
 
     line: int
@@ -43,7 +43,7 @@ class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     parts: list[Part] = []
 
 
-class Totals(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Totals(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """The columns of all lines added up."""
 
     list_minor: int
@@ -53,14 +53,14 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     to_pay_minor: int
 
 
-class LinePoints(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class LinePoints(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What a line contributed to an accrual, so that a return can take it back."""
 
     line: int
     points_centi: int
 
 
-class Accrued(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Accrued(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Points that one promotion gives; dates are shop days (ISO).
 
     ``lines`` add up to the points; points that no goods brought stand on no line.
@@ -74,7 +74,7 @@ class Accrued(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     lines: list[LinePoints] = []
 
 
-class Spent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Spent(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Points taken; ``promotion`` where a promotion's own cost took them."""
 
     account: str
@@ -82,7 +82,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     promotion: str | None = None
 
 
-class Spendable(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Spendable(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """The most points that this receipt could take from an account."""
 
     account: str
@@ -96,7 +96,7 @@ class Outcome(enum.StrEnum):
     NOT_APPLIED = "not_applied"
 
 
-class TraceEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class TraceEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Why one result of a promotion did or did not act.
 
     ``reason`` is a stable code (``shared.engine.explain.Reason``), ``subject`` what it speaks of (a
@@ -115,7 +115,7 @@ class TraceEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     points_centi: int = 0
 
 
-class ChipsMoved(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class ChipsMoved(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Chips that one promotion gives or takes."""
 
     account: str
@@ -124,14 +124,14 @@ class ChipsMoved(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     spent: int = 0
 
 
-class CounterValue(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class CounterValue(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A counter of the customer as it stands after the receipt."""
 
     id: str
     value: int
 
 
-class CouponIssued(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class CouponIssued(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Coupons of a series to be handed out."""
 
     series: str
@@ -141,7 +141,7 @@ class CouponIssued(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     text: str = ""
 
 
-class MessageShown(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class MessageShown(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A text for somebody at some moment of the sale."""
 
     promotion: str
@@ -153,7 +153,7 @@ class MessageShown(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     confirm: bool = False
 
 
-class GiftOffered(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class GiftOffered(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What may be handed out beside the receipt; several articles are a choice."""
 
     promotion: str
@@ -162,7 +162,7 @@ class GiftOffered(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     quantity: int
 
 
-class ServiceOffered(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class ServiceOffered(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """An extra service; ``amount_minor`` is what a donation would add."""
 
     promotion: str
@@ -171,7 +171,7 @@ class ServiceOffered(msgspec.Struct, frozen=True, kw_only=True, array_like=True)
     amount_minor: int | None = None
 
 
-class HintGiven(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class HintGiven(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What goods a promotion still lacks: a quantity or an amount of what the filter names.
 
     ``filter_json`` is the filter as the language writes it; ``gain_minor`` None is unknown.
@@ -185,7 +185,7 @@ class HintGiven(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     text: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """The whole answer. Every column of the lines adds up to the total."""
 
     receipt_id: str

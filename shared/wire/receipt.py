@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Coupon(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Coupon(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A code the customer showed; only state ``valid`` counts; promotions name the series."""
 
     code: str
@@ -17,7 +17,7 @@ class Coupon(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     state: str = "valid"
 
 
-class Payment(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Payment(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A planned payment; ``bin`` are the first digits of a bank card."""
 
     type: str
@@ -25,14 +25,14 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     amount_minor: int | None = None
 
 
-class SpendRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class SpendRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Points the customer wants to spend from an account; ``points_centi`` None means all."""
 
     account: str
     points_centi: int | None = None
 
 
-class Manual(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Manual(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """The cashier's own discount; ``lines`` None means all lines."""
 
     percent_ppm: int
@@ -40,7 +40,7 @@ class Manual(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     permission: str | None = None
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What has been used of one promotion, by period: times, pieces and money."""
 
     times: dict[str, int] = {}
@@ -48,7 +48,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     discount_minor: dict[str, int] = {}
 
 
-class Customer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Customer(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """What is known of the customer at the moment of pricing; no field says who they are."""
 
     id: str | None = None
@@ -73,14 +73,14 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     usage: dict[str, Usage] = {}
 
 
-class Soft(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Soft(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """Floors of a preliminary receipt."""
 
     min_price_minor: int | None = None
     max_discount_ppm: int | None = None
 
 
-class ReceiptLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class ReceiptLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One position; ``price_minor`` is the shelf price of one unit."""
 
     line: int
@@ -104,7 +104,7 @@ class ReceiptLine(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return not self.weighed and self.quantity_milli % 1000 == 0
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """The goods and circumstances of one sale; ``time`` is ISO 8601 with the store's offset."""
 
     receipt_id: str
