@@ -12,6 +12,15 @@ tests=no
 
 say() { printf '%s\n' "$*"; }
 
+# Ctrl-C anywhere leaves something the next run can go on from.
+words=$(mktemp)
+trap 'rm -f "$words"' EXIT
+trap 'say ""; say "Interrupted. Run the same command again to go on."; exit 130' INT TERM
+
+# What a program says on its error channel is shown only when it fails by itself: interrupted, a
+# Python program would show a stack trace.
+quietly() { "$@" 2>"$words" || { cat "$words" >&2; exit 1; }; }
+
 suitable_python() {
     for candidate in "${PYTHON:-}" python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11; do
         [ -n "$candidate" ] || continue
@@ -48,10 +57,11 @@ if [ -n "$missing" ]; then
     fi
 fi
 
-if [ ! -x .venv/bin/python ]; then
+# pip comes last into a .venv: without it, making the .venv was interrupted.
+if [ ! -x .venv/bin/pip ]; then
     python=$(suitable_python) || { say "No Python 3.11 or newer with venv was found."; exit 1; }
     say "Creating .venv with $("$python" --version)"
-    "$python" -m venv .venv
+    quietly "$python" -m venv --clear .venv
 fi
 
 # The stamp holds what the environment was built from; equal means there is nothing to do.
@@ -67,6 +77,6 @@ fi
 for catalogue in $(find central edge_agent installer rules_compiler -name '*.po'); do
     compiled="${catalogue%.po}.mo"
     if [ ! -e "$compiled" ] || [ "$catalogue" -nt "$compiled" ]; then
-        .venv/bin/pybabel --quiet compile --input-file "$catalogue" --output-file "$compiled"
+        quietly .venv/bin/pybabel --quiet compile --input-file "$catalogue" --output-file "$compiled"
     fi
 done
