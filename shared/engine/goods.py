@@ -57,10 +57,11 @@ from shared.money import PPM, allocate_largest_remainder, divide_half_up
 class Bundle:
     """An application of more than one piece: those it discounts and those it only uses.
 
-    ``whole`` rules price all taken pieces together (a set's own reward).
+    ``whole`` rules price all taken pieces together (a set's own reward). ``ordered`` are the
+    pieces among which ``paid_count`` more are looked for once it is known which runs are made.
     """
 
-    __slots__ = ("paid", "taken", "whole", "whole_value")
+    __slots__ = ("ordered", "paid", "paid_count", "taken", "whole", "whole_value")
 
     def __init__(
         self, taken: list[Run], paid: list[Run], whole: int = NO_RULE, whole_value: int = 0
@@ -69,6 +70,8 @@ class Bundle:
         self.paid: list[Run] = paid
         self.whole: int = whole
         self.whole_value: int = whole_value
+        self.ordered: list[Run] | None = None
+        self.paid_count: int = 0
 
 
 class Offer:
@@ -363,7 +366,7 @@ def _offer_nth(turn: Turn, result: Nth) -> Offer:
         if not count:
             continue
         if result.cheapest:
-            _cheapest_bundles(turn, offer, in_order(group, Choose.CHEAPEST), result, rule, value)
+            _cheapest_bundles(offer, in_order(group, Choose.CHEAPEST), result, rule, value)
             continue
         cursor = _Cursor(group)
         for _ in range(count):
@@ -373,27 +376,33 @@ def _offer_nth(turn: Turn, result: Nth) -> Offer:
     return offer
 
 
-def _cheapest_bundles(
-    turn: Turn, offer: Offer, ordered: list[Run], result: Nth, rule: int, value: int
-) -> None:
+def _cheapest_bundles(offer: Offer, ordered: list[Run], result: Nth, rule: int, value: int) -> None:
     """Runs that take the cheapest of all; the paid pieces are the next cheapest.
 
-    Which pieces are paid depends on how many runs the limits leave, so they are dealt out for as
-    many runs as may be made.
+    Which pieces are paid depends on how many runs are made, so ``_deal_paid`` finds them later.
     """
     every, take = result.every, result.take
-    count = count_of(ordered) // every
-    left = bundles_left(turn.allowance)
     cursor = _Cursor(ordered)
-    gaining: list[list[Run]] = []
-    for _ in range(count):
-        if left is not None and len(gaining) >= left:
-            break
-        taken = [run.ruled(rule, value) for run in cursor.next(take)]
-        if any([turn.gains(run) for run in taken]):
-            gaining.append(taken)
-    for taken in gaining:
-        offer.bundles.append(Bundle(taken, cursor.next(every - take)))
+    for _ in range(count_of(ordered) // every):
+        bundle = Bundle([run.ruled(rule, value) for run in cursor.next(take)], [])
+        bundle.ordered = ordered
+        bundle.paid_count = every - take
+        offer.bundles.append(bundle)
+
+
+def _deal_paid(bundles: list[Bundle]) -> None:
+    """Give each run that is made its paid pieces: the next cheapest after the last one taken."""
+    cursors: dict[int, _Cursor] = {}
+    for bundle in bundles:
+        if bundle.ordered is not None:
+            cursor = cursors.get(id(bundle.ordered))
+            if cursor is None:
+                cursor = cursors[id(bundle.ordered)] = _Cursor(bundle.ordered)
+            for run in (*bundle.taken, *bundle.paid):
+                cursor.pass_by(run)
+    for bundle in bundles:
+        if bundle.ordered is not None:
+            bundle.paid.extend(cursors[id(bundle.ordered)].next(bundle.paid_count))
 
 
 def bundles_left(allowance: Allowance) -> int | None:
@@ -413,6 +422,15 @@ class _Cursor:
         self.runs: list[Run] = runs
         self.index: int = 0
         self.at: int = runs[0].start if runs else 0
+
+    def pass_by(self, passed: Run) -> None:
+        """Go on after these pieces, if they still lie ahead."""
+        for index in range(self.index, len(self.runs)):
+            run = self.runs[index]
+            if run.lot is passed.lot and run.start <= passed.start < run.end:
+                if index > self.index or passed.end > self.at:
+                    self.index, self.at = index, passed.end
+                break
 
     def next(self, count: int) -> list[Run]:
         """The next pieces; fewer where there are no more."""
@@ -714,19 +732,21 @@ def shorten(turn: Turn, offer: Offer) -> Taking:
         taking = _shorten_bundles(allowance, bundles, was_cut=was_cut)
         while _is_counted(allowance) and taking.bundles and taking.bundles[0].whole == NO_RULE:
             lost = _rounded_away(turn, [run for each in taking.bundles for run in each.taken])
-            kept = [
-                bundle
-                for bundle in bundles
-                if not all([(id(run.lot), run.rule, run.value) in lost for run in bundle.taken])
-            ]
-            if len(kept) == len(bundles):
+            if not lost:
                 break
-            bundles = kept
+            bundles = [bundle for bundle in bundles if _is_left(bundle, lost)]
             taking = _shorten_bundles(allowance, bundles, was_cut=was_cut)
+        _deal_paid(taking.bundles)
         return taking
     runs = [run for run in offer.runs if turn.gains(run)]
     taken = _shorten_runs(allowance, runs, was_cut=was_cut)
-    while _is_counted(allowance) and taken and taken[0].rule != SHARED:
+    if taken and taken[0].rule == SHARED:
+        # An amount is shared over all lots of the result first; what those without room would
+        # have got is then shared again.
+        if len(runs) < len(offer.runs):
+            taken = taken + [run for run in offer.runs if not turn.gains(run)]
+        return Taking(taken, [])
+    while _is_counted(allowance) and taken:
         lost = _rounded_away(turn, taken)
         if not lost:
             break
@@ -778,7 +798,23 @@ def _shorten_runs(allowance: Allowance, runs: list[Run], *, was_cut: bool) -> li
 
 
 def _bundle_gains(turn: Turn, bundle: Bundle) -> bool:
-    return bundle.whole != NO_RULE or any([turn.gains(run) for run in bundle.taken])
+    """Whether the application gains; pieces of it that do not are only used by it."""
+    if bundle.whole != NO_RULE:
+        return True
+    gaining = [run for run in bundle.taken if turn.gains(run)]
+    if len(gaining) < len(bundle.taken):
+        bundle.paid = bundle.paid + [run for run in bundle.taken if run not in gaining]
+        bundle.taken = gaining
+    return bool(gaining)
+
+
+def _is_left(bundle: Bundle, lost: set[tuple[int, int, int]]) -> bool:
+    """Whether anything of it is discounted when what rounds to nothing is only used."""
+    kept = [run for run in bundle.taken if (id(run.lot), run.rule, run.value) not in lost]
+    if len(kept) < len(bundle.taken):
+        bundle.paid = bundle.paid + [run for run in bundle.taken if run not in kept]
+        bundle.taken = kept
+    return bool(kept)
 
 
 def _shorten_bundles(allowance: Allowance, bundles: list[Bundle], *, was_cut: bool) -> Taking:
@@ -854,7 +890,7 @@ def _account(turn: Turn, taking: Taking, portions: list[Portion]) -> None:
         allowance = turn.allowance
         if allowance.claimed_left is not None:
             allowance.claimed_left -= applications
-    else:
+    elif turn.used is not None:
         for portion in discounted:
             for start, end in portion.ranges:
                 turn.uses.append(Run(portion.lot, start, end))
@@ -869,6 +905,10 @@ def _new_pieces(portions: list[Portion]) -> int:
 def _give_each(turn: Turn, portions: list[Portion], cap_minor: int | None) -> int:
     """Each portion by its own rule, on what the portions before left of its lot."""
     wanted = _wanted(turn, portions)
+    while 0 in wanted and any(wanted):
+        # What rounds to nothing is not split off: the others are computed without it.
+        portions = [each for each, want in zip(portions, wanted, strict=True) if want]
+        wanted = _wanted(turn, portions)
     allowance = turn.allowance
     if cap_minor is not None and sum(wanted) > cap_minor:
         wanted = _in_line_order(portions, wanted, cap_minor)
@@ -884,6 +924,8 @@ def _give_each(turn: Turn, portions: list[Portion], cap_minor: int | None) -> in
 
 def _in_line_order(portions: list[Portion], weights: list[int], amount: int) -> list[int]:
     """Largest remainder over the portions; ties to the lower line, then to the earlier lot."""
+    if len(portions) == 1:
+        return [amount]
     order = _order(portions)
     shares = allocate_largest_remainder(amount, [weights[index] for index in order])
     found = [0] * len(portions)
@@ -893,12 +935,16 @@ def _in_line_order(portions: list[Portion], weights: list[int], amount: int) -> 
 
 
 def _order(portions: list[Portion]) -> list[int]:
+    if len(portions) == 1:
+        return [0]
     keys = [(p.lot.line.index, min(p.ranges)[0], index) for index, p in enumerate(portions)]
     return [key[2] for key in sorted(keys)]
 
 
 def _nets(portions: list[Portion]) -> list[int]:
     """The net of each portion if they are split off one after another."""
+    if len(portions) == 1:
+        return [portions[0].lot.share_minor(count_pieces(portions[0].ranges))]
     rests: dict[int, tuple[int, int]] = {}
     nets: list[int] = []
     for portion in portions:
@@ -945,7 +991,7 @@ def _give_shared(
 
     def allocated(amount: int) -> list[int]:
         given = allocate_with_room(
-            min(amount, sum(nets)),
+            amount,
             [nets[index] for index in order],
             [rooms[index] for index in order],
             again=True,
@@ -955,12 +1001,13 @@ def _give_shared(
             found[index] = share
         return found
 
-    wanted = allocated(amount_minor)
+    amount = min(amount_minor, sum(nets))
+    left = allowance.discount_left_minor
+    if cap_minor is None or left is None or cap_minor > left:
+        amount = allowance.money(amount)
+    wanted = allocated(amount)
     if cap_minor is not None and sum(wanted) > cap_minor:
         wanted = _in_line_order(portions, wanted, cap_minor)
-    left = allowance.money(sum(wanted))
-    if left < sum(wanted):
-        wanted = allocated(left)
     return _take(turn, portions, wanted)
 
 
@@ -976,14 +1023,20 @@ def _rooms(turn: Turn, portions: list[Portion], nets: list[int]) -> list[int]:
 
 def _take(turn: Turn, portions: list[Portion], wanted: list[int]) -> int:
     total = 0
+    skipped = False
     for portion, want in zip(portions, wanted, strict=True):
         if want <= 0:
+            skipped = True
             continue
         part = portion.lot.split(portion.merged())
-        # A portion before that gained nothing was not split off, so a kopeck may lie elsewhere.
-        discount = min(want, part.net_minor)
-        if discount <= 0:
-            continue
+        discount = want
+        if skipped:
+            # A portion before got nothing and was not split off, so a kopeck may lie elsewhere.
+            net, milli = part.net_minor, part.quantity_milli
+            room = turn.state.room_minor(part.line, milli, net, turn.promotion)
+            discount = min(want, room)
+            if discount <= 0:
+                continue
         portion.is_new = not part.is_touched_by(turn.promotion)
         part.discount(turn.promotion, discount)
         if portion.chips and turn.state.events is not None:

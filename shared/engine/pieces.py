@@ -90,6 +90,8 @@ def _cheapest(run: Run) -> tuple[int, int, int]:
 
 def in_order(runs: list[Run], choose: Choose) -> list[Run]:
     """The runs in the order of choice; ties to the lower line number, then the lower piece."""
+    if len(runs) < 2:
+        return runs
     if choose is Choose.LINE:
         return sorted(runs, key=_by_line)
     if choose is Choose.DEAREST:
@@ -159,8 +161,10 @@ class Portion:
         return (ranges[0],) if len(ranges) == 1 else merge_ranges(ranges)
 
 
-def portions_of(runs: Iterable[Run]) -> list[Portion]:
+def portions_of(runs: list[Run]) -> list[Portion]:
     """The runs lot by lot and rule by rule, in the order in which each was first taken."""
+    if len(runs) == 1:
+        return [Portion(runs[0])]
     portions: dict[tuple[int, int, int, int], Portion] = {}
     for run in runs:
         key = (id(run.lot), run.rule, run.value, run.chips)

@@ -114,15 +114,19 @@ class Ready:
         if index is None or everybody:
             return [self.work(ordinal) for ordinal in range(len(self._promotions))]
         found: set[int] = set(index.always)
+        categories: set[str] = set()
+        brands: set[str] = set()
         for line in receipt.lines:
             _reach(found, index.sku, line.sku)
-            if line.brand is not None and index.brand:
-                _reach(found, index.brand, line.brand)
-            if line.category is not None and index.category:
-                path = line.category
-                while path:
-                    _reach(found, index.category, path)
-                    path = path.rpartition("/")[0]
+            brand = line.brand
+            if brand is not None and brand not in brands:
+                brands.add(brand)
+                _reach(found, index.brand, brand)
+            path = line.category
+            while path and path not in categories:
+                categories.add(path)
+                _reach(found, index.category, path)
+                path = path.rpartition("/")[0]
             if line.flags and index.flag:
                 for flag in line.flags:
                     _reach(found, index.flag, flag)
