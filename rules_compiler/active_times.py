@@ -6,6 +6,7 @@ import re
 from datetime import date, datetime
 from typing import Final
 
+from rules_compiler.reading import pair
 from shared.engine.program import Active, Window
 from shared.wire.reading import Place
 
@@ -73,13 +74,15 @@ def _windows(place: Place) -> list[Window]:
 
 def _window(place: Place) -> Window | None:
     expected = "a pair of times such as [10:00, 14:00]"
-    minutes = [_minute(each) for each in place.items(expected, most=2)]
-    if not isinstance(place.value, list) or None in minutes:
+    ends = pair(place, expected)
+    if ends is None:
         return None
-    if len(minutes) != 2 or minutes[0] == _DAY_MINUTES:
+    start, end = _minute(ends[0]), _minute(ends[1])
+    if start is None or end is None:
+        return None
+    if start == _DAY_MINUTES:
         place.fail("pair", expected)
         return None
-    start, end = minutes[0] or 0, minutes[1] or 0
     # Equal times are a range with nothing in it, which a warning tells.
     return Window(from_minute=start, to_minute=end if end >= start else end + _DAY_MINUTES)
 

@@ -181,5 +181,4 @@ def _store_groups(place: Place | None) -> dict[str, frozenset[str]]:
 def _product_lists(place: Place | None) -> dict[str, Filter]:
     if place is None:
         return {}
-    # A list may not speak of lists: there is no order in which circles could be resolved.
-    return {key: read_filter(each, {}) for key, each in place.entries()}
+    return {key: read_filter(each, None) for key, each in place.entries()}

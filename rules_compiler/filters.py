@@ -39,9 +39,13 @@ def filter_or_none(place: Place, names: Names, key: str = "filter") -> Filter | 
 
 
 def read_filter(
-    place: Place | None, product_lists: Mapping[str, Filter], *, depth: int = 0
+    place: Place | None, product_lists: Mapping[str, Filter] | None, *, depth: int = 0
 ) -> Filter:
-    """The filter at this place; a missing one matches every line."""
+    """The filter at this place; a missing one matches every line.
+
+    ``product_lists`` None: it is itself a product list, which may not speak of others, for there is
+    no order in which circles could be resolved.
+    """
     if place is None or not place.object(_KEYS) or not place.value:
         return EVERYTHING
     if depth > _DEPTH_MAX:
@@ -65,7 +69,9 @@ def read_filter(
     )
 
 
-def _lists(place: Place | None, product_lists: Mapping[str, Filter]) -> dict[str, Filter] | None:
+def _lists(
+    place: Place | None, product_lists: Mapping[str, Filter] | None
+) -> dict[str, Filter] | None:
     """The lists named, by name: the bytes do not depend on how their author ordered them."""
     if place is None:
         return None
@@ -74,7 +80,9 @@ def _lists(place: Place | None, product_lists: Mapping[str, Filter]) -> dict[str
         name = each.text()
         if name is None:
             continue
-        if name in product_lists:
+        if product_lists is None:
+            each.fail("nested_list", "no product lists in a product list")
+        elif name in product_lists:
             found[name] = product_lists[name]
         else:
             not_declared(each, "product_lists")

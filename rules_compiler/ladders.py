@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from rules_compiler.reading import MONEY_MAX, SUM_MILLI_MAX, money, percent
+from rules_compiler.reading import MONEY_MAX, SUM_MILLI_MAX, money, pair, percent
 from shared.engine.program import CategoryRate, LadderStep, Measure, Step, Tiers, Value
 from shared.wire.reading import Place
 
@@ -81,11 +81,9 @@ def read_category_rates(place: Place) -> list[CategoryRate]:
 
 def _pairs(place: Place) -> Iterator[tuple[Place, Place]]:
     for each in place.items("a list of steps", most=_STEPS_MAX):
-        pair = list(each.items("a pair [from, value]", most=2))
-        if len(pair) == 2:
-            yield pair[0], pair[1]
-        elif isinstance(each.value, list):
-            each.fail("pair", "a pair [from, value]")
+        step = pair(each, "a pair [from, value]")
+        if step is not None:
+            yield step
     if place.value == []:
         place.fail("empty", "at least one step")
 

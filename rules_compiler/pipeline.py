@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from rules_compiler.diagnostics import Diagnostic, Severity
+from rules_compiler.diagnostics import HINTS, Diagnostic, Severity
 from rules_compiler.document import Document, read_document
 from rules_compiler.passes.check_competitions import check_competitions
 from rules_compiler.passes.check_conditions import check_conditions
@@ -109,7 +109,7 @@ def _error(finding: Finding) -> Diagnostic:
         severity=Severity.ERROR,
         pointer=finding.pointer or "",
         message=finding.detail,
-        hint=finding.hint,
+        hint=finding.hint or HINTS.get(finding.code),
         found=finding.found,
         expected=finding.expected,
     )

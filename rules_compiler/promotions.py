@@ -14,7 +14,7 @@ from shared.engine.program import Cost, CustomerLimit, Limits, Promotion, Resolv
 from shared.wire.reading import Place
 
 PROMOTIONS_MAX: Final = 200_000
-_RESULTS_MAX: Final = 100
+_RESULTS_MAX: Final = 1_000
 _PRIORITY_MAX: Final = 10**12
 _PERIODS: Final = ("day", "week", "month", "year", "lifetime")
 _KEYS: Final = frozenset(

@@ -23,14 +23,20 @@ TEXT_MAX: Final = 2_000
 
 def span(place: Place, decimals: int, high: int) -> Span:
     """A pair ``[lo, hi]`` as inclusive bounds; null is open."""
-    bounds = [
-        None if each.value is None else each.decimal(decimals, high=high)
-        for each in place.items("a pair [from, to]", most=2)
-    ]
-    if len(bounds) != 2:
-        place.fail("pair", "a pair [from, to]")
+    ends = pair(place, "a pair [from, to]")
+    if ends is None:
         return Span()
-    return _checked(place, Span(low=bounds[0], high=bounds[1]))
+    low, top = (None if each.value is None else each.decimal(decimals, high=high) for each in ends)
+    return _checked(place, Span(low=low, high=top))
+
+
+def pair(place: Place, expected: str) -> tuple[Place, Place] | None:
+    """The two elements of a list of two."""
+    if not isinstance(place.value, list) or len(place.value) != 2:
+        place.fail("pair", expected)
+        return None
+    first, second = place.items()
+    return first, second
 
 
 def from_to(place: Place, decimals: int, high: int) -> Span:
@@ -53,14 +59,14 @@ def _checked(place: Place, found: Span) -> Span:
 
 def percent(place: Place | None) -> int | None:
     """A percent of 0 to 100, in millionths."""
-    return None if place is None else place.decimal(4, high=PERCENT_MAX, what="a percent of 0–100")
+    return None if place is None else place.decimal(4, high=PERCENT_MAX, what="a percent")
 
 
 def accrual_percent(place: Place | None) -> int | None:
     """A percent of 0 to 10,000, in millionths."""
     if place is None:
         return None
-    return place.decimal(4, high=ACCRUAL_PERCENT_MAX, what="a percent of 0–10,000")
+    return place.decimal(4, high=ACCRUAL_PERCENT_MAX, what="an accrual percent")
 
 
 def money(place: Place | None, *, low: int = 0) -> int | None:

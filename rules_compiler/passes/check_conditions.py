@@ -15,13 +15,14 @@ def check_conditions(document: Document) -> Iterator[Diagnostic]:
     """Warn at the first condition with which no receipt is left."""
     for written in enabled(document):
         facts = Facts()
-        for condition, place in conjuncts(root(written)):
+        for count, (condition, place) in enumerate(conjuncts(root(written))):
             why = facts.add(condition)
             if why is not None:
+                others = " together with those before it" if count else ""
                 yield warning(
                     place,
                     "never_holds",
-                    f"no receipt can meet this condition together with those before it: {why}",
+                    f"no receipt can meet this condition{others}: {why}",
                     "The promotion never acts: correct the condition, or take the promotion out.",
                 )
                 break

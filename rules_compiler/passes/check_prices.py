@@ -68,8 +68,8 @@ def _of_set(result: GoodsSet, place: Place) -> Iterator[Diagnostic]:
         yield from _not_below(below(place, "slots", index, "price"), slot.price_minor, high)
         if whole_minor is not None:
             whole_minor = None if high is None else whole_minor + high * slot.quantity
-    yield from _not_below(below(place, "price"), result.price_minor, whole_minor)
-    yield from _above(below(place, "amount"), result.amount_minor, whole_minor)
+    yield from _not_below(below(place, "price"), result.price_minor, whole_minor, "the set")
+    yield from _above(below(place, "amount"), result.amount_minor, whole_minor, "the set")
 
 
 def _of_receipt(written: Written, result: DiscountReceipt, place: Place) -> Iterator[Diagnostic]:
@@ -82,27 +82,29 @@ def _of_receipt(written: Written, result: DiscountReceipt, place: Place) -> Iter
         and condition.span.high is not None
     ]
     high = min(highs, default=None)
-    yield from _above(below(place, "amount"), result.amount_minor, high)
-    yield from _not_below(below(place, "price"), result.price_minor, high)
+    yield from _above(below(place, "amount"), result.amount_minor, high, "the receipt")
+    yield from _not_below(below(place, "price"), result.price_minor, high, "the receipt")
 
 
-def _above(place: Place, amount: int | None, high: int | None) -> Iterator[Diagnostic]:
+def _above(
+    place: Place, amount: int | None, high: int | None, what: str = "anything it can meet"
+) -> Iterator[Diagnostic]:
     if amount is not None and high is not None and amount > high:
         yield warning(
             place,
             "amount_above_price",
-            f"{format_minor(amount)} is more than the {format_minor(high)} "
-            "that there can be to take it off",
+            f"{format_minor(amount)} is more than {what} costs, at most {format_minor(high)}",
             _FREE,
         )
 
 
-def _not_below(place: Place, price: int | None, high: int | None) -> Iterator[Diagnostic]:
+def _not_below(
+    place: Place, price: int | None, high: int | None, what: str = "anything it can meet"
+) -> Iterator[Diagnostic]:
     if price is not None and high is not None and price >= high:
         yield warning(
             place,
             "price_never_lower",
-            f"{format_minor(price)} is no less than the {format_minor(high)} "
-            "that what it is for can cost",
+            f"{format_minor(price)} is no less than {what} costs, at most {format_minor(high)}",
             _NO_GAIN,
         )

@@ -313,11 +313,10 @@ class Place:
     ) -> int | None:
         """A decimal string or number as an integer of ``10**-decimals`` units within bounds."""
         value = self.value
-        if not isinstance(value, str):
-            self.fail("type", f'{what} as a decimal string such as "12.50"')
-            return None
-        if len(value) > 40 or not _DECIMAL.fullmatch(value):
-            self.fail("number", f'{what} as a decimal string such as "12.50"')
+        if not isinstance(value, str) or len(value) > 40 or not _DECIMAL.fullmatch(value):
+            example = "12.50" if decimals else "12"
+            code = "number" if isinstance(value, str) else "type"
+            self.fail(code, f'{what} as a decimal string such as "{example}"')
             return None
         whole, _, fraction = value.partition(".")
         if len(fraction) > decimals:
