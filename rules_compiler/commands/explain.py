@@ -14,7 +14,7 @@ from rules_compiler.commands.screen import Column, Screen, Table, output
 from rules_compiler.commands.words import NEAREST_FIRST, Words
 from shared.engine.evaluate import evaluate
 from shared.engine.program import Program, Promotion
-from shared.wire.answer import Answer, AnswerLine, HintGiven, TraceEntry
+from shared.wire.answer import Answer, HintGiven, TraceEntry
 from shared.wire.receipt import Receipt
 
 SUMMARY = "show one receipt priced, and why each promotion did or did not act"
@@ -66,6 +66,7 @@ class _Told:
             screen.line(line)
         screen.line()
         screen.table(self._lines())
+        screen.table(self._takers())
         screen.table(self._totals())
         screen.table(self._rewards())
         screen.table(self._hints())
@@ -109,7 +110,6 @@ class _Told:
                 Column(text("quantity"), right=True),
                 Column(text("price"), right=True),
                 *self._sums(),
-                Column(text("what took how much")),
             ],
             rows=[
                 [
@@ -122,7 +122,6 @@ class _Told:
                     words.money(line.net_minor),
                     words.money(line.points_spent_minor),
                     words.money(line.to_pay_minor),
-                    self._takers(line),
                 ]
                 for line in self._answer.lines
             ],
@@ -133,15 +132,26 @@ class _Told:
         names = ("full price", "discount", "net", "points", "to pay")
         return [Column(text(name), right=True) for name in names]
 
-    def _takers(self, line: AnswerLine) -> str:
-        return "\n".join(
-            self._words.text(
-                "%(promotion)s: %(sum)s off %(quantity)s",
-                promotion=self._name(each.promotion),
-                sum=self._words.money(each.discount_minor),
-                quantity=self._words.quantity(each.quantity_milli),
-            )
-            for each in line.applied
+    def _takers(self) -> Table:
+        text, words = self._words.text, self._words
+        return Table(
+            title=text("What took how much"),
+            columns=[
+                Column(text("line"), right=True),
+                Column(text("promotion")),
+                Column(text("discount"), right=True),
+                Column(text("of quantity"), right=True),
+            ],
+            rows=[
+                [
+                    str(line.line),
+                    self._name(each.promotion),
+                    words.money(each.discount_minor),
+                    words.quantity(each.quantity_milli),
+                ]
+                for line in self._answer.lines
+                for each in line.applied
+            ],
         )
 
     def _totals(self) -> Table:

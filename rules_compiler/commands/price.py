@@ -20,6 +20,7 @@ from shared.bundle.writer import write_bundle
 from shared.crypto.signing import Signer
 from shared.engine.evaluate import evaluate
 from shared.engine.ready import Ready
+from shared.errors import InputError
 from shared.wire.answer import answer_to_json
 from shared.wire.problem import Finding
 from shared.wire.receipt_json import ReceiptError, decode_receipt
@@ -80,10 +81,9 @@ class Pricer:
     def answer(self, line: bytes) -> Said:
         """The answer to one line, or why there is none."""
         parts = split_members(line)
-        if isinstance(parts, str):
-            return refusal("not_json", parts, "")
-        if parts is None or not {"programme", "receipt"} <= parts.keys():
-            return refusal("input", 'a line is an object {"programme": …, "receipt": …}', "")
+        for key in ("programme", "receipt"):
+            if key not in parts:
+                return refusal("missing_key", f"the line's object has no key {key!r}", "")
         ready = self._programme(parts["programme"])
         if isinstance(ready, dict):
             return ready
@@ -134,21 +134,31 @@ class Pricer:
         return Ready(bundle.program)
 
 
-def split_members(line: bytes) -> dict[str, bytes] | str | None:
+def split_members(line: bytes) -> dict[str, bytes]:
     """The members of the line's object as they were written, so that numbers keep their text.
 
-    None where it is no object, a sentence where it is no JSON. What is inside the members is not
-    judged here: whoever reads them does that.
+    What is inside the members is not judged here: whoever reads them does that.
+
+    Raises:
+        InputError: the line is no JSON, no object, or a key of it stands twice.
     """
     try:
         raw = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
         parts = {key: bytes(value) for key, value in raw.items()}
-    except msgspec.ValidationError:
-        return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # It is stricter than JSON about halves of characters, and says little of what is wrong.
         return _split_slowly(line)
-    return parts if _stand_once(line, parts) else "a key stands twice in the line's object"
+    if not _stand_once(line, parts):
+        raise _twice()
+    return parts
+
+
+def _twice() -> InputError:
+    return InputError("a key stands twice in the line's object", code="duplicate_key", pointer="")
+
+
+def _no_json(detail: str) -> InputError:
+    return InputError(detail, code="not_json", pointer="")
 
 
 def _stand_once(line: bytes, parts: dict[str, bytes]) -> bool:
@@ -184,22 +194,24 @@ def _skip(line: bytes, at: int) -> int:
     return at
 
 
-def _split_slowly(line: bytes) -> dict[str, bytes] | str | None:
+def _split_slowly(line: bytes) -> dict[str, bytes]:
     """The same by Python's own reader, which says what is wrong."""
     try:
         text = line.decode("utf-8")
-        decoder = json.JSONDecoder(parse_float=str, parse_int=str, object_pairs_hook=_members)
-        value, end = decoder.raw_decode(text, len(text) - len(text.lstrip(" \t\r\n")))
+        decoder = json.JSONDecoder(parse_float=str, parse_int=str, object_pairs_hook=_Members)
+        value, end = decoder.raw_decode(text, _skip_text(text, 0))
     except UnicodeDecodeError as error:
-        return f"byte {error.start} of the line is not UTF-8"
+        raise _no_json(f"byte {error.start} of the line is not UTF-8") from error
     except json.JSONDecodeError as error:
-        return f"column {error.colno}: {error.msg}"
-    except RecursionError:
-        return "the line is nested too deeply"
-    if text[end:].strip(" \t\r\n"):
-        return f"column {end + 1}: something stands after the object"
+        raise _no_json(f"column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise _no_json("the line is nested too deeply") from error
+    if _skip_text(text, end) < len(text):
+        raise _no_json(f"column {end + 1}: something stands after the object")
     if not isinstance(value, _Members):
-        return None
+        raise InputError(
+            'a line is an object {"programme": …, "receipt": …}', code="type", pointer=""
+        )
     return _raw_members(text, decoder)
 
 
@@ -207,11 +219,7 @@ class _Members(list[tuple[str, Any]]):
     """The members of an object."""
 
 
-def _members(pairs: list[tuple[str, Any]]) -> _Members:
-    return _Members(pairs)
-
-
-def _raw_members(text: str, decoder: json.JSONDecoder) -> dict[str, bytes] | str:
+def _raw_members(text: str, decoder: json.JSONDecoder) -> dict[str, bytes]:
     """Each member's own text, of an object that is known to be JSON."""
     parts: dict[str, bytes] = {}
     at = text.index("{") + 1
@@ -220,7 +228,7 @@ def _raw_members(text: str, decoder: json.JSONDecoder) -> dict[str, bytes] | str
         at = _skip_text(text, _skip_text(text, at) + 1)
         _, end = decoder.raw_decode(text, at)
         if key in parts:
-            return "a key stands twice in the line's object"
+            raise _twice()
         parts[key] = text[at:end].encode("utf-8")
         at = _skip_text(text, end)
         at += text[at] == ","

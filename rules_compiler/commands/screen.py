@@ -15,6 +15,8 @@ from typing import Any, Final, TextIO
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """A name in a document must not move the cursor or turn the text of a terminal round."""
 _GAP: Final = "  "
+_TEXT_LEAST: Final = 8
+"""A column of text narrower than this is no column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,26 @@ def _show(console: Any, table: Table, rows: list[list[str]]) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     shown = RichTable(
-        title=Text(table.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD
+        title=Text(table.title, style="bold"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
     )
-    for column in table.columns:
+    needed = 0
+    for place, column in enumerate(table.columns):
+        # Text may be folded, a number may not.
+        least = max(len(row[place]) for row in rows) if column.right else _TEXT_LEAST
+        needed += least + len(_GAP)
         shown.add_column(
-            Text(column.name), justify="right" if column.right else "left", no_wrap=column.right
+            Text(column.name),
+            justify="right" if column.right else "left",
+            min_width=least if column.right else None,
+            overflow="fold",
         )
+    if needed > console.width:
+        console.print(Text("\n".join(_plain(table, rows)) + "\n"), soft_wrap=True)
+        return
     for row in rows:
         shown.add_row(*map(Text, row))
     console.print(shown)
