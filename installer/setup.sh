@@ -72,11 +72,3 @@ if [ "$(cat .venv/built-from 2>/dev/null || true)" != "$wanted" ]; then
         --constraint constraints.txt --editable '.[dev]'
     printf '%s' "$wanted" > .venv/built-from
 fi
-
-# Translations are kept as text and compiled here; only what is newer than its compiled twin.
-for catalogue in $(find central edge_agent installer rules_compiler -name '*.po'); do
-    compiled="${catalogue%.po}.mo"
-    if [ ! -e "$compiled" ] || [ "$catalogue" -nt "$compiled" ]; then
-        quietly .venv/bin/pybabel --quiet compile --input-file "$catalogue" --output-file "$compiled"
-    fi
-done
