@@ -25,6 +25,11 @@ REASONS: Final = {
     Reason.OUTDONE: "Other promotions of its group save more on these goods.",
     Reason.ALREADY: "Another promotion already lets points of this account pay.",
     Reason.ANONYMOUS: "It needs a customer, and no card was shown.",
+    Reason.LIMIT: "Its limit is used up, or would be exceeded.",
+    Reason.NOT_CLAIMED: "It acts only when the till asks for it.",
+    Reason.COST: "The customer has not the points it costs.",
+    Reason.OUTDONE: "Other promotions of its group save more.",
+    Reason.ALREADY: "Points of this account were being spent already.",
     Reason.NOT_REQUESTED: "The customer did not ask to pay with points.",
     Reason.NO_POINTS: "There were no points to pay with.",
 }
@@ -51,6 +56,7 @@ SUBJECTS: Final = {
     "applied": "other promotions",
     "not_applied": "other promotions",
     "customer.purchase_number": "number of the purchase",
+    "customer.control": "control group",
     "counter": "counter",
     "limits.total.times": "limit of times for everybody",
     "limits.per_customer": "limit of one customer",
@@ -75,6 +81,24 @@ INCIDENTS: Final = {
     "to_pay_differs": "The till took another sum than was calculated",
     "unknown_customer": "Points were earned by an unknown customer",
 }
+NEAREST_FIRST: Final = (
+    Reason.FLOOR,
+    Reason.LIMIT,
+    Reason.OUTDONE,
+    Reason.USED_BY_ANOTHER,
+    Reason.ONLY_ONE_OF,
+    Reason.ALREADY,
+    Reason.NOTHING_TO_GAIN,
+    Reason.COST,
+    Reason.NO_POINTS,
+    Reason.NOT_CLAIMED,
+    Reason.NOT_REQUESTED,
+    Reason.ANONYMOUS,
+    Reason.CONDITION,
+    Reason.NO_MATCHING_GOODS,
+    Reason.NOT_ACTIVE,
+)
+"""Why a promotion did not act, from the reason a customer came nearest with; complete too."""
 RESULTS: Final = {
     "discount_goods": "discount on goods",
     "discount_receipt": "discount on the receipt",
@@ -147,7 +171,7 @@ def tell_all(trace: Iterable[TraceEntry], names: dict[str, str], tongue: Tongue)
         elif entry.promotion not in working:
             group = idle.setdefault((entry.reason, entry.subject), {})
             group.setdefault((entry.promotion, told.values), told)
-    order = {reason.value: place for place, reason in enumerate(_NEAREST_FIRST)}
+    order = {reason.value: place for place, reason in enumerate(NEAREST_FIRST)}
     groups = sorted(idle.items(), key=lambda item: order.get(item[0][0], len(order)))
     return Story(
         acted=list(acted.values()),
@@ -175,20 +199,6 @@ def tell(entry: TraceEntry, names: dict[str, str], tongue: Tongue) -> Told:
         points_centi=entry.points_centi,
         spent=entry.stage == "spend",
     )
-
-
-_NEAREST_FIRST: Final = (
-    Reason.FLOOR,
-    Reason.USED_BY_ANOTHER,
-    Reason.ONLY_ONE_OF,
-    Reason.NOTHING_TO_GAIN,
-    Reason.NO_POINTS,
-    Reason.NOT_REQUESTED,
-    Reason.ANONYMOUS,
-    Reason.CONDITION,
-    Reason.NO_MATCHING_GOODS,
-    Reason.NOT_ACTIVE,
-)
 
 
 def _why(reason: str, tongue: Tongue) -> str:

@@ -7,7 +7,16 @@ from importlib import resources
 from typing import Any
 
 from central.web.languages import TONGUES, choose
-from central.web.words import INCIDENTS, REASONS, RESULTS, SUBJECTS, VALUES, tell, tell_all
+from central.web.words import (
+    INCIDENTS,
+    NEAREST_FIRST,
+    REASONS,
+    RESULTS,
+    SUBJECTS,
+    VALUES,
+    tell,
+    tell_all,
+)
 from shared.engine.explain import Reason
 from shared.wire.answer import Outcome, TraceEntry
 
@@ -15,6 +24,7 @@ from shared.wire.answer import Outcome, TraceEntry
 def test_every_reason_of_the_engine_has_a_message() -> None:
     """A new reason without words is noticed here, not by a shopkeeper."""
     assert set(Reason) == set(REASONS)
+    assert {*NEAREST_FIRST, Reason.APPLIED} == set(Reason)
 
 
 def test_every_message_has_a_russian_text() -> None:
