@@ -27,6 +27,16 @@ from shared.wire.stream import Ack, Refusal
 HELLO_INTERVAL_S: Final = 30
 FEED_POLL_S: Final = 0.5
 """How often a waiting reader looks; bounds how late a change is seen."""
+_HINTS: Final = {
+    400: "The agent and head office may be of different versions: update the older one.",
+    401: "Enrol the agent again with a new token.",
+    403: "The agent is not entitled to this; enrol it for the right store.",
+    404: "The address or what it names does not exist; update the agent.",
+    409: "Try again; if it stays, look at the log of head office.",
+    413: "Send fewer records at once.",
+    503: "Try again in a moment.",
+}
+"""What can be done where the error itself has no better advice."""
 _MSGPACK: Final = "application/msgpack"
 _LOG = get_logger(__name__)
 _T = TypeVar("_T")
@@ -154,11 +164,16 @@ async def _problems(request: web.Request, handler: _Handler) -> web.StreamRespon
             detail=error.reason,
         )
     except Exception as error:  # noqa: BLE001 (the border: whatever happens becomes a problem)
+        if isinstance(error, web.RequestPayloadError):
+            error = InputError("the body cannot be read: its encoding is broken", code="bad_body")
         if not isinstance(error, AppError):
             _LOG.exception("request.failed", path=request.path)
         problem = problem_of(error)
     return web.Response(
         status=problem.status,
-        body=msgspec.json.encode(problem),
+        body=msgspec.json.encode(
+            msgspec.to_builtins(problem)
+            | {"pointer": problem.pointer, "hint": problem.hint or _HINTS.get(problem.status)}
+        ),
         content_type=PROBLEM_CONTENT_TYPE,
     )

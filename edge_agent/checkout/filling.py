@@ -15,10 +15,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from edge_agent.checkout.notices import notices_of
 from edge_agent.checkout.policy import Right
 from shared.crypto.tags import card_tag
 from shared.wire.facts import Incident
 from shared.wire.feed import CouponEntry, CustomerEntry, ProductEntry
+from shared.wire.problem import Finding
 from shared.wire.receipt import Coupon, Customer, Receipt, ReceiptLine
 
 
@@ -35,10 +37,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A complete receipt, and what about its customer did not fit."""
+    """A complete receipt, what about its customer did not fit, and what to tell the cashier."""
 
     receipt: Receipt
     incidents: tuple[Incident, ...]
+    notices: tuple[Finding, ...] = ()
 
 
 def fill_in(raw: Mapping[str, Any], receipt: Receipt, card: str | None, known: Known) -> Filled:
@@ -60,6 +63,11 @@ def fill_in(raw: Mapping[str, Any], receipt: Receipt, card: str | None, known: K
     return Filled(
         receipt=replace(receipt, customer=customer, coupons=coupons, lines=lines),
         incidents=incidents,
+        notices=notices_of(
+            coupons,
+            incidents,
+            customer_unknown=customer is not None and known.customer is None,
+        ),
     )
 
 

@@ -41,6 +41,7 @@ from shared.errors import InputError, NotFoundError, UnavailableError
 from shared.ids import Chance
 from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.wire.answer import Answer
+from shared.wire.problem import Finding
 from shared.wire.receipt import Receipt
 from shared.wire.receipt_json import decode_receipt, parse_json, scaled_integer
 
@@ -78,6 +79,8 @@ class Priced:
     bundle_version: int
     receipt_hash: str
     answer: Answer
+    notices: tuple[Finding, ...]
+    """Names that this shop does not know; none of them stops the sale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,7 @@ class Checkout:
             bundle_version=calculation.bundle_version,
             receipt_hash=receipt_hash,
             answer=answer,
+            notices=calculation.filled.notices,
         )
 
     async def commit(self, receipt_id: str, body: bytes) -> Recorded:

@@ -83,6 +83,7 @@ class TillApi:
                 "calculation_id": priced.calculation_id,
                 "bundle_version": priced.bundle_version,
                 "receipt_hash": priced.receipt_hash,
+                "notices": msgspec.to_builtins(priced.notices),
             }
         )
 

@@ -61,6 +61,8 @@ async def refused(response: aiohttp.ClientResponse) -> tuple[int, str]:
     assert response.content_type == "application/problem+json"
     problem = await response.json()
     assert problem["status"] == response.status
+    assert {"title", "detail", "pointer", "hint"} <= set(problem)
+    assert "`" not in problem["title"]
     return response.status, problem["code"]
 
 
@@ -183,6 +185,28 @@ async def test_cancelled_receipt_cannot_be_sold(till: Till) -> None:
     await ask(till, "/v1/receipts/r2/commit", {"receipt": till_receipt("r2")})
     async with till.post("/v1/receipts/r2/cancel") as two:
         assert await refused(two) == (409, "already_committed")
+
+
+async def test_names_the_shop_does_not_know_are_told_and_stop_nothing(till: Till) -> None:
+    """A cashier hears of a card, an id, a coupon; the receipt is priced all the same."""
+    for customer, code in (({"card": "999999"}, "unknown_card"), ({"id": "x"}, "unknown_customer")):
+        coupons = [{"code": "good"}, {"code": "OLD"}, {"code": "none"}]
+        answer = await ask(till, CALCULATE, till_receipt("r1", customer=customer, coupons=coupons))
+        assert [(notice["code"], notice["pointer"]) for notice in answer["notices"]] == [
+            (code, "/customer/card" if "card" in customer else "/customer/id"),
+            ("coupon_expired", "/coupons/1"),
+            ("unknown_coupon", "/coupons/2"),
+        ]
+    known = till_receipt("r1", customer={"card": "100"}, coupons=[{"code": "good"}])
+    assert (await ask(till, CALCULATE, known))["notices"] == []
+
+
+async def test_a_body_in_a_broken_encoding_is_a_bad_request(till: Till) -> None:
+    """It is the sender's fault, and the connection is not used again."""
+    headers = {"Content-Encoding": "gzip"}
+    async with till.post(CALCULATE, data=b"zzz", headers=headers) as response:
+        assert await refused(response) == (400, "bad_body")
+    assert (await ask(till, CALCULATE, till_receipt("r1")))["total"]["to_pay"] == "180.00"
 
 
 async def test_every_fault_of_a_receipt_is_named(till: Till) -> None:
