@@ -22,7 +22,7 @@ from typing import Final
 from shared.engine.allowance import Allowance
 from shared.engine.conditions import Situation
 from shared.engine.goods import Bundle, Offer, Taking, chips_left
-from shared.engine.lots import LineState, Lot
+from shared.engine.lots import LineState, Lot, amount_of
 from shared.engine.packing import Column, pack
 from shared.engine.pieces import EACH, NO_RULE, PERCENT, PRICE, SHARED, Run, open_runs
 from shared.engine.program import GoodsSet, Nth, Per, Promotion
@@ -641,7 +641,8 @@ def _exact_floor(line: ReceiptLine, lot: Lot, promotion: Promotion, ppm_max: int
     """The floor of one piece before any rounding."""
     milli = lot.line.piece_milli
     excise = "excise_alcohol" in line.flags
-    price = Fraction(line.price_minor * milli, 1000)
+    # The list amount of a block is rounded by its definition; that of a piece is its price.
+    price = Fraction(amount_of(line.price_minor, milli))
     floor = Fraction(0)
     if excise or not promotion.ignore_floor:
         rate = ppm_max if line.max_discount_ppm is None else line.max_discount_ppm

@@ -33,7 +33,18 @@ from shared.engine.program import (
     Service,
     SpendPoints,
 )
-from shared.engine.ready import ACCRUE, GOODS, INFORM, RECEIPT, ROUND, STAGES, Ready, Step, Work
+from shared.engine.ready import (
+    ACCRUE,
+    GOODS,
+    INFORM,
+    RECEIPT,
+    ROUND,
+    SPEND,
+    STAGES,
+    Ready,
+    Step,
+    Work,
+)
 from shared.engine.receipt_stage import apply_receipt_discount
 from shared.engine.spend import apply_rounding, apply_spend, plan_spend
 from shared.money import allocate_largest_remainder
@@ -240,7 +251,7 @@ class Runner:
             for step, did, events in zip(work.stages[stage], alone.dids, alone.events, strict=True):
                 taken = 0
                 for event in events:
-                    taken += self._take_event(work, event)
+                    taken += self._take_event(work, step, event)
                 if events:
                     did.amount_minor = taken
                     if not taken:
@@ -255,7 +266,7 @@ class Runner:
                     self.allowance(work).take_counts(alone.allowance)
                 self._acted(work)
 
-    def _take_event(self, work: Work, event: Event) -> int:
+    def _take_event(self, work: Work, step: Step, event: Event) -> int:
         """A discount computed alone, on its pieces as they are now, within what room they have."""
         promotion = work.promotion
         line = event.line
@@ -281,21 +292,20 @@ class Runner:
                 total += discount
                 chips += event.chips * pieces
         self.allowance(work).give(total)
-        if event.chips:
-            for step in work.stages[GOODS]:
-                result = step.result
-                if isinstance(result, ChipsPrice):
-                    key = (result.account, promotion.id)
-                    # What was promised for all pieces is taken only for those that gained.
-                    promised = event.chips * count_pieces(event.ranges)
-                    self.state.chips_spent[key] += chips - promised
-                    break
+        result = step.result
+        if event.chips and isinstance(result, ChipsPrice):
+            # What was promised for all pieces is taken only for those that gained.
+            promised = event.chips * count_pieces(event.ranges)
+            self.state.chips_spent[result.account, promotion.id] += chips - promised
         return total
 
     def _first_goods(self, works: list[Work]) -> None:
         """Each only on pieces that nobody before it in this group has used."""
         used: Used = {}
         for work in works:
+            # The points that one costs are gone from what the next can afford.
+            if not self._still(GOODS, work):
+                continue
             self._used = used
             self._uses = {}
             self._act(GOODS, work)
@@ -498,7 +508,7 @@ class Runner:
 
     def _act(self, stage: int, work: Work) -> bool:
         """The promotion's turn in this stage; whether it did anything."""
-        if stage <= ROUND and self._skips(work):
+        if stage <= ROUND and stage != SPEND and self._skips(work):
             tried = self._try(stage, work)
             if tried.dids and tried.dids[0].reason is Reason.LIMIT:
                 self._note_all(stage, work, Reason.LIMIT)
@@ -523,6 +533,7 @@ class Runner:
             self.accrual = Accrual()
         elif stage == INFORM:
             self.informed = Informed()
+        self._uses = {}
         state.begin()
         self._silent += 1
         outer = state.events
