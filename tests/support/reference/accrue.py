@@ -236,9 +236,9 @@ def count_result(promo: Promotion, result: dict[str, Any], ctx: Context, state: 
         if result.get("filter") and not lots:
             return
     elif by == "quantity":
-        value = before + sum((lot.qty for lot in lots), Fraction(0))
+        value = before + math.floor(sum((lot.qty for lot in lots), Fraction(0)))
     elif by == "total":
-        value = before + Fraction(sum(lot.due for lot in lots), 100)
+        value = before + sum(lot.due for lot in lots) // 100
     else:
         value = before + (1 if lots or not result.get("filter") else 0)
     if value != before:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from fractions import Fraction
 from typing import Any
@@ -113,7 +114,7 @@ def pieces_left(promo: Promotion, ctx: Context, state: State) -> Fraction | None
     if limit is None:
         return None
     used = dec(usage_of(promo, ctx)[0].get(f"qty_{promo.per_customer['per']}") or 0)
-    return dec(limit) - used - len(state.discounted.get(promo.id, ()))
+    return max(Fraction(0), dec(limit) - used) - len(state.discounted.get(promo.id, ()))
 
 
 def allowed(promo: Promotion, ctx: Context, state: State) -> bool:
@@ -133,6 +134,21 @@ def allowed(promo: Promotion, ctx: Context, state: State) -> bool:
     if times is not None and dec(everybody.get("total") or 0) >= dec(times):
         return False
     return claims_allowed(promo, ctx, state) >= 1
+
+
+def one_of_each_family(
+    promos: list[Promotion], acts: Callable[[Promotion], bool]
+) -> list[Promotion]:
+    """Of each `only_one_of` in a group that competes, the first that alone would do anything."""
+    families: set[str] = set()
+    kept: list[Promotion] = []
+    for promo in promos:
+        if promo.family is not None:
+            if promo.family in families or not acts(promo):
+                continue
+            families.add(promo.family)
+        kept.append(promo)
+    return kept
 
 
 def when_holds(promo: Promotion, scope: Scope) -> bool:

@@ -45,6 +45,8 @@ class Kinds:
             if plan.result["do"] in ("nth", "set"):
                 continue
             for app in plan.apps:
+                if app.gain <= 0:
+                    continue
                 ((piece, reward),) = app.taken
                 singles[piece].append((i, reward, app.gain, app.chips))
         groups: dict[Any, list[Seen]] = {}
@@ -82,8 +84,8 @@ def fill(plan: Plan, slots: tuple[tuple[Seen, ...], ...]) -> App:
     if plan.result["do"] == "nth":
         _, take, reward = nth_parts(plan.result)
         run = in_order(list(slots[0]), "dearest")
-        return nth_app(run, run[len(run) - take :], reward, plan.promo)
-    return set_app(plan.result, plan.promo, [list(part) for part in slots])
+        return nth_app(run, run[len(run) - take :], reward, plan.promo, exact=True)
+    return set_app(plan.result, plan.promo, [list(part) for part in slots], exact=True)
 
 
 def slot_choices(plan: Plan, kinds: Kinds) -> Iterator[tuple[tuple[Kind, ...], ...]]:
@@ -182,6 +184,15 @@ class Search:
                     (lambda o, m=mine: o.chips if o.plan in m else 0, chips_left(account))  # type: ignore[misc]
                 )
 
+    def rank_of(self, option: Option, at: int) -> tuple[int, ...]:
+        """In which order the applications of one result get their pieces: dearest runs first."""
+        if self.plans[option.plan].result["do"] != "nth":
+            return (at,)
+        members = self.kinds.members
+        order = sorted(range(len(members)), key=lambda k: (-members[k][0].price, k))
+        place = {kind: i for i, kind in enumerate(order)}
+        return tuple(sorted(place[k] for k in option.slots[0]))
+
     def total(self, sums: tuple[Fraction, ...]) -> Fraction:
         """The worth of the capped results."""
         by_promo: dict[int, Fraction] = {}
@@ -265,10 +276,11 @@ def choose(
     used = tuple(0 for _ in search.bounds)
     _, chosen = search.solve(full, used, tuple(Fraction(0) for _ in search.capped))
     pools = [list(group) for group in search.kinds.members]
+    rank = {o: search.rank_of(o, at) for at, o in enumerate(search.options)}
     found: list[list[App]] = []
     for i, plan in enumerate(plans):
         apps = []
-        for option in sorted((o for o in chosen if o.plan == i), key=lambda o: o.slots):
+        for option in sorted((o for o in chosen if o.plan == i), key=lambda o: rank[o]):
             parts = tuple(tuple(pools[k].pop(0) for k in part) for part in option.slots)
             if plan.result["do"] in ("nth", "set"):
                 apps.append(fill(plan, parts))

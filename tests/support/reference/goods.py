@@ -8,12 +8,19 @@ from fractions import Fraction
 from typing import Any
 
 from .amounts import allocate, dec, hu, kopecks, pour
-from .applicable import allowed, claims_allowed, money_left, pieces_left, when_holds
+from .applicable import (
+    allowed,
+    claims_allowed,
+    money_left,
+    one_of_each_family,
+    pieces_left,
+    when_holds,
+)
 from .best import choose
 from .conditions import Scope, frozen_discounts
 from .model import Context, Lot, Piece, Promotion, State
 from .pieces import POOL, App, Moment, Plan, Reward
-from .plans import chips_left, make_plan
+from .plans import chips_left, deal_paid, make_plan
 
 Anywhere = Callable[[Piece], bool]
 
@@ -106,28 +113,39 @@ def cut_to_money(discounts: list[int], left: Fraction | None, state: State) -> l
 
 
 def commit(
-    state: State, plan: Plan, apps: list[App], lots: list[Lot], discounts: list[int]
-) -> None:
-    """Writes the discounts of lots that are already split off."""
+    state: State,
+    plan: Plan,
+    apps: list[App],
+    groups: list[tuple[list[Piece], Reward]],
+    discounts: list[int],
+) -> int:
+    """Takes the discounts off; what gets none is not split off. Gives what was taken."""
     promo = plan.promo
     price = {p: a.chips for a in apps for p, _ in a.taken}
-    for lot, discount in zip(lots, discounts, strict=True):
+    given: set[Piece] = set()
+    total = 0
+    for (pieces, _), wanted in zip(groups, discounts, strict=True):
+        if wanted <= 0:
+            continue
+        lot = state.split(pieces)
+        # A part before it that got nothing was not split off, so a kopeck may lie elsewhere.
+        discount = min(wanted, lot.room(promo))
         if discount > 0:
             chips = {}
             if plan.chips is not None:
                 chips = {(plan.chips, p): price[p] for p in lot.pieces}
             state.take(promo, lot, discount, chips)
-    given = {p for lot, d in zip(lots, discounts, strict=True) if d > 0 for p in lot.pieces}
+            given |= set(pieces)
+            total += discount
     done = [a for a in apps if any(p in given for p, _ in a.taken)]
     state.applications[promo.id] = state.applications.get(promo.id, 0) + len(done)
     state.used += [p for a in done for p in a.used]
-    if not done:
-        return
-    if plan.claimed:
+    if done and plan.claimed:
         state.count_times(promo, "runs", len(done))
-    elif plan.gifts:
+    elif done and plan.gifts:
         times = math.ceil(Fraction(len(done), plan.gifts))
         state.count_times(promo, f"gifts {id(plan.result)}", times)
+    return total
 
 
 def run_plan(plan: Plan, ctx: Context, state: State, *, all_chosen: bool = False) -> None:
@@ -146,9 +164,10 @@ def run_plan(plan: Plan, ctx: Context, state: State, *, all_chosen: bool = False
 
 
 def _run_each(plan: Plan, ctx: Context, state: State, *, all_chosen: bool) -> None:
-    apps = [App(list(a.used), list(a.taken), a.gain, a.chips) for a in plan.apps]
-    left = money_left(plan.promo, ctx, state)
+    apps = [a for a in plan.apps if all_chosen or a.gains]
+    cut = state.cut
     while apps:
+        state.cut = cut
         chosen = apps if all_chosen else within_limits(apps, plan, ctx, state)
         trial = state.copy()
         groups = groups_of(chosen, [], trial)
@@ -157,15 +176,16 @@ def _run_each(plan: Plan, ctx: Context, state: State, *, all_chosen: bool) -> No
             raw_discount(lot, reward, plan.promo)
             for lot, (_, reward) in zip(lots, groups, strict=True)
         ]
-        discounts = cut_to_cap(discounts, lots, plan.cap)
-        discounts = cut_to_money(discounts, left, trial)
-        state.cut |= trial.cut
         nothing = {
             p for (pieces, _), d in zip(groups, discounts, strict=True) if d == 0 for p in pieces
         }
         if not nothing:
-            commit(trial, plan, chosen, lots, discounts)
-            state.become(trial)
+            discounts = cut_to_cap(discounts, lots, plan.cap)
+            left = money_left(plan.promo, ctx, state)
+            discounts = cut_to_money(discounts, left, state)
+            if plan.paid and not all_chosen:
+                deal_paid(plan, chosen)
+            commit(state, plan, chosen, groups, discounts)
             return
         for app in apps:
             app.taken = [t for t in app.taken if t[0] not in nothing]
@@ -173,24 +193,26 @@ def _run_each(plan: Plan, ctx: Context, state: State, *, all_chosen: bool) -> No
 
 
 def _run_pool(plan: Plan, ctx: Context, state: State, *, all_chosen: bool) -> None:
-    chosen = plan.apps if all_chosen else within_limits(plan.apps, plan, ctx, state)
+    if all_chosen:
+        chosen = plan.apps
+    else:
+        chosen = within_limits([a for a in plan.apps if a.gains], plan, ctx, state)
     if not chosen:
         return
     amount = hu(plan.pool)
     if all_chosen:
         amount = hu(sum((a.gain for a in chosen), Fraction(0)))
+    groups = groups_of(chosen, [] if all_chosen else plan.idle, state)
+    trial = state.copy()
+    lots = [trial.split(pieces) for pieces, _ in groups]
+    amount = min(amount, sum(lot.net for lot in lots))
     left = money_left(plan.promo, ctx, state)
     capped = plan.cap is not None and left is not None and plan.cap <= left
     if left is not None and not capped and amount > left:
         state.cut = True
         amount = math.floor(left)
-    groups = groups_of(chosen, [] if all_chosen else plan.idle, state)
-    trial = state.copy()
-    lots = [trial.split(pieces) for pieces, _ in groups]
     discounts = cut_to_cap(pooled(amount, lots, plan.promo), lots, plan.cap)
-    kept = [(p, d) for (p, _), d in zip(groups, discounts, strict=True) if d > 0]
-    real = [state.split(pieces) for pieces, _ in kept]
-    commit(state, plan, chosen, real, [d for _, d in kept])
+    commit(state, plan, chosen, groups, discounts)
 
 
 def _run_sets(plan: Plan, ctx: Context, state: State, *, all_chosen: bool) -> None:
@@ -216,11 +238,8 @@ def _run_sets(plan: Plan, ctx: Context, state: State, *, all_chosen: bool) -> No
             discounts = cut_at_floors(amount, lots, promo)
         else:
             discounts = pooled(amount, lots, promo)
-        kept = [(p, d) for (p, _), d in zip(groups, discounts, strict=True) if d > 0]
-        if not kept:
+        if not commit(state, plan, [app], groups, discounts):
             return
-        real = [state.split(pieces) for pieces, _ in kept]
-        commit(state, plan, [app], real, [d for _, d in kept])
 
 
 def cut_at_floors(amount: int, lots: list[Lot], promo: Promotion) -> list[int]:
@@ -286,8 +305,22 @@ def _all(promos: list[Promotion], ctx: Context, state: State) -> None:
             run_goods(promo, ctx, state, None)
 
 
+def entrants(
+    promos: list[Promotion], ctx: Context, state: State, frozen: dict[int, bool] | None
+) -> list[Promotion]:
+    """Who takes part in a group that does not resolve `all`."""
+
+    def acts(promo: Promotion) -> bool:
+        trial = state.copy()
+        run_goods(promo, ctx, trial, frozen)
+        return promo.id in trial.acted
+
+    opened = [p for p in promos if when_holds(p, Scope(ctx, state)) and allowed(p, ctx, state)]
+    return one_of_each_family(opened, acts)
+
+
 def _first(promos: list[Promotion], ctx: Context, state: State) -> None:
-    opened = [p for p in promos if when_holds(p, Scope(ctx, state))]
+    opened = entrants(promos, ctx, state, None)
     owner: dict[Piece, str] = {}
     for promo in opened:
         if not allowed(promo, ctx, state):
@@ -299,31 +332,40 @@ def _first(promos: list[Promotion], ctx: Context, state: State) -> None:
         state.used = []
 
 
-def alone(promo: Promotion, ctx: Context, start: State, now: State) -> State:
-    """The promotion alone on the amounts at the start of the group, other balances as now."""
-    scratch = now.copy()
-    scratch.lots = start.copy().lots
-    run_goods(promo, ctx, scratch, frozen_discounts(ctx, start))
-    return scratch
-
-
 def _sum(promos: list[Promotion], ctx: Context, state: State) -> None:
-    start = state.copy()
-    opened = [p for p in promos if when_holds(p, Scope(ctx, start))]
+    frozen = frozen_discounts(ctx, state)
+    opened = entrants(promos, ctx, state, frozen)
+    results: list[State] = []
+    chips = state.chips
     for promo in opened:
-        if not allowed(promo, ctx, state):
-            continue
-        result = alone(promo, ctx, start, state)
-        take_log(promo, result, state)
-        if result.counters_set != state.counters_set:
-            state.counters, state.counters_set = result.counters, result.counters_set
-            state.act(promo)
-        state.applications = result.applications
-        state.times = result.times
+        alone = state.copy()
+        alone.chips = {k: list(v) for k, v in chips.items()}
+        run_goods(promo, ctx, alone, frozen)
+        chips = alone.chips
+        results.append(alone)
+    before = dict(state.counters)
+    for promo, result in zip(opened, results, strict=True):
+        acted = take_log(promo, result, state)
+        for name, value in result.counters_set.items():
+            moved = value - before.get(name, Fraction(0))
+            if moved:
+                now = state.counters.get(name, Fraction(0)) + moved
+                state.counters[name] = state.counters_set[name] = now
+                state.act(promo)
+                acted = True
+        if acted:
+            keep_counts(promo, result, state)
 
 
-def take_log(promo: Promotion, result: State, state: State) -> None:
-    """Takes discounts computed elsewhere, each cut to the room left."""
+def keep_counts(promo: Promotion, result: State, state: State) -> None:
+    """What a promotion counted of its limits while it was computed elsewhere."""
+    state.applications[promo.id] = result.applications.get(promo.id, 0)
+    state.times[promo.id] = result.times.get(promo.id, {})
+
+
+def take_log(promo: Promotion, result: State, state: State) -> bool:
+    """Takes discounts computed elsewhere, each cut to the room left; whether anything was."""
+    acted = False
     for item in result.log:
         wanted = set(item.pieces)
         lots = [lot for lot in state.lots if wanted & set(lot.pieces)]
@@ -338,22 +380,16 @@ def take_log(promo: Promotion, result: State, state: State) -> None:
             if discount > 0:
                 chips = {k: v for k, v in item.chips.items() if k[1] in pieces}
                 state.take(promo, state.split(pieces), discount, chips)
+                acted = True
+    return acted
 
 
 def _best(promos: list[Promotion], ctx: Context, state: State) -> None:
     frozen = frozen_discounts(ctx, state)
-    families: set[str] = set()
     plans: list[Plan] = []
-    for promo in [p for p in promos if when_holds(p, Scope(ctx, state))]:
-        if not allowed(promo, ctx, state) or promo.family in families:
+    for promo in entrants(promos, ctx, state, frozen):
+        if run_goods(promo, ctx, state.copy(), frozen):
             continue
-        trial = state.copy()
-        if run_goods(promo, ctx, trial, frozen):
-            continue
-        if promo.family is not None:
-            if promo.id not in trial.acted:
-                continue
-            families.add(promo.family)
         moment = Moment(Scope(ctx, state, frozen), anywhere)
         for result in promo.results("goods"):
             plan = make_plan(promo, result, moment)

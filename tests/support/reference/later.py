@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import Any
 
 from .amounts import allocate, dec, fl, floor_to, hu, kopecks, pour
-from .applicable import allowed, claims_allowed, money_left, when_holds
+from .applicable import allowed, claims_allowed, money_left, one_of_each_family, when_holds
 from .conditions import Scope, frozen_discounts, matches
-from .goods import pay_cost, take_log
+from .goods import keep_counts, pay_cost, take_log
 from .model import Context, Lot, Promotion, State
 from .pieces import reached
 
@@ -108,38 +108,39 @@ def _all(promos: list[Promotion], ctx: Context, state: State) -> None:
             run_receipt(promo, ctx, state, None)
 
 
-def _opened(promos: list[Promotion], ctx: Context, state: State) -> list[Promotion]:
-    return [p for p in promos if when_holds(p, Scope(ctx, state))]
+def entrants(
+    promos: list[Promotion], ctx: Context, state: State, frozen: dict[int, bool] | None
+) -> list[Promotion]:
+    """Who takes part in a group that does not resolve `all`."""
+    opened = [p for p in promos if when_holds(p, Scope(ctx, state)) and allowed(p, ctx, state)]
+    return one_of_each_family(opened, lambda p: run_receipt(p, ctx, state.copy(), frozen) > 0)
 
 
 def _sum(promos: list[Promotion], ctx: Context, state: State) -> None:
-    start = state.copy()
-    for promo in _opened(promos, ctx, start):
-        if allowed(promo, ctx, state):
-            scratch = state.copy()
-            scratch.lots = start.copy().lots
-            run_receipt(promo, ctx, scratch, frozen_discounts(ctx, start))
-            take_log(promo, scratch, state)
-            state.times = scratch.times
+    frozen = frozen_discounts(ctx, state)
+    opened = entrants(promos, ctx, state, frozen)
+    results: list[State] = []
+    for promo in opened:
+        alone = state.copy()
+        run_receipt(promo, ctx, alone, frozen)
+        results.append(alone)
+    for promo, result in zip(opened, results, strict=True):
+        if take_log(promo, result, state):
+            keep_counts(promo, result, state)
 
 
 def _first(promos: list[Promotion], ctx: Context, state: State) -> None:
-    for promo in _opened(promos, ctx, state):
-        if allowed(promo, ctx, state) and run_receipt(promo, ctx, state, None):
+    for promo in entrants(promos, ctx, state, None):
+        if run_receipt(promo, ctx, state, None):
             return
 
 
 def _best(promos: list[Promotion], ctx: Context, state: State) -> None:
-    families: set[str] = set()
     best: tuple[int, State] | None = None
     frozen = frozen_discounts(ctx, state)
-    for promo in _opened(promos, ctx, state):
-        if not allowed(promo, ctx, state) or promo.family in families:
-            continue
+    for promo in entrants(promos, ctx, state, frozen):
         trial = state.copy()
         given = run_receipt(promo, ctx, trial, frozen)
-        if given and promo.family is not None:
-            families.add(promo.family)
         if given and (best is None or given > best[0]):
             best = (given, trial)
     if best is not None:
@@ -195,7 +196,7 @@ def spend_result(promo: Promotion, result: dict[str, Any], ctx: Context, state: 
         rooms.append(max(0, lot.due - int(low)))
     percent = dec(100 if result.get("max_percent") is None else result["max_percent"])
     limit = min(
-        fl(sum(lot.due for lot in lots) * percent / 100),
+        fl(sum(lot.net for lot in lots) * percent / 100),
         sum(rooms),
         sum(lot.due for lot in state.lots) - int(kopecks(result.get("keep_total") or 0)),
     )

@@ -37,26 +37,36 @@ class Seen:
     def room(self, promo: Promotion) -> Fraction:
         return max(Fraction(0), self.net - self.line.floor(self.units, promo, exact=True))
 
-    def gain(self, reward: Reward, promo: Promotion) -> Fraction:
-        """The exact share of this piece, before rounding."""
+    def wanted(self, reward: Reward) -> Fraction:
+        """What the reward takes off this piece, exactly and without looking at its floor."""
         kind, value = reward
         if kind == "percent":
-            off = self.net * value / 100
-        elif kind == "each":
-            off = value * self.units
-        else:
-            off = max(Fraction(0), self.net - value * self.units)
-        return min(off, self.room(promo))
+            return self.net * value / 100
+        if kind == "each":
+            return min(self.net, value * self.units)
+        return max(Fraction(0), self.net - value * self.units)
+
+    def gain(self, reward: Reward, promo: Promotion) -> Fraction:
+        """The exact share of this piece, before rounding: what `best` compares."""
+        return min(self.wanted(reward), self.room(promo))
+
+    def gains(self, reward: Reward, promo: Promotion) -> bool:
+        """Whether it would become cheaper: something is wanted and its lot has room."""
+        return self.wanted(reward) > 0 and self.lot.room(promo) > 0
 
 
 @dataclass
 class App:
-    """An application: the pieces it uses and those of them that it discounts."""
+    """An application: the pieces it uses and those of them that it discounts.
+
+    `gain` is its exact value, which `best` compares; `gains` says whether it would be made alone.
+    """
 
     used: list[Piece]
     taken: list[tuple[Piece, Reward]]
     gain: Fraction = Fraction(0)
     chips: int = 0
+    gains: bool = True
 
 
 @dataclass
@@ -64,7 +74,9 @@ class Plan:
     """What a result would do: its applications in order, and how they are computed.
 
     `kind`: `each` (rewards of their own), `pool` (an amount spread over all) or `set` (a reward of
-    a whole set; the sets are then looked for one by one).
+    a whole set; the sets are then looked for one by one). `idle`: pieces of a pool that cannot
+    gain; `paid`: for an application of a `cheapest` nth its pieces in order and how many it uses
+    beside those that it takes.
     """
 
     kind: str
@@ -73,6 +85,7 @@ class Plan:
     seen: list[Seen]
     apps: list[App] = field(default_factory=list)
     idle: list[Piece] = field(default_factory=list)
+    paid: dict[int, tuple[list[Piece], int]] = field(default_factory=dict)
     pool: Fraction = Fraction(0)
     cap: Fraction | None = None
     counter: tuple[str, Fraction] | None = None

@@ -25,9 +25,9 @@ def _piecewise(
     """A plan in which each piece is an application of its own."""
     plan = Plan("each", promo, result, [s for s, _ in rewarded])
     for seen, reward in rewarded:
-        gain = seen.gain(reward, promo)
-        if gain > 0:
-            plan.apps.append(App([seen.piece], [(seen.piece, reward)], gain))
+        gain, gains = seen.gain(reward, promo), seen.gains(reward, promo)
+        if gain > 0 or gains:
+            plan.apps.append(App([seen.piece], [(seen.piece, reward)], gain, gains=gains))
     return plan
 
 
@@ -41,9 +41,10 @@ def _pool(promo: Promotion, result: dict[str, Any], seen: list[Seen], amount: Fr
         zip([s.piece for s in seen], pour_exact(min(amount, total), nets, rooms), strict=True)
     )
     for s in plan.seen:
-        if shares[s.piece] > 0:
-            plan.apps.append(App([s.piece], [(s.piece, POOL)], shares[s.piece]))
-        else:
+        gains = amount > 0 and s.net > 0 and s.lot.room(promo) > 0
+        if gains or shares[s.piece] > 0:
+            plan.apps.append(App([s.piece], [(s.piece, POOL)], shares[s.piece], gains=gains))
+        if not gains:
             plan.idle.append(s.piece)
     return plan
 
@@ -165,13 +166,16 @@ def nth_parts(result: dict[str, Any]) -> tuple[int, int, Reward]:
     return int(result["every"]), 1 if take is None else int(take), reward
 
 
-def nth_app(run: list[Seen], taken: list[Seen], reward: Reward, promo: Promotion) -> App:
-    """A run; pieces that would gain nothing are used but not discounted."""
-    gains = [(s, s.gain(reward, promo)) for s in taken]
+def nth_app(
+    run: list[Seen], taken: list[Seen], reward: Reward, promo: Promotion, *, exact: bool = False
+) -> App:
+    """A run; pieces that would gain nothing (`exact`: before rounding) are used, not discounted."""
+    gaining = [s for s in taken if (s.gain(reward, promo) > 0 if exact else s.gains(reward, promo))]
     return App(
         [s.piece for s in run],
-        [(s.piece, reward) for s, gain in gains if gain > 0],
-        sum((gain for _, gain in gains), Fraction(0)),
+        [(s.piece, reward) for s in gaining],
+        sum((s.gain(reward, promo) for s in taken), Fraction(0)),
+        gains=bool(gaining),
     )
 
 
@@ -188,13 +192,26 @@ def _nth(promo: Promotion, result: dict[str, Any], moment: Moment) -> Plan:
                 plan.apps.append(nth_app(run, run[n - m :], reward, promo))
         else:
             order = in_order(bucket, "cheapest")
-            paid = order[m * runs : n * runs]
             for i in range(runs):
                 taken = order[i * m : (i + 1) * m]
-                rest = paid[i * (n - m) : (i + 1) * (n - m)]
-                plan.apps.append(nth_app(taken + rest, taken, reward, promo))
-    plan.apps = [a for a in plan.apps if a.gain > 0]
+                app = nth_app(taken, taken, reward, promo)
+                plan.apps.append(app)
+                plan.paid[id(app)] = ([s.piece for s in order], n - m)
+    plan.apps = [a for a in plan.apps if a.gains]
     return plan
+
+
+def deal_paid(plan: Plan, chosen: list[App]) -> None:
+    """The paid pieces of `cheapest`: the next after the last that is taken, run after run."""
+    last: dict[Piece, int] = {}
+    for app in chosen:
+        order, _ = plan.paid[id(app)]
+        last[order[0]] = max(last.get(order[0], 0), order.index(app.used[-1]) + 1)
+    for app in chosen:
+        order, number = plan.paid[id(app)]
+        at = last[order[0]]
+        app.used = app.used + order[at : at + number]
+        last[order[0]] = at + number
 
 
 def slot_rewards(result: dict[str, Any]) -> list[Reward | None] | None:
@@ -216,30 +233,35 @@ def slot_pieces(
     return found
 
 
-def set_app(result: dict[str, Any], promo: Promotion, chosen: list[list[Seen]]) -> App:
+def set_app(
+    result: dict[str, Any], promo: Promotion, chosen: list[list[Seen]], *, exact: bool = False
+) -> App:
     """One set, filled: its exact gain and what it discounts."""
     rewards = slot_rewards(result)
     used = [s for part in chosen for s in part]
     pieces = [s.piece for s in used]
     if rewards is not None:
-        gains = [
-            (s, r, s.gain(r, promo))
-            for part, r in zip(chosen, rewards, strict=True)
-            if r is not None
-            for s in part
+        pairs = [
+            (s, r) for part, r in zip(chosen, rewards, strict=True) if r is not None for s in part
         ]
-        taken = [(s.piece, r) for s, r, gain in gains if gain > 0]
-        return App(pieces, taken, sum((g for _, _, g in gains), Fraction(0)))
+        taken = [
+            (s.piece, r) for s, r in pairs if (s.gain(r, promo) > 0 if exact else s.gains(r, promo))
+        ]
+        value = sum((s.gain(r, promo) for s, r in pairs), Fraction(0))
+        return App(pieces, taken, value, gains=bool(taken))
     net = sum((s.net for s in used), Fraction(0))
     if result.get("percent") is not None:
-        gain = sum((s.gain(("percent", dec(result["percent"])), promo) for s in used), Fraction(0))
+        percent = dec(result["percent"])
+        off = net * percent / 100
+        gain = sum((s.gain(("percent", percent), promo) for s in used), Fraction(0))
     else:
         if result.get("price") is not None:
             off = max(Fraction(0), net - kopecks(result["price"]))
         else:
             off = min(net, kopecks(result["amount"]))
         gain = min(off, sum((s.room(promo) for s in used), Fraction(0)))
-    return App(pieces, [(p, POOL) for p in pieces] if gain > 0 else [], gain)
+    gains = off > 0 and any(s.net > 0 and s.lot.room(promo) > 0 for s in used)
+    return App(pieces, [(p, POOL) for p in pieces], gain, gains=gains)
 
 
 def _set(promo: Promotion, result: dict[str, Any], moment: Moment) -> Plan:
@@ -258,7 +280,7 @@ def _set(promo: Promotion, result: dict[str, Any], moment: Moment) -> Plan:
             taken |= {s.piece for s in part}
             chosen.append(part)
         app = set_app(result, promo, chosen)
-        if app.gain <= 0:
+        if not app.gains:
             return plan
         plan.apps.append(app)
         gone |= taken
@@ -317,10 +339,9 @@ def _chips_price(promo: Promotion, result: dict[str, Any], moment: Moment) -> Pl
         else:
             price, reward = int(result["each"]), reward_of(result, None)
         assert reward is not None
-        gain = s.gain(reward, promo)
-        if gain <= 0 or price > left:
+        if not s.gains(reward, promo) or price > left:
             continue
-        plan.apps.append(App([s.piece], [(s.piece, reward)], gain, price))
+        plan.apps.append(App([s.piece], [(s.piece, reward)], s.gain(reward, promo), price))
         left -= price
     return plan
 
