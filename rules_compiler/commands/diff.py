@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rules_compiler.commands.backtest import JOBS_MAX, whole_number
 from rules_compiler.commands.changes import Change, programme_changes
-from rules_compiler.commands.comparing import Comparing, Comparison, Pair
+from rules_compiler.commands.comparing import Comparing, Comparison, Pair, PromotionChange
 from rules_compiler.commands.documents import load
 from rules_compiler.commands.machine import INTERNAL, INTERRUPTED, OK, REFUSED, Machine
 from rules_compiler.commands.receipts import read_batches, whole_bytes
@@ -87,7 +87,7 @@ def _show_changes(screen: Screen, changes: list[Change]) -> None:
 def _figures(both: Comparison, changes: list[Change]) -> dict[str, Any]:
     kinds = {each.promotion: each.kind for each in changes if each.promotion is not None}
     rows = sorted(
-        both.promotions.items(),
+        (dict.fromkeys(kinds, PromotionChange()) | both.promotions).items(),
         key=lambda item: (-abs(item[1].discount_after - item[1].discount_before), item[0]),
     )
     return {

@@ -15,6 +15,8 @@ from typing import Any, Final, TextIO
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """A name in a document must not move the cursor or turn the text of a terminal round."""
 _GAP: Final = "  "
+_BETWEEN: Final = 3
+"""What a column of a table on a terminal takes beside its text."""
 _TEXT_LEAST: Final = 8
 """A column of text narrower than this is no column."""
 
@@ -127,7 +129,7 @@ def _show(console: Any, table: Table, rows: list[list[str]]) -> None:
     for place, column in enumerate(table.columns):
         # Text may be folded, a number may not.
         least = max(len(row[place]) for row in rows) if column.right else _TEXT_LEAST
-        needed += least + len(_GAP)
+        needed += least + _BETWEEN
         shown.add_column(
             Text(column.name),
             justify="right" if column.right else "left",
