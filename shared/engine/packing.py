@@ -6,13 +6,15 @@ may be used again as long as there are pieces. Columns may also draw on resource
 
 Example: two kinds A x 2, B x 1; columns {A}: 3, {A, B}: 5, {B}: 1. The best is {A} + {A, B}: 8.
 
-The search is exact. Prices on the kinds such that no column is worth more than its pieces (a
-feasible dual of the relaxation) bound every choice from above by what all pieces cost together. A
-choice is then worth that bound less what its columns fall short of their prices and less the price
-of what it leaves over; so the search looks for the choice that loses least, never follows one that
-already loses as much as the best known, and remembers the least loss with which it has seen the
-same pieces left. The budget is counted in steps, not in seconds, so that every machine gives the
-same answer.
+The search is exact. The relaxation that may use half a column is solved first (a simplex on
+integers: the inverse of the basis is kept as its adjugate over one determinant). Its prices on the
+kinds are such that no column is worth more than its pieces, so what all pieces cost together bounds
+every choice from above. A choice is worth that bound less what its columns fall short of their
+prices and less the price of what it leaves over; the search looks for the choice that loses least,
+never follows one that already loses as much as the best known, and remembers the least loss with
+which it has seen the same pieces left. Where that proves the greatest value, a second search finds,
+among equal values, the one that the rules for ties want. The budget is counted in steps, not in
+seconds, so that every machine gives the same answer.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ STEPS_MAX: Final = 60_000
 """Columns tried: about 5 ms compiled."""
 SEARCH_PIECES_MAX: Final = 240
 """More pieces than this are dealt out greedily: the depth of the search is their number."""
-DUAL_ROUNDS: Final = 4
+TIE_STEPS_MAX: Final = 20_000
+FIRST_PART: Final = 256
+"""The search begins within this part of what the first choice loses."""
+PIVOTS_MAX: Final = 200
+"""Of the simplex: a relaxation that is not solved by then still gives sound, weaker prices."""
 
 
 class Column:
@@ -87,6 +93,7 @@ class _Search:
         "caps",
         "columns",
         "counts",
+        "found",
         "kinds",
         "least",
         "least_path",
@@ -94,10 +101,13 @@ class _Search:
         "order",
         "path",
         "prices",
+        "resource_prices",
         "scale",
         "seen",
         "steps",
         "supplies",
+        "turned_away",
+        "weight",
     )
 
     def __init__(
@@ -115,15 +125,22 @@ class _Search:
         self.scale: int = scale
         self.kinds: int = len(counts)
         self.prices: list[int] = []
-        self.bound: int = 0
+        self.resource_prices: list[int] = []
+        self.weight: int = 1
+        """What a unit of value is in prices and losses."""
         self.losses: list[int] = []
         self.by_kind: list[list[int]] = []
         self.order: list[int] = []
         self.least: int = 0
         self.least_path: list[int] = []
+        self.found: bool = False
         self.path: list[int] = []
         self.seen: dict[tuple[int, ...], int] = {}
         self.steps: int = 0
+        self.bound: int = 0
+        """More than any choice can lose."""
+        self.turned_away: int = 0
+        """The least loss that was too much for the search so far."""
 
     def solve(self, *, complete: bool) -> Packing:
         if not self.columns:
@@ -131,22 +148,72 @@ class _Search:
         plain = not self.supplies and not self.caps
         if plain and all([_is_single(column) for column in self.columns]):
             return Packing(self._each_its_best(), optimal=complete)
-        self._price()
-        self._prepare()
-        chosen, loss = self._greedy()
-        self.least = loss
-        self.least_path = []
-        searched = sum(self.counts) <= SEARCH_PIECES_MAX
-        if loss and searched:
-            left = list(self.counts)
-            self._descend(0, 0, left, 0, [0] * len(self.caps))
-            if self.least_path:
-                chosen = {}
-                for index in self.least_path:
-                    mark = self.columns[index].mark
-                    chosen[mark] = chosen.get(mark, 0) + 1
-        proven = complete and (self.least == 0 or (searched and self.steps < STEPS_MAX))
-        return Packing(chosen, optimal=proven)
+        relaxation = _Relaxation(self.counts, self.supplies, self.columns)
+        relaxation.solve()
+        self.prices = relaxation.prices()[: self.kinds]
+        self.resource_prices = relaxation.prices()[self.kinds :]
+        self.weight = relaxation.determinant
+        self._prepare(ties=False)
+        chosen = self._greedy()
+        if sum(self.counts) > SEARCH_PIECES_MAX:
+            return Packing(chosen, optimal=complete and self._loss_of(chosen) == 0)
+        # First the greatest value, then among equals what the rules for ties want.
+        chosen = self._greatest(chosen)
+        proven = self.steps < STEPS_MAX
+        self._prepare(ties=True)
+        self.least = self._loss_of(chosen)
+        self.steps = max(self.steps, STEPS_MAX - TIE_STEPS_MAX)
+        self._look()
+        if self.found:
+            chosen = self._chosen()
+        return Packing(chosen, optimal=complete and proven)
+
+    def _greatest(self, chosen: dict[int, int]) -> dict[int, int]:
+        """The choice that loses least, looked for within a little first, then within more.
+
+        The optimum loses little as a rule, and within little there is little to look at.
+        """
+        known = self._loss_of(chosen)
+        within = known // FIRST_PART + 1
+        while known and self.steps < STEPS_MAX:
+            self.least = min(within, known)
+            self._look()
+            if self.found:
+                chosen = self._chosen()
+                known = self.least
+                break
+            if within >= known:
+                break
+            # Nothing is to be found below the least loss that was turned away.
+            within = max(within * 4, self.turned_away + 1)
+        if self.steps >= STEPS_MAX:
+            # Not proven within the budget: the best that a last, greedy look finds.
+            self.steps = STEPS_MAX - TIE_STEPS_MAX
+            self.least = known
+            self._look()
+            self.steps = STEPS_MAX
+            if self.found:
+                chosen = self._chosen()
+        return chosen
+
+    def _look(self) -> None:
+        self.found = False
+        self.turned_away = self.bound
+        self.seen.clear()
+        self._descend(0, 0, list(self.counts), 0, [0] * len(self.caps))
+
+    def _chosen(self) -> dict[int, int]:
+        chosen: dict[int, int] = {}
+        for index in self.least_path:
+            chosen[index] = chosen.get(index, 0) + 1
+        return self._marked(chosen)
+
+    def _marked(self, chosen: dict[int, int]) -> dict[int, int]:
+        marked: dict[int, int] = {}
+        for index, times in chosen.items():
+            mark = self.columns[index].mark
+            marked[mark] = marked.get(mark, 0) + times
+        return marked
 
     def _each_its_best(self) -> dict[int, int]:
         best: dict[int, Column] = {}
@@ -159,68 +226,33 @@ class _Search:
             chosen[column.mark] = chosen.get(column.mark, 0) + self.counts[kind]
         return chosen
 
-    # --- prices
+    # --- losses
 
-    def _price(self) -> None:
-        """Prices that no column beats, made as low as a few rounds make them."""
-        prices = [0] * self.kinds
-        columns = self.columns
-        sizes = [sum([count for _, count in column.uses]) for column in columns]
-        # First those worth most a piece: what they raise often covers the others.
-        by_density = sorted(
-            range(len(columns)), key=lambda at: (-(columns[at].worth // sizes[at]), at)
-        )
-        for at in by_density:
-            column = columns[at]
-            short = column.worth
-            for kind, count in column.uses:
-                short -= prices[kind] * count
-            if short > 0:
-                rise = -(-short // sizes[at])
-                for kind, _ in column.uses:
-                    prices[kind] += rise
-        holding: list[list[int]] = [[] for _ in range(self.kinds)]
-        for at, column in enumerate(columns):
-            for kind, _ in column.uses:
-                holding[kind].append(at)
-        slack = [-column.worth for column in columns]
-        for at, column in enumerate(columns):
-            for kind, count in column.uses:
-                slack[at] += prices[kind] * count
-        order = sorted(range(self.kinds), key=lambda kind: (-self.counts[kind], -prices[kind]))
-        for round_number in range(DUAL_ROUNDS):
-            moved = False
-            # Half of what could go at first, so that no kind pays for all the others.
-            last = round_number == DUAL_ROUNDS - 1
-            for kind in order:
-                fall = prices[kind]
-                for at in holding[kind]:
-                    for used, count in columns[at].uses:
-                        if used == kind:
-                            fall = min(fall, slack[at] // count)
-                if not last:
-                    fall = (fall + 1) // 2
-                if fall > 0:
-                    moved = True
-                    prices[kind] -= fall
-                    for at in holding[kind]:
-                        for used, count in columns[at].uses:
-                            if used == kind:
-                                slack[at] -= fall * count
-            if not moved:
-                break
-        self.prices = prices
-
-    def _prepare(self) -> None:
-        prices = self.prices
-        self.bound = sum([price * count for price, count in zip(prices, self.counts, strict=True)])
+    def _prepare(self, *, ties: bool) -> None:
+        """What each column falls short of its prices; with ``ties`` their rules stand below."""
+        unit = self.scale if ties else 1
         losses: list[int] = []
         for column in self.columns:
-            loss = -column.worth
+            loss = -column.value * self.weight
             for kind, count in column.uses:
-                loss += prices[kind] * count
+                loss += self.prices[kind] * count
+            for resource, amount in column.draws:
+                loss += self.resource_prices[resource] * amount
+            loss *= unit
+            if ties:
+                loss += column.value * self.scale - column.worth
             losses.append(loss)
         self.losses = losses
+        if ties:
+            self.prices = [price * unit for price in self.prices]
+            self.resource_prices = [price * unit for price in self.resource_prices]
+            self.weight *= unit
+        prices = self.prices
+        self.bound = 1
+        for price, count in zip(prices, self.counts, strict=True):
+            self.bound += price * count
+        for price, supply in zip(self.resource_prices, self.supplies, strict=True):
+            self.bound += price * supply
         # The dearest kinds are decided first: what they lose shows early.
         self.order = sorted(range(self.kinds), key=lambda kind: (-prices[kind], kind))
         rank = [0] * self.kinds
@@ -233,12 +265,37 @@ class _Search:
         for held in self.by_kind:
             held.sort(key=lambda at: (losses[at], at))
 
+    def _loss_of(self, chosen: dict[int, int]) -> int:
+        """What this choice (by marks) loses against the bound."""
+        by_mark = {column.mark: at for at, column in enumerate(self.columns)}
+        left = list(self.counts)
+        supplies = list(self.supplies)
+        capped = [0] * len(self.caps)
+        loss = 0
+        for mark, times in chosen.items():
+            at = by_mark[mark]
+            column = self.columns[at]
+            loss += self.losses[at] * times
+            for kind, count in column.uses:
+                left[kind] -= count * times
+            for resource, amount in column.draws:
+                supplies[resource] -= amount * times
+            if column.cap >= 0:
+                capped[column.cap] += column.value * times
+        for cap, given in zip(self.caps, capped, strict=True):
+            loss += max(given - cap, 0) * self.weight
+        for price, rest in zip(self.prices, left, strict=True):
+            loss += price * rest
+        for price, rest in zip(self.resource_prices, supplies, strict=True):
+            loss += price * rest
+        return loss
+
     # --- a first choice
 
-    def _greedy(self) -> tuple[dict[int, int], int]:
-        """The better of some simple choices, and what it loses."""
+    def _greedy(self) -> dict[int, int]:
+        """The best of some simple choices."""
         best: dict[int, int] = {}
-        best_worth = -1
+        least = -1
         columns = self.columns
         sizes = [sum([count for _, count in column.uses]) for column in columns]
         orders = [
@@ -247,36 +304,35 @@ class _Search:
             sorted(range(len(columns)), key=lambda at: (-columns[at].worth, at)),
         ]
         for order in orders:
-            left = list(self.counts)
-            supplies = list(self.supplies)
-            capped = [0] * len(self.caps)
-            chosen: dict[int, int] = {}
-            worth = 0
-            for at in order:
-                column = columns[at]
-                times = min([left[kind] // count for kind, count in column.uses])
-                for resource, amount in column.draws:
-                    times = min(times, supplies[resource] // amount)
-                if times <= 0:
-                    continue
-                if column.cap >= 0:
-                    room = self.caps[column.cap] - capped[column.cap]
-                    times = min(times, -(-max(room, 0) // column.value) if column.value else 0)
-                    if times <= 0:
-                        continue
-                    over = capped[column.cap] + times * column.value - self.caps[column.cap]
-                    capped[column.cap] += times * column.value
-                    if over > 0:
-                        worth -= over * self.scale
-                for kind, count in column.uses:
-                    left[kind] -= count * times
-                for resource, amount in column.draws:
-                    supplies[resource] -= amount * times
-                chosen[column.mark] = chosen.get(column.mark, 0) + times
-                worth += times * column.worth
-            if worth > best_worth:
-                best, best_worth = chosen, worth
-        return best, self.bound - best_worth
+            chosen = self._marked(self._in_turn(order))
+            loss = self._loss_of(chosen)
+            if least < 0 or loss < least:
+                best, least = chosen, loss
+        return best
+
+    def _in_turn(self, order: list[int]) -> dict[int, int]:
+        left = list(self.counts)
+        supplies = list(self.supplies)
+        capped = [0] * len(self.caps)
+        chosen: dict[int, int] = {}
+        for at in order:
+            column = self.columns[at]
+            times = min([left[kind] // count for kind, count in column.uses])
+            for resource, amount in column.draws:
+                times = min(times, supplies[resource] // amount)
+            if times > 0 and column.cap >= 0:
+                room = max(self.caps[column.cap] - capped[column.cap], 0)
+                times = min(times, -(-room // column.value))
+            if times <= 0:
+                continue
+            if column.cap >= 0:
+                capped[column.cap] += times * column.value
+            for kind, count in column.uses:
+                left[kind] -= count * times
+            for resource, amount in column.draws:
+                supplies[resource] -= amount * times
+            chosen[at] = times
+        return chosen
 
     # --- the search
 
@@ -288,16 +344,20 @@ class _Search:
             position += 1
             start = 0
         if position == self.kinds:
-            # Less is lost than in the best known choice, or this would not have been followed.
-            self.least = loss
-            self.least_path = list(self.path)
+            for price, rest in zip(self.resource_prices, self.supplies, strict=True):
+                loss += price * rest
+            if loss < self.least:
+                self.least = loss
+                self.least_path = list(self.path)
+                self.found = True
+            elif loss < self.turned_away:
+                self.turned_away = loss
             return
-        if start == 0:
-            key = (*left, *self.supplies, *capped)
-            known = self.seen.get(key)
-            if known is not None and known <= loss:
-                return
-            self.seen[key] = loss
+        key = (start, *left, *self.supplies, *capped)
+        known = self.seen.get(key)
+        if known is not None and known <= loss:
+            return
+        self.seen[key] = loss
         held = self.by_kind[position]
         for place in range(start, len(held)):
             at = held[place]
@@ -306,6 +366,8 @@ class _Search:
                 return
             lost = loss + self.losses[at]
             if lost >= self.least:
+                if lost < self.turned_away:
+                    self.turned_away = lost
                 break
             column = self.columns[at]
             if not self._fits(column, left):
@@ -315,8 +377,9 @@ class _Search:
             if cap >= 0:
                 before = max(capped[cap] - self.caps[cap], 0)
                 after = max(capped[cap] + column.value - self.caps[cap], 0)
-                over = (after - before) * self.scale
+                over = (after - before) * self.weight
                 if lost + over >= self.least:
+                    self.turned_away = min(self.turned_away, lost + over)
                     continue
                 capped[cap] += column.value
             for kind, count in column.uses:
@@ -339,6 +402,8 @@ class _Search:
             left[kind] = 0
             self._descend(position + 1, 0, left, lost, capped)
             left[kind] = count
+        elif lost < self.turned_away:
+            self.turned_away = lost
 
     def _fits(self, column: Column, left: list[int]) -> bool:
         for kind, count in column.uses:
@@ -347,6 +412,128 @@ class _Search:
         for resource, amount in column.draws:
             if self.supplies[resource] < amount:
                 return False
+        return True
+
+
+class _Relaxation:
+    """Choose columns in fractions: the greatest value is an upper bound, its duals are prices.
+
+    Rows are kinds and resources. ``adjugate`` over ``determinant`` is the inverse of the basis, so
+    everything stays whole (J. Edmonds, 1967: exact pivoting by integers).
+    """
+
+    __slots__ = ("adjugate", "basis", "columns", "determinant", "level", "rows", "values")
+
+    def __init__(self, counts: list[int], supplies: list[int], columns: list[Column]) -> None:
+        self.level: list[int] = [*counts, *supplies]
+        """What the basic columns amount to, over the determinant."""
+        self.rows: int = len(self.level)
+        kinds = len(counts)
+        self.columns: list[list[tuple[int, int]]] = [
+            [*column.uses, *[(kinds + resource, amount) for resource, amount in column.draws]]
+            for column in columns
+        ]
+        self.values: list[int] = [column.value for column in columns]
+        self.determinant: int = 1
+        self.adjugate: list[list[int]] = [
+            [1 if row == other else 0 for other in range(self.rows)] for row in range(self.rows)
+        ]
+        self.basis: list[int] = [-1 - row for row in range(self.rows)]
+        """The column of each row; below zero what is left over of a row."""
+
+    def prices(self) -> list[int]:
+        """Prices of the rows over the determinant: none below zero, no column worth more."""
+        prices = self._duals()
+        prices = [max(price, 0) for price in prices]
+        # Where the pivots ran out a column may still be worth more than its rows.
+        for column, value in zip(self.columns, self.values, strict=True):
+            short = value * self.determinant
+            for row, count in column:
+                short -= prices[row] * count
+            if short > 0:
+                row, count = column[0]
+                prices[row] += -(-short // count)
+        return prices
+
+    def _duals(self) -> list[int]:
+        duals = [0] * self.rows
+        for row, at in enumerate(self.basis):
+            if at >= 0:
+                value = self.values[at]
+                held = self.adjugate[row]
+                for other in range(self.rows):
+                    duals[other] += value * held[other]
+        return duals
+
+    def solve(self) -> None:
+        """Pivot until no column and no rest would raise the value."""
+        for pivot in range(PIVOTS_MAX):
+            entering = self._entering(first=pivot > PIVOTS_MAX // 2)
+            if entering is None or not self._pivot(entering):
+                return
+
+    def _entering(self, *, first: bool) -> int | None:
+        """The column that gains most a unit; with ``first`` the first one, which cannot circle."""
+        duals = self._duals()
+        best: int | None = None
+        most = 0
+        for at, column in enumerate(self.columns):
+            gain = self.values[at] * self.determinant
+            for row, count in column:
+                gain -= duals[row] * count
+            if gain > most:
+                if first:
+                    return at
+                best, most = at, gain
+        for row in range(self.rows):
+            if -duals[row] > most:
+                if first:
+                    return -1 - row
+                best, most = -1 - row, -duals[row]
+        return best
+
+    def _pivot(self, entering: int) -> bool:
+        rows = self.rows
+        direction = [0] * rows
+        parts = [(-1 - entering, 1)] if entering < 0 else self.columns[entering]
+        for row in range(rows):
+            held = self.adjugate[row]
+            total = 0
+            for other, count in parts:
+                total += held[other] * count
+            direction[row] = total
+        leaving = -1
+        for row in range(rows):
+            step = direction[row]
+            if step <= 0:
+                continue
+            if leaving < 0:
+                leaving = row
+                continue
+            here, there = self.level[row] * direction[leaving], self.level[leaving] * step
+            if here < there or (here == there and self.basis[row] < self.basis[leaving]):
+                leaving = row
+        if leaving < 0:
+            return False
+        turn = direction[leaving]
+        old = self.determinant
+        pivot_row = self.adjugate[leaving]
+        pivot_level = self.level[leaving]
+        for row in range(rows):
+            if row == leaving:
+                continue
+            step = direction[row]
+            held = self.adjugate[row]
+            if step:
+                for other in range(rows):
+                    held[other] = (held[other] * turn - step * pivot_row[other]) // old
+                self.level[row] = (self.level[row] * turn - step * pivot_level) // old
+            elif turn != old:
+                for other in range(rows):
+                    held[other] = held[other] * turn // old
+                self.level[row] = self.level[row] * turn // old
+        self.determinant = turn
+        self.basis[leaving] = entering
         return True
 
 
