@@ -33,6 +33,9 @@ from shared.wire.receipt import ReceiptLine
 COLUMNS_MAX: Final = 20_000
 """Ways to make an application; where there are more the optimum is not proven."""
 
+KINDS_APART_MAX: Final = 24
+"""With more kinds than this, identical pieces of lines far apart are one kind."""
+
 TIE_BITS_MAX: Final = 2_048
 """Digits for the preference of lower lines: beyond this it would cost more than it decides."""
 
@@ -102,6 +105,43 @@ class _Kind:
         self.seats: list[_Seat] = seats
         self.pieces: list[Run] = []
         self.count: int = 0
+
+
+class _Stretch:
+    """Neighbouring pieces of one lot that are the same to every result."""
+
+    __slots__ = ("run", "seats", "share", "signature")
+
+    def __init__(self, run: Run, share: Fraction, seats: list[_Seat]) -> None:
+        self.run: Run = run
+        self.share: Fraction = share
+        self.seats: list[_Seat] = seats
+        self.signature: tuple[object, ...] = (share, *[seat.key() for seat in seats])
+
+
+def _kinds_of(stretches: list[_Stretch], *, apart: bool) -> list[_Kind]:
+    """Identical pieces together, in the order of lines.
+
+    ``apart``: only those that stand beside each other, so that kinds are in the order of lines.
+    Otherwise also over others of a different price; not over others of the same price, because of
+    equal pieces an ``nth`` takes those of the later lines.
+    """
+    kinds: list[_Kind] = []
+    latest: dict[Fraction, _Stretch] = {}
+    kind_of: dict[int, _Kind] = {}
+    before: _Stretch | None = None
+    for stretch in stretches:
+        like = before if apart else latest.get(stretch.share)
+        if like is not None and like.signature == stretch.signature:
+            kind = kind_of[id(like)]
+        else:
+            kind = _Kind(stretch.share, stretch.seats)
+            kinds.append(kind)
+        kind_of[id(stretch)] = kind
+        kind.pieces.append(stretch.run)
+        kind.count += stretch.run.end - stretch.run.start
+        before = latest[stretch.share] = stretch
+    return kinds
 
 
 class _Plan:
@@ -211,23 +251,19 @@ class _Chooser:
                 lots[key] = seat.run.lot
                 marks.setdefault(key, set()).update((seat.run.start, seat.run.end))
                 seats.setdefault(key, []).append(seat)
-        kinds: dict[tuple[object, ...], _Kind] = {}
-        for key, lot in sorted(lots.items(), key=lambda item: _where(item[1])):
+        stretches: list[_Stretch] = []
+        for key, lot in lots.items():
             share = Fraction(lot.net_minor, lot.piece_count)
-            cuts = sorted(marks[key])
-            for start, end in pairwise(cuts):
+            for start, end in pairwise(sorted(marks[key])):
                 here = [
                     seat for seat in seats[key] if seat.run.start <= start and end <= seat.run.end
                 ]
-                if not here:
-                    continue
-                signature = (share, *[seat.key() for seat in here])
-                kind = kinds.get(signature)
-                if kind is None:
-                    kind = kinds[signature] = _Kind(share, here)
-                    self.kinds.append(kind)
-                kind.pieces.append(Run(lot, start, end))
-                kind.count += end - start
+                if here:
+                    stretches.append(_Stretch(Run(lot, start, end), share, here))
+        stretches.sort(key=_where)
+        self.kinds = _kinds_of(stretches, apart=True)
+        if len(self.kinds) > KINDS_APART_MAX:
+            self.kinds = _kinds_of(stretches, apart=False)
 
     def _seats(self, number: int, result: _Result) -> list[_Seat]:
         promotion = self.entrants[result.entrant].work.promotion
@@ -416,7 +452,7 @@ class _Chooser:
                 uses: dict[int, int] = {}
                 plan = _Plan(result.entrant, result.index)
                 value = Fraction(0)
-                position = 0
+                position = discounted = 0
                 for place, count in enumerate(chosen):
                     if not count:
                         continue
@@ -426,10 +462,13 @@ class _Chooser:
                     if free:
                         plan.paid.append((index, free, -1))
                     if count > free:
-                        plan.taken.append((index, count - free, -1))
+                        # Pieces that gain nothing are only used.
+                        gains = seat.value > 0
+                        (plan.taken if gains else plan.paid).append((index, count - free, -1))
                         value += seat.value * (count - free)
+                        discounted += count - free if gains else 0
                     position += count
-                return self._add(result, uses, value, spec.take, plan)
+                return self._add(result, uses, value, discounted, plan)
             if at == len(members):
                 return True
             most = min(self.kinds[members[at][0]].count, every - size)
@@ -508,7 +547,7 @@ class _Chooser:
             value += seat.value * count
             room += seat.room * count
             net += self.kinds[index].share * count
-            if whole or seat.run.rule != NO_RULE:
+            if whole or seat.value > 0:
                 discounted += count
         if spec.price_minor is not None:
             value = min(max(net - spec.price_minor, Fraction(0)), room)
@@ -520,7 +559,7 @@ class _Chooser:
             return
         plan = _Plan(result.entrant, result.index)
         for index, count, slot, seat in picks:
-            taken = whole or seat.run.rule != NO_RULE
+            taken = whole or seat.value > 0
             (plan.taken if taken else plan.paid).append((index, count, slot))
         best[key] = (value, discounted, plan)
 
@@ -633,8 +672,8 @@ def _ruled(pieces: list[tuple[_Seat, Run]], offer: Offer) -> list[Run]:
     return runs
 
 
-def _where(lot: Lot) -> tuple[int, int]:
-    return (lot.line.index, lot.ranges[0][0])
+def _where(stretch: _Stretch) -> tuple[int, int]:
+    return (stretch.run.lot.line.index, stretch.run.start)
 
 
 def _exact_floor(line: ReceiptLine, lot: Lot, promotion: Promotion, ppm_max: int) -> Fraction:
