@@ -9,6 +9,6 @@ in DECISIONS.md beside this file.
 from __future__ import annotations
 
 from .answer import price
-from .model import TooLargeError
+from .model import TooLargeError, UndecidedError
 
-__all__ = ["TooLargeError", "price"]
+__all__ = ["TooLargeError", "UndecidedError", "price"]

@@ -10,9 +10,9 @@ from fractions import Fraction
 from typing import Any
 
 from .applicable import claims_allowed, money_left, pieces_left
-from .model import Context, Piece, Promotion, State, TooLargeError
+from .model import Context, Piece, Promotion, State, TooLargeError, UndecidedError
 from .pieces import App, Plan, Seen, in_order
-from .plans import buckets, nth_app, nth_parts, set_app
+from .plans import buckets, nth_app, nth_parts, set_app, set_gain
 
 MOST_PIECES = 24
 MOST_STATES = 30_000
@@ -32,28 +32,52 @@ class Option:
     discounts: int
     chips: int
     lines: tuple[int, ...]
-    taken_lines: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A choice: its key, its options by number, and whether another one is equal to it."""
+
+    key: Key
+    chosen: tuple[int, ...]
+    tied: bool
 
 
 class Kinds:
-    """Pieces of one lot that no application tells apart are one kind."""
+    """Neighbouring pieces that no application tells apart are one kind, also over several lines."""
 
     def __init__(self, plans: list[Plan]) -> None:
-        seen = {s.piece: s for plan in plans for s in plan.seen}
-        singles: dict[Piece, list[Any]] = {p: [] for p in seen}
+        seen: dict[Piece, Seen] = {}
+        marks: dict[Piece, list[Any]] = {}
+
+        def note(s: Seen, *mark: Any) -> None:
+            seen[s.piece] = s
+            marks.setdefault(s.piece, [s.net]).append(mark)
+
         for i, plan in enumerate(plans):
-            if plan.result["do"] in ("nth", "set"):
-                continue
-            for app in plan.apps:
-                if app.gain <= 0:
-                    continue
-                ((piece, reward),) = app.taken
-                singles[piece].append((i, reward, app.gain, app.chips))
-        groups: dict[Any, list[Seen]] = {}
+            promo, result = plan.promo, plan.result
+            if result["do"] == "nth":
+                _, _, reward = nth_parts(result)
+                for j, bucket in enumerate(buckets(plan.seen, result.get("same"))):
+                    for s in bucket:
+                        note(s, i, j, s.gain(reward, promo), s.room(promo))
+            elif result["do"] == "set":
+                for j, (order, _) in enumerate(plan.slots):
+                    for s in order:
+                        note(s, i, j, set_gain(s, j, result, promo), s.room(promo))
+            else:
+                at = {s.piece: s for s in plan.seen}
+                for app in plan.apps:
+                    if app.gain > 0:
+                        ((piece, reward),) = app.taken
+                        note(at[piece], i, reward, app.gain, at[piece].room(promo), app.chips)
+        self.members: list[list[Seen]] = []
+        before: Any = None
         for piece in sorted(seen):
-            mark = (id(seen[piece].lot), tuple(singles[piece]))
-            groups.setdefault(mark, []).append(seen[piece])
-        self.members: list[list[Seen]] = list(groups.values())
+            if marks[piece] != before:
+                self.members.append([])
+            before = marks[piece]
+            self.members[-1].append(seen[piece])
         self.of = {s.piece: k for k, group in enumerate(self.members) for s in group}
         states = 1
         for group in self.members:
@@ -112,11 +136,8 @@ def options_of(index: int, plan: Plan, promo: int, kinds: Kinds) -> list[Option]
         if app.gain <= 0 or (flat in found and found[flat].gain >= app.gain):
             return
         uses = tuple(sorted(Counter(flat).items()))
-        lines = tuple(sorted(p[0] for p in app.used))
-        taken = tuple(sorted(p[0] for p, _ in app.taken))
-        found[flat] = Option(
-            index, promo, uses, slots, app.gain, len(app.taken), app.chips, lines, taken
-        )
+        lines = tuple(flat)
+        found[flat] = Option(index, promo, uses, slots, app.gain, len(app.taken), app.chips, lines)
 
     if plan.result["do"] in ("nth", "set"):
         for slots in slot_choices(plan, kinds):
@@ -160,7 +181,7 @@ class Search:
             for i, plan in enumerate(plans)
             if plan.cap is not None or self.money[self.promos.index(plan.promo)] is not None
         ]
-        self.memo: dict[Any, tuple[Key, tuple[Option, ...]]] = {}
+        self.memo: dict[Any, Solution] = {}
 
     def _bind(self, ctx: Context, state: State, chips_left: Callable[[str], int]) -> None:
         for i, promo in enumerate(self.promos):
@@ -209,19 +230,19 @@ class Search:
 
     def solve(
         self, left: tuple[int, ...], used: tuple[int, ...], sums: tuple[Fraction, ...]
-    ) -> tuple[Key, tuple[Option, ...]]:
+    ) -> Solution:
         """The best key of what is still to come, and its applications."""
         kind = next((k for k, n in enumerate(left) if n), None)
         if kind is None:
             empty = tuple(() for _ in self.promos)
             zeros = tuple(0 for _ in self.promos)
-            return (self.total(sums), 0, zeros, empty, empty), ()
+            return Solution((self.total(sums), 0, zeros, empty), (), tied=False)
         memo = (left, used, sums)
         if memo in self.memo:
             return self.memo[memo]
         none_left = tuple(0 if k == kind else n for k, n in enumerate(left))
         best = self.solve(none_left, used, sums)
-        for option in self.options:
+        for at_option, option in enumerate(self.options):
             if all(k != kind for k, _ in option.uses):
                 continue
             if any(left[k] < n for k, n in option.uses):
@@ -238,17 +259,21 @@ class Search:
                 at = self.capped.index(option.plan)
                 added = (*sums[:at], sums[at] + gain, *sums[at + 1 :])
                 gain = Fraction(0)
-            key, chosen = self.solve(tuple(rest), now, added)
-            found = (joined(key, option, gain), (option, *chosen))
-            if found[0] > best[0]:
+            more = self.solve(tuple(rest), now, added)
+            chosen = tuple(sorted((at_option, *more.chosen)))
+            found = Solution(joined(more.key, option, gain), chosen, tied=more.tied)
+            if found.key > best.key:
                 best = found
+            elif found.key == best.key:
+                tied = best.tied or found.tied or found.chosen != best.chosen
+                best = Solution(best.key, best.chosen, tied=tied)
         self.memo[memo] = best
         return best
 
 
 def joined(key: Key, option: Option, gain: Fraction) -> Key:
     """The key with one application more; greater is better in every place."""
-    total, apps, counts, lines, taken = key
+    total, apps, counts, lines = key
     i = option.promo
 
     def put(lists: Any, more: tuple[int, ...]) -> Any:
@@ -261,7 +286,6 @@ def joined(key: Key, option: Option, gain: Fraction) -> Key:
         apps - 1,
         counts,
         put(lines, option.lines),
-        put(taken, option.taken_lines),
     )
 
 
@@ -274,7 +298,10 @@ def choose(
     search = Search(plans, ctx, state, chips_left)
     full = tuple(len(group) for group in search.kinds.members)
     used = tuple(0 for _ in search.bounds)
-    _, chosen = search.solve(full, used, tuple(Fraction(0) for _ in search.capped))
+    solution = search.solve(full, used, tuple(Fraction(0) for _ in search.capped))
+    if solution.tied:
+        raise UndecidedError(f"{len(solution.chosen)} applications")
+    chosen = [search.options[at] for at in solution.chosen]
     pools = [list(group) for group in search.kinds.members]
     rank = {o: search.rank_of(o, at) for at, o in enumerate(search.options)}
     found: list[list[App]] = []

@@ -43,6 +43,10 @@ class TooLargeError(Exception):
     """The receipt is too large for the exhaustive search of a `best` group."""
 
 
+class UndecidedError(Exception):
+    """Several choices of a `best` group are equal by every rule of the text."""
+
+
 def optional(value: Any, convert: Callable[[Any], Any]) -> Any:
     return None if value is None else convert(value)
 

@@ -221,6 +221,15 @@ def slot_rewards(result: dict[str, Any]) -> list[Reward | None] | None:
     return [reward_of(slot, None) for slot in result["slots"]]
 
 
+def set_gain(seen: Seen, slot: int, result: dict[str, Any], promo: Promotion) -> Fraction:
+    """What a piece of a slot gains by itself; nothing where the set is priced as a whole."""
+    if result.get("percent") is not None:
+        return seen.gain(("percent", dec(result["percent"])), promo)
+    rewards = slot_rewards(result)
+    reward = None if rewards is None else rewards[slot]
+    return Fraction(0) if reward is None else seen.gain(reward, promo)
+
+
 def slot_pieces(
     promo: Promotion, result: dict[str, Any], moment: Moment
 ) -> list[tuple[list[Seen], int]]:
