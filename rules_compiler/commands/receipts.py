@@ -75,8 +75,13 @@ def read_batches(paths: Sequence[Path], tell: Callable[[int], None]) -> Iterator
             for batch in _batches_of(path, lines, first):
                 first += len(batch.lines)
                 yield batch
-                tell(done + raw.tell())
-            done += raw.tell()
+                tell(done + _place(raw))
+            done += _place(raw)
+
+
+def _place(raw: BinaryIO) -> int:
+    """How far it was read; a pipe does not know."""
+    return raw.tell() if raw.seekable() else 0
 
 
 def _batches_of(path: Path, source: BinaryIO, first: int) -> Iterator[Batch]:
