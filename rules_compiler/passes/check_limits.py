@@ -12,11 +12,11 @@ from rules_compiler.warn import warning
 from shared.engine.program import Limits
 from shared.engine.ready import GOODS, stage_of
 
-_HINT: Final = "The promotion never acts: raise the limit, or disable the promotion."
+_HINT: Final = "Raise the limit, or leave it out."
 
 
 def check_limits(document: Document) -> Iterator[Diagnostic]:
-    """Warn of limits of zero, and of a limit of pieces where nothing discounts pieces."""
+    """Warn of limits of zero, and of limits of pieces where nothing discounts pieces."""
     for written in enabled(document):
         limits = written.promotion.limits
         if limits is None:
@@ -25,15 +25,21 @@ def check_limits(document: Document) -> Iterator[Diagnostic]:
         for steps, value in _bounds(limits):
             if value == 0:
                 yield warning(below(place, *steps), "zero_limit", "the limit leaves nothing", _HINT)
-        customer = limits.per_customer
-        has_goods = any(stage_of(result) == GOODS for result in written.promotion.results)
-        if customer is not None and customer.quantity_milli is not None and not has_goods:
-            yield warning(
-                below(place, "per_customer", "qty"),
-                "limit_without_goods",
-                "the limit counts pieces, and no result of the promotion discounts any",
-                "Limit 'times' or 'discount' instead.",
-            )
+        if all(stage_of(result) != GOODS for result in written.promotion.results):
+            for steps, value in _of_pieces(limits):
+                if value is not None:
+                    yield warning(
+                        below(place, *steps),
+                        "limit_without_goods",
+                        "the limit counts pieces, and no result of the promotion discounts any",
+                        "Limit 'times' or 'discount' instead.",
+                    )
+
+
+def _of_pieces(limits: Limits) -> Iterator[tuple[tuple[str, ...], int | None]]:
+    yield ("per_receipt",), limits.per_receipt
+    if limits.per_customer is not None:
+        yield ("per_customer", "qty"), limits.per_customer.quantity_milli
 
 
 def _bounds(limits: Limits) -> Iterator[tuple[tuple[str, ...], int | None]]:

@@ -63,7 +63,7 @@ def check_shadowing(document: Document) -> Iterator[Diagnostic]:
                 )
                 break
         rivals.add(written)
-    # Of two percents the greater wins also if it stands later.
+    # Of two percents the greater wins also if it stands later, but where floors make them equal.
     rivals = _Rivals(modes)
     for written in reversed(ordered):
         if modes[written.group] is Resolve.BEST:
@@ -71,8 +71,8 @@ def check_shadowing(document: Document) -> Iterator[Diagnostic]:
                 if _outbids(rival.promotion, written.promotion, strictly=True):
                     yield warning(
                         written.place,
-                        "shadowed",
-                        f"{rival.promotion.id!r} always gives more, for the same and other goods",
+                        "outbid",
+                        f"{rival.promotion.id!r} gives more, for the same and other goods",
                         "Take it out, or make it give more.",
                     )
                     break
@@ -190,14 +190,20 @@ def _shadows(rival: Written, written: Written, modes: dict[str, Resolve]) -> boo
     if one.only_one_of is not None and one.only_one_of == other.only_one_of:
         # Who competes in a group of its own may lose there, and so do nothing.
         return is_same_group or modes[rival.group] is Resolve.ALL
-    if not freezes or stage_of(one.results[0]) not in (GOODS, RECEIPT):
+    if (
+        one.only_one_of is not None
+        or not freezes
+        or stage_of(one.results[0]) not in (GOODS, RECEIPT)
+    ):
         return False
     return mode is Resolve.FIRST or _outbids(one, other, strictly=False)
 
 
 def _outbids(one: Promotion, other: Promotion, *, strictly: bool) -> bool:
     """Whether a percent is at least that of the other, for the same goods and more."""
-    if len(other.results) != 1 or other.stack or not _is_wider(one, other):
+    if one.only_one_of is not None or len(other.results) != 1 or other.stack:
+        return False
+    if not _is_wider(one, other):
         return False
     better, worse = one.results[0], other.results[0]
     if type(better) is not type(worse) or not isinstance(better, DiscountGoods | DiscountReceipt):
