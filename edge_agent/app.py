@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -169,6 +170,9 @@ async def serve(
     )
     try:
         await runner.setup()
+        # The programme is most of what lives in this process, and lives long: the collector need
+        # not walk over it again and again while tills wait.
+        gc.freeze()
         try:
             await web.TCPSite(runner, config.listen_host, config.listen_port).start()
         except OSError as error:

@@ -23,7 +23,11 @@ TILL_BODY_BYTES_MAX: Final = 8 * 2**20
 BUNDLE_BYTES_MAX: Final = 64 * 2**20
 """Compressed size on the wire; 10,000 promotions are expected to stay below 1.5 MB."""
 BUNDLE_PAYLOAD_BYTES_MAX: Final = 256 * 2**20
-"""After decompression, counted while decompressing: a stated size is not trusted."""
+"""After decompression, asked of the frame before anything is unpacked."""
+BUNDLE_GOLDEN_MAX: Final = 200
+"""Receipts; a shop prices them all before it lets a bundle in, in well under a second."""
+BUNDLE_GOLDEN_BYTES_MAX: Final = 2 * 2**20
+"""All of them, unpacked: 200 receipts of 50 lines take 1 MB, and one of 10,000 lines still fits."""
 
 # --- record streams (edge to central)
 BATCH_RECORDS_MAX: Final = 500

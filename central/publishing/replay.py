@@ -13,7 +13,7 @@ from central.receipts import store as receipts
 from shared.bundle.trust import open_bundle
 from shared.crypto.signing import Signer
 from shared.engine.evaluate import evaluate
-from shared.engine.program import Program
+from shared.engine.ready import Ready
 from shared.errors import NotFoundError
 from shared.wire.answer import Answer
 from shared.wire.receipt import Receipt
@@ -22,12 +22,12 @@ PROGRAMS_KEPT: Final = 8
 
 
 class Replay:
-    """Evaluates stored receipts; keeps the programs it used last."""
+    """Evaluates stored receipts; keeps the programs it used last, ready."""
 
     def __init__(self, pool: Pool, signer: Signer) -> None:
         self._pool = pool
         self._trusted = {signer.key_id: signer.public_key}
-        self._programs: OrderedDict[int, Program] = OrderedDict()
+        self._programs: OrderedDict[int, Ready] = OrderedDict()
 
     async def __call__(self, record_uid: bytes) -> Answer:
         """The answer of a stored receipt, with its trace.
@@ -58,12 +58,12 @@ class Replay:
             different += again != msgspec.structs.replace(answer, trace=[])
         return different
 
-    async def program(self, connection: Connection, version: int) -> Program:
+    async def program(self, connection: Connection, version: int) -> Ready:
         """The program of a published bundle, its signature checked."""
         program = self._programs.get(version)
         if program is None:
             row = await promotions.get_bundle(connection, version)
-            program = open_bundle(row["bytes"], self._trusted, version_floor=0).program
+            program = open_bundle(row["bytes"], self._trusted, version_floor=0).ready
             self._programs[version] = program
             if len(self._programs) > PROGRAMS_KEPT:
                 self._programs.popitem(last=False)

@@ -1,6 +1,7 @@
 """Hold the bundle in force and the one before it; let a new one in only after every check.
 
-``active`` is read once per receipt: a swap is one assignment, so no receipt sees two bundles.
+``active`` is read once per receipt: a swap is one assignment, so no receipt sees two bundles. The
+golden receipts of a bundle must come out before it is let in; then they are forgotten.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_agent.bundles.store import (
@@ -17,8 +18,9 @@ from edge_agent.bundles.store import (
     stored_versions,
     write_bundle_file,
 )
+from shared.bundle.golden import prove_golden
 from shared.bundle.trust import VerifiedBundle, open_bundle
-from shared.errors import AppError, ConflictError, UnavailableError
+from shared.errors import AppError, ConflictError, TrustError, UnavailableError
 from shared.logs import get_logger
 
 _LOG = get_logger(__name__)
@@ -43,9 +45,12 @@ class BundleService:
         # A damaged file still says how far this agent had come.
         self._floor = versions[0] if versions else 0
         opened = [bundle for version in versions if (bundle := self._open(version)) is not None]
+        if opened:
+            self._prove_again(opened[0])
+        slots = [replace(bundle, golden=()) for bundle in opened]
         self._slots = _Slots(
-            active=opened[0] if opened else None,
-            previous=opened[1] if len(opened) > 1 else None,
+            active=slots[0] if slots else None,
+            previous=slots[1] if len(slots) > 1 else None,
         )
 
     @property
@@ -97,6 +102,8 @@ class BundleService:
                     hint="Publish the changed content with a higher version.",
                 )
             return active
+        prove_golden(bundle)
+        bundle = replace(bundle, golden=())
         try:
             write_bundle_file(self._folder, version, data)
         except OSError as error:
@@ -109,6 +116,19 @@ class BundleService:
             remove_others(self._folder, kept)
         _LOG.info("bundle.activated", version=version, sha256=bundle.sha256.hex())
         return bundle
+
+    def _prove_again(self, bundle: VerifiedBundle) -> None:
+        """Tell of an agent that was renewed and prices otherwise than before.
+
+        The bundle stays in force all the same: it was proven once, and a shop without a programme
+        is worse off than one whose head office sees what to mend.
+        """
+        try:
+            prove_golden(bundle)
+        except TrustError as error:
+            version = bundle.header.version
+            self._error = f"stored bundle {version}: {error.stable_code}: {error.message}"
+            _LOG.error("bundle.golden_differs", version=version, detail=error.message)
 
     def _open(self, version: int) -> VerifiedBundle | None:
         try:

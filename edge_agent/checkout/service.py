@@ -235,7 +235,7 @@ class Checkout:
         """What is kept (without a trace), and what is told."""
         known = self._look_up(reader, asked.receipt, asked.card, self._clock.now_ms())
         filled = fill_in(asked.raw, asked.receipt, asked.card, known)
-        answer = evaluate(bundle.program, filled.receipt, trace=trace)
+        answer = evaluate(bundle.ready, filled.receipt, trace=trace)
         calculation = Calculation(
             raw_sha256=asked.raw_sha256,
             filled=filled,
