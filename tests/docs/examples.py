@@ -7,6 +7,7 @@ The convention (docs/language/README.md tells it to readers):
 - a block ``json receipt`` may leave out the store, the time, the numbers of the lines and a
   quantity of one;
 - a block ``json answer`` states keys of the answer to that receipt; what it does not state is free;
+- a block ``json document`` or ``yaml document`` is a programme as it is, byte by byte;
 - a block ``json findings`` states code and pointer of all that the compiler says of the programme;
 - a comment ``<!-- table: columns -->`` stands before a table of the lines of that answer.
 
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rules_compiler.pipeline import Compilation, compile_document
 from shared.bundle.trust import open_bundle
@@ -40,7 +41,7 @@ PAGES: Final = [
 ]
 
 _PIECE: Final = re.compile(
-    r"^```json (?P<kind>\w+)\n(?P<body>.*?)^```$"
+    r"^```(?P<syntax>json|yaml) (?P<kind>\w+)\n(?P<body>.*?)^```$"
     r"|^<!-- table: (?P<columns>[\w ]+) -->\n\n?(?P<table>(?:^\|[^\n]*\n)*)",
     re.MULTILINE | re.DOTALL,
 )
@@ -75,6 +76,8 @@ class Example:
     receipt: str
     stated: str
     columns: tuple[str, ...] = ()
+    syntax: Literal["json", "yaml"] | None = None
+    """Of a programme that is taken as it is."""
 
     @property
     def name(self) -> str:
@@ -84,7 +87,10 @@ class Example:
     def found(self) -> Any:
         """What really comes out."""
         if self.kind == "findings":
-            compilation = compile_document(_grown_programme(self.programme))
+            if self.syntax is None:
+                compilation = compile_document(_grown_programme(self.programme))
+            else:
+                compilation = compile_document(self.programme.encode(), self.syntax)
             return [
                 {"code": each.code, "pointer": each.pointer} for each in compilation.diagnostics
             ]
@@ -166,11 +172,15 @@ def examples_of(page: Path, text: str | None = None) -> Iterator[Example]:
 
 def _walk(page: Path, text: str) -> Iterator[tuple[Example, tuple[int, int]]]:
     programme = receipt = ""
+    syntax: Literal["json", "yaml"] | None = None
     for match in _PIECE.finditer(text):
         kind = match["kind"] or "table"
         stated, span = (match["body"], match.span("body"))
         if kind == "programme":
+            programme, receipt, syntax = stated, "", None
+        elif kind == "document":
             programme, receipt = stated, ""
+            syntax = "yaml" if match["syntax"] == "yaml" else "json"
         elif kind == "receipt":
             receipt = stated
         elif kind in ("answer", "findings", "table"):
@@ -184,6 +194,7 @@ def _walk(page: Path, text: str) -> Iterator[tuple[Example, tuple[int, int]]]:
                 receipt=receipt,
                 stated=stated,
                 columns=tuple((match["columns"] or "").split()),
+                syntax=syntax,
             )
             yield example, span
 
