@@ -12,21 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from shared import limits
-from shared.bundle.layout import (
-    HEADER_BYTES_MAX,
-    KEY_ID_BYTES,
-    LENGTH_BYTES,
-    MAGIC,
-    SIGNATURE_KIND,
-    TAIL_BYTES,
-    BundleHeader,
-)
-from shared.bundle.reader import unpack_frame
+from shared.bundle.layout import KEY_ID_BYTES, LENGTH_BYTES, MAGIC, SIGNATURE_KIND, TAIL_BYTES
+from shared.bundle.reader import read_header, read_payload
+from shared.bundle.trust import VerifiedBundle
 from shared.crypto.signing import Signer, key_id_of, verify
-from shared.engine.program import ENGINE_VERSION, Program, decode_program
+from shared.engine.ready import Ready
 from shared.errors import InputError, TooLargeError, TrustError
 
 KEY_BYTES: Final = 32
@@ -36,11 +27,9 @@ KEY_BYTES: Final = 32
 class OpenedFile:
     """What is in a bundle; ``verified`` is whether a key that was given signed it."""
 
-    header: BundleHeader
-    program: Program
+    bundle: VerifiedBundle
     key_id: str
     file_bytes: int
-    sha256: str
     verified: bool
 
 
@@ -72,13 +61,18 @@ def open_file(path: Path, trusted: Path | None = None) -> OpenedFile:
     key_id = tail[:KEY_ID_BYTES].decode("ascii", "replace")
     if trusted is not None:
         verify(SIGNATURE_KIND, signed, tail[KEY_ID_BYTES:], key_id, _keys(trusted))
-    header, program = _read(path, signed)
+    header, frame = read_header(signed)
+    contents = read_payload(header, frame)
     return OpenedFile(
-        header=header,
-        program=program,
+        bundle=VerifiedBundle(
+            header=header,
+            program=contents.program,
+            ready=Ready(contents.program),
+            golden=contents.golden,
+            sha256=hashlib.sha256(data).digest(),
+        ),
         key_id=key_id,
         file_bytes=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
         verified=trusted is not None,
     )
 
@@ -106,26 +100,3 @@ def _keys(trusted: Path) -> Mapping[str, bytes]:
     data = read_key(trusted)
     signer = Signer(data)
     return {key_id_of(data): data, signer.key_id: signer.public_key}
-
-
-def _read(path: Path, signed: bytes) -> tuple[BundleHeader, Program]:
-    start = len(MAGIC) + LENGTH_BYTES
-    length = int.from_bytes(signed[len(MAGIC) : start], "big")
-    if length > HEADER_BYTES_MAX or start + length > len(signed):
-        raise TrustError(f"{path} is cut short", code="truncated", hint="Copy it again.")
-    try:
-        header = msgspec.msgpack.decode(signed[start : start + length], type=BundleHeader)
-        if not header.engine_min <= ENGINE_VERSION <= header.engine_max:
-            raise TrustError(
-                f"{path} is for engines {header.engine_min} to {header.engine_max}; "
-                f"this is {ENGINE_VERSION}",
-                code="engine_version",
-                hint="Compile the document again, or use the kopilka-rules of its release.",
-            )
-        payload = unpack_frame(signed[start + length :], header.payload_bytes)
-        program = decode_program(payload)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise TrustError(f"{path} cannot be read", code="damaged", hint="Copy it again.") from error
-    if hashlib.sha256(payload).digest() != header.payload_sha256:
-        raise TrustError(f"{path} is damaged", code="damaged", hint="Copy it again.")
-    return header, program

@@ -7,14 +7,20 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
 from rules_compiler.commands.bundle_file import KEY_BYTES, read_key
 from rules_compiler.commands.documents import load
 from rules_compiler.commands.machine import OK, Machine
+from rules_compiler.commands.receipts import read_batches
 from rules_compiler.commands.screen import output
+from shared import limits
 from shared.bundle.writer import write_bundle
 from shared.crypto.signing import Signer
 from shared.errors import InputError
 from shared.ids import Chance
+from shared.wire.receipt import Receipt
+from shared.wire.receipt_json import ReceiptError, decode_receipt
 
 SUMMARY = "write a signed bundle"
 EXAMPLES = """\
@@ -33,6 +39,12 @@ def arguments(parser: ArgumentParser) -> None:
     keys.add_argument("--key", type=Path, help="the signing key: 32 raw bytes")
     keys.add_argument("--new-key", type=Path, help="make a signing key, and sign by it")
     parser.add_argument(
+        "--golden",
+        type=Path,
+        metavar="RECEIPTS",
+        help="receipts (JSON lines) that every shop prices before it lets the bundle in",
+    )
+    parser.add_argument(
         "--created-at",
         type=_instant,
         metavar="TIME",
@@ -49,6 +61,7 @@ def run(options: Namespace, machine: Machine) -> int:
             hint="Give --key FILE, or let one be made with --new-key FILE.",
         )
     program = load(options.file, bundles=False).program
+    golden = [] if options.golden is None else _golden(options.golden)
     screen = output()
     if options.key is not None:
         signer = Signer(read_key(options.key))
@@ -59,14 +72,33 @@ def run(options: Namespace, machine: Machine) -> int:
     created_at_ms = (
         machine.clock.now_ms() if options.created_at is None else int(options.created_at)
     )
-    data = write_bundle(program, signer, created_at_ms=created_at_ms)
+    data = write_bundle(program, signer, created_at_ms=created_at_ms, golden=golden)
     _replace(options.output, data)
     count = sum(len(group.promotions) for group in program.groups)
     screen.line(
         f"{options.output}: {program.programme} version {program.version}, {count} promotions, "
-        f"{len(data)} bytes, signed by {signer.key_id}"
+        f"{len(golden)} golden receipts, {len(data)} bytes, signed by {signer.key_id}"
     )
     return OK
+
+
+def _golden(path: Path) -> list[Receipt]:
+    """The receipts of this file, of nobody in particular: they travel to every shop."""
+    found: list[Receipt] = []
+    for batch in read_batches([path], lambda _done: None):
+        for number, line in zip(batch.line_numbers, batch.lines, strict=True):
+            try:
+                receipt = decode_receipt(line)
+            except ReceiptError as error:
+                place = f"{path}:{number}: {error.pointer or '/'}"
+                raise InputError(f"{place}: {error.message}", hint=error.hint) from error
+            if receipt.customer is not None:
+                nobody = msgspec.structs.replace(receipt.customer, id=None)
+                receipt = msgspec.structs.replace(receipt, customer=nobody)
+            found.append(receipt)
+        if len(found) > limits.BUNDLE_GOLDEN_MAX:
+            raise InputError(f"a bundle has at most {limits.BUNDLE_GOLDEN_MAX} golden receipts")
+    return found
 
 
 def _instant(text: str) -> int:

@@ -69,7 +69,7 @@ def load(path: Path, *, bundles: bool = True) -> Loaded:
                 f"{path} is a bundle; a document is needed",
                 hint="Give the JSON or YAML document that the bundle was compiled from.",
             )
-        return Loaded(program=open_file(path).program, document=None)
+        return Loaded(program=open_file(path).bundle.program, document=None)
     syntax = syntax_of(path)
     compilation = compile_document(data, syntax)
     if compilation.program is None:

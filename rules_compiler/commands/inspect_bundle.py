@@ -13,6 +13,8 @@ import msgspec
 from rules_compiler.commands.bundle_file import OpenedFile, open_file
 from rules_compiler.commands.machine import OK, Machine
 from rules_compiler.commands.screen import Column, Screen, Table, output
+from shared.bundle.golden import prove_golden
+from shared.bundle.trust import VerifiedBundle
 from shared.engine.program import ENGINE_VERSION, Index, Program
 
 SUMMARY = "show what a bundle says of itself and what is in it"
@@ -37,14 +39,25 @@ def run(options: Namespace, machine: Machine) -> int:
     opened = open_file(options.bundle, options.trusted)
     screen = output()
     _header(screen, options.bundle, opened)
-    screen.table(_groups(opened.program))
-    screen.table(_results(opened.program))
-    screen.table(_index(opened.program.index))
+    program = opened.bundle.program
+    screen.table(_groups(program))
+    screen.table(_results(program))
+    screen.table(_index(program.index))
+    return _golden(screen, opened.bundle)
+
+
+def _golden(screen: Screen, bundle: VerifiedBundle) -> int:
+    """Golden receipts are priced here, as a shop would before it lets the bundle in."""
+    if not bundle.golden:
+        screen.line("golden receipts none")
+        return OK
+    prove_golden(bundle)
+    screen.line(f"golden receipts {len(bundle.golden)}, all come out here as at head office")
     return OK
 
 
 def _header(screen: Screen, path: Path, opened: OpenedFile) -> None:
-    header = opened.header
+    header = opened.bundle.header
     verdict = "verified" if opened.verified else "unverified (give --trusted KEYFILE to check it)"
     created = datetime.fromtimestamp(header.created_at_ms // 1000, UTC)
     screen.line(f"{path}: {header.programme} version {header.version}")
@@ -52,7 +65,7 @@ def _header(screen: Screen, path: Path, opened: OpenedFile) -> None:
     screen.line(f"created at      {created.isoformat()}")
     screen.line(f"this engine     {ENGINE_VERSION}")
     screen.line(f"file bytes      {opened.file_bytes}")
-    screen.line(f"file sha256     {opened.sha256}")
+    screen.line(f"file sha256     {opened.bundle.sha256.hex()}")
     screen.line(f"payload sha256  {header.payload_sha256.hex()}")
     stated: dict[str, Any] = msgspec.structs.asdict(header)
     for name, value in stated.items():

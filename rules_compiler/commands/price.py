@@ -131,7 +131,7 @@ class Pricer:
             {self._signer.key_id: self._signer.public_key},
             version_floor=0,
         )
-        return Ready(bundle.program)
+        return bundle.ready
 
 
 def split_members(line: bytes) -> dict[str, bytes]:

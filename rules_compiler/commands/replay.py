@@ -6,9 +6,11 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final, Generic, TypeVar
 
 from rules_compiler.commands.receipts import Batch
+from shared.errors import UnavailableError
 
 T = TypeVar("T")
 AHEAD: Final = 3
@@ -42,6 +44,11 @@ class Replay(Generic[T]):
         )
         try:
             yield from _spread(pool, batches, self._jobs * AHEAD)
+        except BrokenProcessPool as error:
+            raise UnavailableError(
+                "a process that was pricing was ended from outside",
+                hint="Perhaps the memory was too little: try again with fewer --jobs.",
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -49,7 +56,7 @@ class Replay(Generic[T]):
 def _spread(pool: ProcessPoolExecutor, batches: Iterable[Batch], most: int) -> Iterator[Any]:
     pending: set[Future[Any]] = set()
     for batch in batches:
-        pending.add(pool.submit(_do, batch))
+        pending.add(_submit(pool, batch))
         if len(pending) >= most:
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for each in done:
@@ -60,9 +67,19 @@ def _spread(pool: ProcessPoolExecutor, batches: Iterable[Batch], most: int) -> I
             yield each.result()
 
 
+def _submit(pool: ProcessPoolExecutor, batch: Batch) -> Future[Any]:
+    """Hand a batch over; processes that this starts never hear of Ctrl-C.
+
+    It reaches the whole group; the first process ends the others when it has told its table.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_do, batch)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(make: Callable[[Any], Callable[[Batch], Any]], setup: object) -> None:
-    # Ctrl-C reaches the whole group; the first process ends the others when it has told its table.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _work.append(make(setup))
 
 

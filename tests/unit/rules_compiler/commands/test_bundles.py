@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shared.bundle.trust import open_bundle
 from shared.crypto.signing import Signer, key_id_of
-from tests.unit.rules_compiler.commands.samples import DOCUMENT, Run, Write
+from tests.unit.rules_compiler.commands.samples import DOCUMENT, RECEIPT, Run, Write
 
 
 def test_a_bundle_opens_by_the_new_key(run: Run, document: Path, tmp_path: Path) -> None:
@@ -137,3 +137,39 @@ def test_damaged_bundles_are_refused_without_a_trace(
         assert said.code == 1
         assert "Traceback" not in said.err
         run("inspect", write("damaged", sample))
+
+
+def test_golden_receipts_are_put_in_and_proved(
+    run: Run, document: Path, tmp_path: Path, write: Write
+) -> None:
+    """``--golden`` puts receipts of nobody in; ``inspect`` prices them as a shop would."""
+    bundle = tmp_path / "b"
+    golden = write("golden.jsonl", [RECEIPT, RECEIPT | {"receipt_id": "r-2"}])
+
+    made = run(
+        *("compile", document, "-o", bundle, "--new-key", tmp_path / "key", "--golden", golden)
+    )
+    said = run("inspect", bundle)
+
+    assert (made.code, said.code) == (0, 0), made.err
+    assert "2 golden receipts" in made.out
+    assert "golden receipts 2, all come out" in said.out
+    public = (tmp_path / "key.pub").read_bytes()
+    opened = open_bundle(bundle.read_bytes(), {key_id_of(public): public}, version_floor=0)
+    assert [each.receipt.customer.id for each in opened.golden if each.receipt.customer] == [
+        None,
+        None,
+    ]
+
+
+def test_a_golden_receipt_that_is_refused_is_named(
+    run: Run, document: Path, tmp_path: Path, write: Write
+) -> None:
+    """File, line and place; nothing is written."""
+    golden = write("golden.jsonl", [RECEIPT, RECEIPT | {"lines": 5}])
+
+    said = run("compile", document, "-o", tmp_path / "b", "--new-key", "k", "--golden", golden)
+
+    assert said.code == 1
+    assert f"{golden}:2: /lines" in said.err
+    assert not (tmp_path / "b").exists()
