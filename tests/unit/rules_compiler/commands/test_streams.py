@@ -15,6 +15,7 @@ from rules_compiler.commands.stream import answer_stream
 from shared.crypto.signing import Signer
 from shared.errors import InputError
 from tests.unit.rules_compiler.commands.samples import COMMAND, DOCUMENT, RECEIPT, ROOT, stream
+from tests.unit.rules_compiler.test_cases import unequal
 
 CASES = ROOT / "tests" / "cases" / "engine" / "mechanics.jsonl"
 PROGRAMME, SALE = json.dumps(DOCUMENT).encode(), json.dumps(RECEIPT).encode()
@@ -30,15 +31,19 @@ def codes(answers: list[dict[str, Any]]) -> list[str]:
 
 
 def test_every_worked_case_gets_its_answer_in_order() -> None:
-    """As many lines out as in, each about its own receipt."""
+    """As many lines out as in, each equal to the kopeck to what its own case states."""
     cases = [json.loads(line) for line in CASES.read_bytes().splitlines()]
 
     code, answers, complaints = stream("price", lines=CASES.read_bytes())
 
     assert (code, complaints) == (0, "")
-    assert [each["receipt"].get("receipt_id", "") for each in cases] == [
-        each["receipt_id"] for each in answers
-    ]
+    assert len(answers) == len(cases)
+    wrong = {
+        case["id"]: found
+        for case, answer in zip(cases, answers, strict=True)
+        if (found := unequal(case, answer))
+    }
+    assert wrong == {}
 
 
 def test_whatever_a_line_is_the_next_is_answered() -> None:
