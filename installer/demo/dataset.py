@@ -253,7 +253,7 @@ def _members(
     return members
 
 
-def _product(  # noqa: PLR0917 - the columns of a row, in their order
+def _product(
     product_id: int,
     department: str | None,
     category: str | None,

@@ -78,6 +78,8 @@ def _shelf(week: Week) -> list[dict[str, Any]]:
             "id": "pizza-2-plus-1",
             "name": "Frozen pizza: the third is free",
             "group": "shelf",
+            # Free is more than the programme's max_discount lets a promotion give.
+            "ignore_floor": True,
             "then": [
                 {
                     "do": "nth",
