@@ -6,13 +6,17 @@ import argparse
 import asyncio
 import base64
 import json
+import logging
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
+from zoneinfo import ZoneInfo
 
 import msgspec
+import psycopg
 
 from central import config as files
 from central.app import Central, import_files, open_central, serve, verify
@@ -24,17 +28,25 @@ from central.database.pool import open_pool
 from central.fleet.store import put_store
 from central.staff.service import StaffService
 from central.uplink.certificates import make_certificates
-from shared.errors import AppError, ConflictError
+from shared.errors import AppError, ConflictError, InputError
 from shared.logs import configure_logs
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
 from shared.wire.feed import StoreEntry
 from shared.wire.problem import Finding
 
+_STORE_ID: Final = re.compile(r"[\w.-]{1,64}")
+_STORE_NAME_CHARS_MAX: Final = 200
+_CURRENCY: Final = re.compile("[A-Z]{3}")
+_PORT_MAX: Final = 65535
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; 0 when it did what it says, 1 when it could not."""
     options = _parser().parse_args(argv)
+    if options.command != "run":
+        # The pool's own warnings would tell a second time, and less clearly, what is told below.
+        logging.getLogger("psycopg").setLevel(logging.CRITICAL)
     configure_logs(level="INFO" if options.command == "run" else "WARNING")
     try:
         return int(options.call(options))
@@ -44,6 +56,9 @@ def main(argv: list[str] | None = None) -> int:
             _tell(finding, sys.stderr)
         if error.hint:
             print(error.hint, file=sys.stderr)
+        return 1
+    except psycopg.Error as error:
+        print(f"database: {str(error).strip().splitlines()[0]}", file=sys.stderr)
         return 1
     except OSError as error:  # a file that is not there or may not be read; a port that is taken
         print(f"os_error: {error}", file=sys.stderr)
@@ -57,6 +72,8 @@ def _tell(finding: Finding, where: TextIO) -> None:
 
 def _init(options: argparse.Namespace) -> int:
     folder: Path = options.folder
+    web_host, web_port = _address(options.web)
+    uplink_host, uplink_port = _address(options.uplink)
     if (folder / files.CONFIG_FILE).exists():
         raise ConflictError(f"{folder} is set up already")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,8 +82,6 @@ def _init(options: argparse.Namespace) -> int:
     embedded = options.database is None
     if embedded:
         server.wipe()
-    web_host, web_port = _address(options.web)
-    uplink_host, uplink_port = _address(options.uplink)
     config = CentralConfig(
         database_url=server.conninfo() if embedded else options.database,
         embedded=embedded,
@@ -140,12 +155,33 @@ async def _enrol_token(central: Central, options: argparse.Namespace) -> int:
     return 0
 
 
+def store_entry(store_id: str, name: str, *, timezone: str, currency: str) -> StoreEntry:
+    """A store as the shops will be told of it.
+
+    Raises:
+        InputError: one of these is not what it should be.
+    """
+    if not _STORE_ID.fullmatch(store_id):
+        raise InputError(
+            "a store's id is 1 to 64 letters, digits, dots, dashes and underscores",
+            hint="What people read is its name.",
+        )
+    if not name.isprintable() or not 0 < len(name) <= _STORE_NAME_CHARS_MAX:
+        raise InputError(f"a store's name is 1 to {_STORE_NAME_CHARS_MAX} printable characters")
+    if not _CURRENCY.fullmatch(currency):
+        raise InputError("a currency is three capital letters", hint="For example RUB.")
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError) as error:
+        raise InputError(
+            f"there is no time zone {timezone!r}", hint="For example Europe/Moscow."
+        ) from error
+    return StoreEntry(store_id=store_id, name=name, timezone=timezone, currency=currency)
+
+
 async def _store_add(central: Central, options: argparse.Namespace) -> int:
-    entry = StoreEntry(
-        store_id=options.id,
-        name=options.name,
-        timezone=options.timezone,
-        currency=options.currency,
+    entry = store_entry(
+        options.id, options.name, timezone=options.timezone, currency=options.currency
     )
     async with central.pool.connection() as connection:
         await put_store(connection, entry)
@@ -180,6 +216,8 @@ async def _verify(central: Central, options: argparse.Namespace) -> int:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _PORT_MAX:
+        raise InputError(f"{text!r} is no address", hint="HOST:PORT, for example 127.0.0.1:8080.")
     return host, int(port)
 
 

@@ -7,12 +7,13 @@ import base64
 import re
 import signal
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -25,6 +26,7 @@ from central.config import CentralConfig
 from central.coupons.store import put_coupons
 from central.customers.store import put_customers
 from central.database.pool import Pool, open_pool
+from central.fleet.store import store_known
 from central.jobs.schedule import Jobs
 from central.publishing.replay import Replay
 from central.publishing.service import Publishing
@@ -35,7 +37,8 @@ from central.uplink.server import Uplink
 from central.web.app import WebSettings, make_web_app
 from shared.crypto.signing import Signer
 from shared.crypto.tags import card_tag
-from shared.errors import InputError
+from shared.errors import InputError, NotFoundError
+from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import TrustedKey
 from shared.wire.feed import CouponEntry, CustomerEntry, ProductEntry
@@ -44,28 +47,37 @@ IMPORT_CHUNK: Final = 500
 """Rows a transaction: a long one would hold back every reader of the feed."""
 _DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d+))?")
 _T = TypeVar("_T", bound=msgspec.Struct)
+_E = TypeVar("_E")
+
+
+Name = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=IDENTIFIER_CHARS_MAX, pattern=r"^[^\x00]+$")
+]
+"""What things are called by programs; PostgreSQL knows no NUL."""
+Words = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
+"""What things are called by people."""
 
 
 class CustomerRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of customers.jsonl; points are decimal strings by account."""
 
-    customer_id: str
-    cards: list[str] = []
-    home_store: str | None = None
-    segments: list[str] = []
-    level: str | None = None
-    points: dict[str, str] = {}
+    customer_id: Name
+    cards: list[Name] = []
+    home_store: Name | None = None
+    segments: list[Name] = []
+    level: Name | None = None
+    points: dict[Name, str] = {}
 
 
 class ProductRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of products.jsonl; ``min_price`` and ``max_discount`` are decimal strings."""
 
-    sku: str
-    name: str
-    category: str | None = None
-    brand: str | None = None
-    attributes: dict[str, str] = {}
-    flags: list[str] = []
+    sku: Name
+    name: Words
+    category: Words | None = None
+    brand: Words | None = None
+    attributes: dict[Name, Words] = {}
+    flags: list[Name] = []
     weighed: bool = False
     min_price: str | None = None
     max_discount: str | None = None
@@ -74,10 +86,10 @@ class ProductRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class CouponRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of coupons.jsonl; dates are ISO, inclusive."""
 
-    code: str
-    series: str
-    valid_from: str | None = None
-    valid_to: str | None = None
+    code: Name
+    series: Name
+    valid_from: date | None = None
+    valid_to: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,33 +175,21 @@ async def import_files(
     counts: dict[str, int] = {}
     if products is not None:
         counts["products"] = 0
-        for chunk in _chunks(products, ProductRow):
-            entries = [_product(row) for row in chunk]
+        for entries in read_products(products):
             async with central.pool.connection() as connection:
                 await put_products(connection, entries)
-            counts["products"] += len(chunk)
+            counts["products"] += len(entries)
     if coupons is not None:
         counts["coupons"] = 0
-        for coupon_rows in _chunks(coupons, CouponRow):
+        for series in read_coupons(coupons):
             async with central.pool.connection() as connection:
-                await put_coupons(
-                    connection,
-                    [
-                        CouponEntry(
-                            code=row.code.strip().upper(),
-                            series=row.series,
-                            valid_from_date=row.valid_from,
-                            valid_to_date=row.valid_to,
-                        )
-                        for row in coupon_rows
-                    ],
-                )
-            counts["coupons"] += len(coupon_rows)
+                await put_coupons(connection, series)
+            counts["coupons"] += len(series)
     if customers is not None:
         counts["customers"] = 0
-        for customer_rows in _chunks(customers, CustomerRow):
-            await _import_customers(central, customer_rows)
-            counts["customers"] += len(customer_rows)
+        for members in read_members(customers):
+            await _import_customers(central, members)
+            counts["customers"] += len(members)
     return counts
 
 
@@ -210,32 +210,69 @@ async def verify(central: Central) -> dict[str, Any]:
     return {"ok": not any(found[key] for key in zeros), **found}
 
 
-async def _import_customers(central: Central, rows: list[CustomerRow]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member to be taken in, with the home store and the points to begin with."""
+
+    entry: CustomerEntry
+    home_store: str | None
+    points_centi: dict[str, int]
+
+
+def read_products(path: Path) -> Iterable[list[ProductEntry]]:
+    """Chunks of a file of products."""
+    return _chunks(path, ProductRow, _product)
+
+
+def read_coupons(path: Path) -> Iterable[list[CouponEntry]]:
+    """Chunks of a file of coupons."""
+    return _chunks(path, CouponRow, _coupon)
+
+
+def read_members(path: Path) -> Iterable[list[Member]]:
+    """Chunks of a file of customers."""
+    return _chunks(path, CustomerRow, _member)
+
+
+async def _import_customers(central: Central, members: list[Member]) -> None:
     async with central.pool.connection() as connection:
-        await put_customers(
-            connection,
-            [
-                (
-                    CustomerEntry(
-                        customer_id=row.customer_id,
-                        card_tags=[card_tag(card) for card in row.cards],
-                        segments=row.segments,
-                        level=row.level,
-                    ),
-                    row.home_store,
+        for store_id in sorted({each.home_store for each in members if each.home_store}):
+            if not await store_known(connection, store_id):
+                raise NotFoundError(
+                    f"there is no store {store_id}", hint="Add it with `store-add` first."
                 )
-                for row in rows
-            ],
-        )
-        for row in rows:
-            for account, points in row.points.items():
+        await put_customers(connection, [(each.entry, each.home_store) for each in members])
+        for each in members:
+            for account, points_centi in each.points_centi.items():
                 await accounts.open_balance(
                     connection,
-                    row.customer_id,
+                    each.entry.customer_id,
                     account,
-                    _scaled(points, 2),
+                    points_centi,
                     now_ms=central.clock.now_ms(),
                 )
+
+
+def _member(row: CustomerRow) -> Member:
+    return Member(
+        entry=CustomerEntry(
+            customer_id=row.customer_id,
+            card_tags=[card_tag(card) for card in row.cards],
+            segments=row.segments,
+            level=row.level,
+        ),
+        home_store=row.home_store,
+        points_centi={account: _scaled(points, 2) for account, points in row.points.items()},
+    )
+
+
+def _coupon(row: CouponRow) -> CouponEntry:
+    return CouponEntry(
+        code=row.code.strip().upper(),
+        series=row.series,
+        valid_from_date=row.valid_from.isoformat() if row.valid_from else None,
+        valid_to_date=row.valid_to.isoformat() if row.valid_to else None,
+    )
 
 
 def _product(row: ProductRow) -> ProductEntry:
@@ -260,18 +297,21 @@ def _scaled(text: str, decimals: int) -> int:
     return int(found[1] + (found[2] or "").ljust(decimals, "0"))
 
 
-def _chunks(path: Path, kind: type[_T]) -> Iterable[list[_T]]:
+def _chunks(path: Path, kind: type[_T], convert: Callable[[_T], _E]) -> Iterable[list[_E]]:
     with path.open("rb") as file:
         numbered = enumerate(file, start=1)
         while lines := list(islice(numbered, IMPORT_CHUNK)):
-            yield [_row(path, number, line, kind) for number, line in lines]
+            yield [_row(path, number, line, kind, convert) for number, line in lines]
 
 
-def _row(path: Path, number: int, line: bytes, kind: type[_T]) -> _T:
+def _row(path: Path, number: int, line: bytes, kind: type[_T], convert: Callable[[_T], _E]) -> _E:
     try:
-        return msgspec.json.decode(line, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name}, line {number}: {error}") from error
+        return convert(msgspec.json.decode(line, type=kind))
+    except (msgspec.DecodeError, UnicodeDecodeError, InputError) as error:
+        raise InputError(
+            f"{path.name}, line {number}: {error}",
+            hint="The chunks of lines before it are in; correct the line and import again.",
+        ) from error
 
 
 async def _listen(

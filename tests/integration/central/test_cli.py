@@ -75,6 +75,21 @@ def test_a_folder_is_set_up_once_and_only_its_owner_reads_it(office: HeadOffice)
     assert not office.database_runs()
 
 
+def test_bad_input_is_told_and_changes_nothing(office: HeadOffice, tmp_path: Path) -> None:
+    """No command answers with a stack trace; what can be told without a database is told first."""
+    member = write(tmp_path, "rows.jsonl", {"customer_id": "c", "home_store": "S9"})
+    for arguments, told in (
+        (("store-add", "S2", "Mars", "--timezone", "Mars/Base"), "no time zone 'Mars/Base'"),
+        (("import", "--customers", member), "there is no store S9"),
+    ):
+        answer = office.command(*arguments)
+        assert (answer.code, told in answer.err) == (1, True), answer.err
+        assert "Traceback" not in answer.err
+    other = HeadOffice(tmp_path / "other").command("init", "--embedded", "--web", "nonsense")
+    assert (other.code, "is no address" in other.err) == (1, True), other.err
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_document_is_in_force_only_when_it_is_good_and_newer(
     office: HeadOffice, tmp_path: Path
 ) -> None:
