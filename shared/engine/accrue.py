@@ -164,10 +164,11 @@ class Accrual:
 def count(at: Situation, result: Count) -> bool:
     """Move a counter of the customer; whether it moved."""
     before = counter_before(at, result.counter)
+    lots = earning_lots(at, result.filter)
     if result.reset:
-        value = 0
+        # Like a count by receipt, it wants the goods of its filter.
+        value = 0 if not result.has_filter or _any_earns(lots) else before
     else:
-        lots = earning_lots(at, result.filter)
         if result.by is CountBy.RECEIPT:
             value = before + (1 if not result.has_filter or _any_earns(lots) else 0)
         elif result.by is CountBy.QUANTITY:

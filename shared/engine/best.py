@@ -352,7 +352,7 @@ class _Chooser:
         for result in self.results:
             allowance = self.entrants[result.entrant].allowance
             if result.index == 0:
-                applications = pieces = claimed = -1
+                applications = pieces = claimed = shared = -1
                 if allowance.applications_left is not None:
                     applications = self._supply(allowance.applications_left)
                 if allowance.pieces_left is not None:
@@ -364,14 +364,16 @@ class _Chooser:
                 result.draws_application.append(applications)
             if claimed >= 0 and isinstance(result.spec, (Nth, GoodsSet)):
                 result.draws_application.append(claimed)
-            caps = [
-                cap
-                for cap in (result.offer.cap_minor, allowance.discount_left_minor)
-                if cap is not None
-            ]
-            if caps:
-                result.cap = len(self.caps)
-                self.caps.append(min(caps) * self.unit)
+            own, left = result.offer.cap_minor, allowance.discount_left_minor
+            if left is not None and len(self.entrants[result.entrant].offers) > 1:
+                # One limit of money for several results. A cap of their own is then looked at
+                # only when the discount is given, so the optimum is not proven.
+                if shared < 0:
+                    shared = self._cap(left)
+                result.cap = shared
+                self.complete = self.complete and own is None
+            elif own is not None or left is not None:
+                result.cap = self._cap(min([cap for cap in (own, left) if cap is not None]))
             account = result.offer.chips_account
             if account and account not in chips:
                 chips[account] = self._supply(max(chips_left(self.at, account), 0))
@@ -381,6 +383,10 @@ class _Chooser:
         for result in self.results:
             if result.offer.chips_account:
                 result.draws_application.append(-1 - chips[result.offer.chips_account])
+
+    def _cap(self, amount_minor: int) -> int:
+        self.caps.append(amount_minor * self.unit)
+        return len(self.caps) - 1
 
     def _supply(self, amount: int) -> int:
         self.supplies.append(amount)
