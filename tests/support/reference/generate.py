@@ -3,7 +3,9 @@
 `a_programme(rng)` and `a_receipt(rng, programme)`, with a seeded `random.Random`. Few articles, few
 categories, awkward prices and percents; floors, flags, coupons, balances, usage and claims. The
 documents keep to section 11. Receipts for a programme with a `best` group stay small enough for
-the exhaustive search of the reference.
+the exhaustive search of the reference. `wide` mixes more: several results of one promotion in
+`best`, several promotions on a counter, more groups, lines and pieces, claims with a cost, more
+accounts. Without it a seed gives for ever what it gave first, so failed seeds can be kept.
 """
 
 from __future__ import annotations
@@ -135,7 +137,9 @@ def limits_of(rng: random.Random, *, goods: bool, money: bool) -> Doc:
     return found
 
 
-def a_promotion(rng: random.Random, number: int, group: Doc, ids: list[str], used: set[str]) -> Doc:
+def a_promotion(
+    rng: random.Random, number: int, group: Doc, ids: list[str], taste: results.Taste
+) -> Doc:
     """A promotion of one or two results."""
     competing = group["resolve"] in ("sum", "best")
     promo: Doc = {"id": f"P{number}", "name": f"P{number}", "group": group["id"]}
@@ -143,9 +147,13 @@ def a_promotion(rng: random.Random, number: int, group: Doc, ids: list[str], use
     stages = rng.choices(
         ["goods", "receipt", "spend", "round", "accrue", "inform"], [60, 15, 5, 5, 10, 5], k=2
     )
-    then = [results.a_result(rng, stages[0], a_filter, used)]
-    if maybe(rng, 0.25) and not (group["resolve"] == "best" and stages == ["goods", "goods"]):
-        then.append(results.a_result(rng, stages[1], a_filter, used))
+    wide = taste.wide
+    then = [results.a_result(rng, stages[0], a_filter, taste)]
+    both = wide or not (group["resolve"] == "best" and stages == ["goods", "goods"])
+    if maybe(rng, 0.25) and both:
+        then.append(results.a_result(rng, stages[1], a_filter, taste))
+    if wide and maybe(rng, 0.2):
+        then.append(results.a_result(rng, "goods", a_filter, taste))
     promo["then"] = then
     if maybe(rng, 0.35):
         promo["when"] = a_condition(rng, ids)
@@ -179,18 +187,27 @@ def a_promotion(rng: random.Random, number: int, group: Doc, ids: list[str], use
         promo["limits"] = limits_of(rng, goods=goods, money=money)
     if not competing and maybe(rng, 0.06):
         promo["cost"] = {"account": "main", "points": rng.choice(["50", "30.5"])}
+    if wide and not competing and maybe(rng, 0.12):
+        account = rng.choice(["main", "bonus", "gold"])
+        promo["cost"] = {"account": account, "points": rng.choice(["50", "12.5", "300"])}
+        promo["on_claim"] = maybe(rng, 0.7)
+    if wide and maybe(rng, 0.1):
+        promo["only_one_of"] = "second family"
     return promo
 
 
-def a_programme(rng: random.Random) -> Doc:
-    """A valid programme of one to five promotions in one or two groups."""
+def a_programme(rng: random.Random, *, wide: bool = False) -> Doc:
+    """A valid programme of one to five promotions in one or two groups; up to eight, `wide`."""
     names = ["main", "second"][: rng.choice([1, 1, 2])]
+    if wide and maybe(rng, 0.4):
+        names.append("third")
     groups = [{"id": n, "resolve": rng.choice(["all", "sum", "first", "best"])} for n in names]
     promotions: list[Doc] = []
-    used: set[str] = set()
-    for number in range(1, rng.choice([1, 2, 2, 3, 3, 4, 5]) + 1):
+    taste = results.Taste(wide)
+    most = rng.choice([1, 2, 2, 3, 3, 4, 5]) + (rng.randint(0, 3) if wide else 0)
+    for number in range(1, most + 1):
         ids = [p["id"] for p in promotions]
-        promotions.append(a_promotion(rng, number, rng.choice(groups), ids, used))
+        promotions.append(a_promotion(rng, number, rng.choice(groups), ids, taste))
     programme: Doc = {
         "programme": "random",
         "version": 1,
@@ -209,6 +226,14 @@ def a_programme(rng: random.Random) -> Doc:
         programme["spend_as"] = "payment"
     if maybe(rng, 0.1):
         programme["hints"] = {"pieces": 1, "percent": "33.3333"}
+    if wide:
+        programme["accounts"].append({"id": "gold", "rate": "0.33", "precision": "0.1"})
+        programme["chips"].append("dogs")
+        listed = a_filter(rng, 0) or {"brand": ["Prosto"]}
+        for key in ("list", "favourite", "discounted"):
+            listed.pop(key, None)
+        programme["product_lists"]["picked"] = listed
+        programme["store_groups"]["north"] = rng.sample(["S1", "S2", "S3"], 2)
     return programme
 
 
@@ -234,6 +259,20 @@ def a_line(rng: random.Random, number: int, most: int) -> Doc:
         line["prices"] = {"card": f"{low // 100}.{low % 100:02d}"}
     if maybe(rng, 0.1):
         line["base_qty"] = "6"
+    return line
+
+
+def a_wide_line(rng: random.Random, number: int, most: int) -> Doc:
+    """A line that may be of any price and hold many pieces."""
+    line = a_line(rng, number, most)
+    if maybe(rng, 0.4):
+        kopecks = rng.randint(1, 20_000)
+        line["price"] = f"{kopecks // 100}.{kopecks % 100:02d}"
+        line.pop("min_price", None)
+    if most > 4 and "weighed" not in line and maybe(rng, 0.2):
+        line["qty"] = str(rng.randint(7, 40))
+    if maybe(rng, 0.1):
+        line["soft"] = {"min_price": line["price"]}
     return line
 
 
@@ -273,10 +312,13 @@ def a_customer(rng: random.Random, programme: Doc) -> Doc | None:
     return customer | ({"usage": usage} if usage else {})
 
 
-def a_receipt(rng: random.Random, programme: Doc) -> Doc:
-    """A receipt of one to five lines for this programme."""
+def a_receipt(rng: random.Random, programme: Doc, *, wide: bool = False) -> Doc:
+    """A receipt of one to five lines for this programme; up to ten, `wide`."""
     small = any(g["resolve"] == "best" for g in programme["groups"])
     number = rng.randint(1, 4 if small else 5)
+    if wide:
+        number = rng.randint(1, 6 if small else 10)
+    line = a_wide_line if wide else a_line
     receipt: Doc = {
         "receipt_id": "r-1",
         "store": rng.choice(["S1", "S3"]),
@@ -284,7 +326,7 @@ def a_receipt(rng: random.Random, programme: Doc) -> Doc:
         "time": rng.choice(["2026-11-23T12:00:00+03:00", "2026-11-23T01:30:00+03:00"]),
         "customer": a_customer(rng, programme),
         "lines": [
-            a_line(rng, i, rng.choice([2, 3, 4]) if small else 6) for i in range(1, number + 1)
+            line(rng, i, rng.choice([2, 3, 4]) if small else 6) for i in range(1, number + 1)
         ],
     }
     if maybe(rng, 0.4):
@@ -314,4 +356,11 @@ def a_receipt(rng: random.Random, programme: Doc) -> Doc:
         receipt["usage"] = usage
     if maybe(rng, 0.1):
         receipt["online"] = False
+    if wide:
+        if receipt["customer"] is not None:
+            receipt["customer"]["points"]["gold"] = "99.9"
+            receipt["customer"]["chips"]["dogs"] = rng.randint(0, 9)
+        if maybe(rng, 0.3):
+            receipt["spend"] = {"account": "gold", "points": rng.choice(["max", "33.3"])}
+        rng.shuffle(receipt["lines"])
     return receipt

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from .model import STAGE_OF as STAGES
 
 Doc = dict[str, Any]
 Filter = Callable[[random.Random], Doc]
+
+
+@dataclass
+class Taste:
+    """What a generator likes: `wide` mixes more; else each counter has one promotion at most."""
+
+    wide: bool
+    counters: set[str] = field(default_factory=set)
+
+
 PERCENTS = ["10", "12.5", "33.3333", "50", "7", "100", "5"]
 AMOUNTS = ["10.00", "33.33", "0.07", "100.00", "50.01"]
 TARGETS = ["9.99", "30.00", "0.00", "66.66"]
-__all__ = ["STAGES", "a_result"]
+__all__ = ["STAGES", "Taste", "a_result"]
 
 
 def maybe(rng: random.Random, chance: float) -> bool:
     return rng.random() < chance
 
 
-def a_result(rng: random.Random, stage: str, a_filter: Filter, used: set[str]) -> Doc:
-    """A result of this stage. `used` keeps one promotion at most on each counter."""
-    made: Doc = MAKERS[stage](rng, a_filter, used)
+def a_result(rng: random.Random, stage: str, a_filter: Filter, taste: Taste) -> Doc:
+    """A result of this stage."""
+    made: Doc = MAKERS[stage](rng, a_filter, taste)
     return made
 
 
@@ -38,15 +49,36 @@ def filtered(rng: random.Random, a_filter: Filter, chance: float = 0.7) -> Doc:
     return {"filter": a_filter(rng)} if maybe(rng, chance) else {}
 
 
-def _goods(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
+def _goods(rng: random.Random, a_filter: Filter, taste: Taste) -> Doc:
     kinds = ["discount_goods", "set_price", "nth", "set", "gift_goods"]
     kinds += ["chips_price", "counter_nth", "manual", "external"]
     kind = rng.choices(kinds, [30, 12, 16, 16, 8, 8, 5, 4, 4])[0]
-    if kind == "counter_nth" and "cup" in used:
+    if kind == "counter_nth" and "cup" in taste.counters and not taste.wide:
         kind = "nth"
-    used |= {"cup"} if kind == "counter_nth" else set()
-    made: Doc = GOODS[kind](rng, a_filter)
-    return {"do": kind} | made
+    taste.counters |= {"cup"} if kind == "counter_nth" else set()
+    made: Doc = {"do": kind} | GOODS[kind](rng, a_filter)
+    return _widened(rng, made) if taste.wide else made
+
+
+def _widened(rng: random.Random, made: Doc) -> Doc:
+    """The same result with larger numbers and other accounts, now and then."""
+    if made["do"] == "nth" and maybe(rng, 0.3):
+        made["every"] = rng.randint(4, 5)
+        made["take"] = rng.randint(1, made["every"])
+    if made["do"] == "set" and maybe(rng, 0.3):
+        slot = dict(rng.choice(made["slots"]))
+        made["slots"] = [*made["slots"], slot | {"qty": rng.randint(1, 3)}]
+    if made["do"] == "chips_price" and maybe(rng, 0.4):
+        made["chips"] = "dogs"
+    if made["do"] == "counter_nth" and maybe(rng, 0.4):
+        made["counter"] = "coffee"
+    if made["do"] == "discount_goods" and maybe(rng, 0.2):
+        made["skip"] = rng.randint(1, 5)
+    if made["do"] in ("discount_goods", "set_price", "chips_price") and maybe(rng, 0.2):
+        made["max_qty"] = rng.randint(2, 8)
+    if made["do"] == "gift_goods" and maybe(rng, 0.3):
+        made["max"] = rng.randint(2, 6)
+    return made
 
 
 def _discount_goods(rng: random.Random, a_filter: Filter) -> Doc:
@@ -170,7 +202,7 @@ def _external(rng: random.Random, a_filter: Filter) -> Doc:
     return filtered(rng, a_filter, 0.4) | {"service": "partner", "timeout_ms": 1000}
 
 
-def _receipt(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
+def _receipt(rng: random.Random, a_filter: Filter, taste: Taste) -> Doc:
     kind: Doc = rng.choice(
         [
             a_percent(rng),
@@ -186,7 +218,7 @@ def _receipt(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
     return made | ({"cap": "20.00"} if maybe(rng, 0.25) else {})
 
 
-def _spend(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
+def _spend(rng: random.Random, a_filter: Filter, taste: Taste) -> Doc:
     made: Doc = {"do": "spend_points", "account": rng.choice(["main", "main", "bonus"])}
     made |= filtered(rng, a_filter, 0.3)
     if maybe(rng, 0.6):
@@ -197,15 +229,17 @@ def _spend(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
         made["keep_total"] = "10.00"
     if maybe(rng, 0.3):
         made["step"] = "5"
+    if taste.wide and maybe(rng, 0.3):
+        made["account"] = "gold"
     return made
 
 
-def _round(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
+def _round(rng: random.Random, a_filter: Filter, taste: Taste) -> Doc:
     made: Doc = {"do": "round_total", "to": rng.choice(["1.00", "10.00", "0.50"])}
     return made | ({"each_line": True} if maybe(rng, 0.3) else {})
 
 
-def _accrue(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
+def _accrue(rng: random.Random, a_filter: Filter, taste: Taste) -> Doc:
     kind = rng.random()
     filter_ = filtered(rng, a_filter, 0.5)
     if kind < 0.15:
@@ -217,8 +251,12 @@ def _accrue(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
             ]
         )
         return {"do": "accrue_chips", "chips": "cats"} | filter_ | chips
-    if kind < 0.25 and "coffee" not in used:
-        used.add("coffee")
+    if kind < 0.25 and taste.wide:
+        count: Doc = {"do": "count", "counter": rng.choice(["coffee", "cup"])} | filter_
+        by = rng.choice(["receipt", "quantity", "total"])
+        return count | ({"reset": True} if maybe(rng, 0.25) else {"by": by})
+    if kind < 0.25 and "coffee" not in taste.counters:
+        taste.counters.add("coffee")
         by = rng.choice(["receipt", "quantity"])
         return {"do": "count", "counter": "coffee", "by": by} | filter_
     points: Doc = rng.choice(
@@ -244,10 +282,12 @@ def _accrue(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
         made["cap_day"] = "25"
     if maybe(rng, 0.2):
         made["active_after_days"] = 3
+    if taste.wide and maybe(rng, 0.2):
+        made |= rng.choice([{"account": "gold"}, {"expires_after_days": 7}])
     return made
 
 
-def _inform(rng: random.Random, a_filter: Filter, used: set[str]) -> Doc:
+def _inform(rng: random.Random, a_filter: Filter, taste: Taste) -> Doc:
     per: Doc = rng.choice([{"amount": "66.66"}, {"qty": "2"}]) | filtered(rng, a_filter, 0.4)
     choices: list[Doc] = [
         {"do": "message", "to": "slip", "at": "end", "text": "hello"},
@@ -270,7 +310,7 @@ GOODS: dict[str, Callable[[random.Random, Filter], Doc]] = {
     "manual": _manual,
     "external": _external,
 }
-MAKERS: dict[str, Callable[[random.Random, Filter, set[str]], Doc]] = {
+MAKERS: dict[str, Callable[[random.Random, Filter, Taste], Doc]] = {
     "goods": _goods,
     "receipt": _receipt,
     "spend": _spend,

@@ -36,8 +36,8 @@ def within_limits(apps: list[App], plan: Plan, ctx: Context, state: State) -> li
     if promo.per_receipt is not None:
         count = promo.per_receipt - state.applications.get(promo.id, 0)
     if promo.on_claim and plan.claimed:
-        done = state.times.get(promo.id, {}).get("runs", 0)
-        claims = claims_allowed(promo, ctx, state) - done
+        done = [n for k, n in state.times.get(promo.id, {}).items() if k.startswith("claimed")]
+        claims = claims_allowed(promo, ctx, state) - sum(done)
         count = claims if count is None else min(count, claims)
     left = pieces_left(promo, ctx, state)
     chosen: list[App] = []
@@ -141,7 +141,7 @@ def commit(
     state.applications[promo.id] = state.applications.get(promo.id, 0) + len(done)
     state.used += [p for a in done for p in a.used]
     if done and plan.claimed:
-        state.count_times(promo, "runs", len(done))
+        state.count_times(promo, f"claimed {id(plan.result)}", len(done))
     elif done and plan.gifts:
         times = math.ceil(Fraction(len(done), plan.gifts))
         state.count_times(promo, f"gifts {id(plan.result)}", times)
@@ -157,8 +157,9 @@ def run_plan(plan: Plan, ctx: Context, state: State, *, all_chosen: bool = False
     else:
         _run_each(plan, ctx, state, all_chosen=all_chosen)
     if plan.counter is not None:
-        name, value = plan.counter
-        if state.counters.get(name, Fraction(0)) != value:
+        name, moved = plan.counter
+        if moved:
+            value = state.counters.get(name, Fraction(0)) + moved
             state.counters[name] = state.counters_set[name] = value
             state.act(plan.promo)
 
@@ -177,7 +178,9 @@ def _run_each(plan: Plan, ctx: Context, state: State, *, all_chosen: bool) -> No
             for lot, (_, reward) in zip(lots, groups, strict=True)
         ]
         nothing = {
-            p for (pieces, _), d in zip(groups, discounts, strict=True) if d == 0 for p in pieces
+            (id(state.lot_of(pieces[0])), reward)
+            for (pieces, reward), d in zip(groups, discounts, strict=True)
+            if d == 0
         }
         if not nothing:
             discounts = cut_to_cap(discounts, lots, plan.cap)
@@ -188,7 +191,7 @@ def _run_each(plan: Plan, ctx: Context, state: State, *, all_chosen: bool) -> No
             commit(state, plan, chosen, groups, discounts)
             return
         for app in apps:
-            app.taken = [t for t in app.taken if t[0] not in nothing]
+            app.taken = [t for t in app.taken if (id(state.lot_of(t[0])), t[1]) not in nothing]
         apps = [a for a in apps if a.taken]
 
 

@@ -230,9 +230,14 @@ def spend_result(promo: Promotion, result: dict[str, Any], ctx: Context, state: 
 
 def round_stage(ctx: Context, state: State) -> None:
     def run(promo: Promotion) -> None:
+        trial = state.copy()
+        trial.cut = False
         for result in promo.results("round"):
-            round_result(promo, result, ctx, state)
-        pay_cost(promo, ctx, state)
+            round_result(promo, result, ctx, trial)
+        if trial.cut and promo.skip_excess:
+            return
+        pay_cost(promo, ctx, trial)
+        state.become(trial)
 
     each_turn(ctx, state, "round", run)
 
@@ -260,7 +265,10 @@ def take_excess(
 ) -> None:
     """Takes the whole excess off these lines in order, or nothing."""
     left = money_left(promo, ctx, state)
-    if not excess or (left is not None and excess > left):
+    if excess and left is not None and excess > left:
+        state.cut = True
+        return
+    if not excess:
         return
     takes: list[tuple[Lot, int]] = []
     for number in numbers:

@@ -88,7 +88,7 @@ class Plan:
     paid: dict[int, tuple[list[Piece], int]] = field(default_factory=dict)
     pool: Fraction = Fraction(0)
     cap: Fraction | None = None
-    counter: tuple[str, Fraction] | None = None
+    counter: tuple[str, int] | None = None
     chips: str | None = None
     claimed: bool = False
     gifts: int = 0

@@ -364,7 +364,7 @@ def _counter_nth(promo: Promotion, result: dict[str, Any], moment: Moment) -> Pl
     every = int(result["every"])
     hit = [s for i, s in enumerate(seen, 1) if (before + i) % every == 0]
     plan = _piecewise(promo, result, [(s, reward) for s in hit])
-    plan.counter = (result["counter"], before + len(seen))
+    plan.counter = (result["counter"], len(seen))
     return plan
 
 
