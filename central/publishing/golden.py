@@ -15,14 +15,13 @@ from msgspec.structs import replace
 
 from central.database.pool import Connection, rows_of
 from shared import limits
+from shared.bundle.golden import BESIDE_RECEIPT_BYTES
 from shared.engine.program import Birthday, CustomerIs, Program
 from shared.sqlfile import load_queries
 from shared.wire.receipt import Coupon, Customer, Receipt
 
 RECEIPTS_MAX: Final = 50
 """Of the newest ones: a shop prices them all in some hundredths of a second."""
-_DIGEST_BYTES: Final = 64
-"""What stands beside a receipt in a bundle, amply."""
 _QUERIES: Final = load_queries("central.publishing")
 
 
@@ -34,7 +33,7 @@ async def golden_receipts(connection: Connection, program: Program) -> list[Rece
     for row in await rows_of(connection, _QUERIES["newest"], {"limit": RECEIPTS_MAX}):
         receipt = msgspec.msgpack.decode(row["receipt"], type=Receipt)
         stripped = nobodys(receipt, f"golden-{len(golden) + 1}", asked)
-        size = len(msgspec.msgpack.encode(stripped)) + _DIGEST_BYTES
+        size = len(msgspec.msgpack.encode(stripped)) + BESIDE_RECEIPT_BYTES
         if size <= left_bytes:
             golden.append(stripped)
             left_bytes -= size
@@ -87,6 +86,7 @@ def _anyone(customer: Customer, asked: Asked) -> Customer:
 
 
 def asked_by(program: Program) -> Asked:
+    """What the conditions of a programme, however deep, ask of a customer."""
     births: list[Birthday] = []
     tests: list[CustomerIs] = []
     for group in program.groups:

@@ -23,6 +23,8 @@ from shared.errors import TooLargeError, TrustError
 from shared.wire.answer import Answer
 from shared.wire.receipt import Receipt
 
+BESIDE_RECEIPT_BYTES: Final = 40
+"""What a digest and its frame take beside a receipt."""
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
 _DECODER: Final = msgspec.msgpack.Decoder(Receipt)
 
@@ -35,18 +37,21 @@ def make_golden(ready: Ready, receipts: Sequence[Receipt]) -> bytes:
     """
     if len(receipts) > limits.BUNDLE_GOLDEN_MAX:
         raise TooLargeError(f"a bundle has at most {limits.BUNDLE_GOLDEN_MAX} golden receipts")
+    packed = [_ENCODER.encode(receipt) for receipt in receipts]
+    bytes_max = limits.BUNDLE_GOLDEN_BYTES_MAX - BESIDE_RECEIPT_BYTES * len(packed)
+    if sum(len(each) for each in packed) > bytes_max:
+        raise TooLargeError(
+            f"golden receipts have at most {limits.BUNDLE_GOLDEN_BYTES_MAX} bytes together"
+        )
     # Priced as shops will read them, whatever order the mappings of a receipt were in.
-    read = [_DECODER.decode(_ENCODER.encode(receipt)) for receipt in receipts]
+    read = [_DECODER.decode(each) for each in packed]
     encoded = _ENCODER.encode(
         [
             Golden(receipt=receipt, answer_sha256=answer_sha256(evaluate(ready, receipt)))
             for receipt in read
         ]
     )
-    if len(encoded) > limits.BUNDLE_GOLDEN_BYTES_MAX:
-        raise TooLargeError(
-            f"golden receipts have at most {limits.BUNDLE_GOLDEN_BYTES_MAX} bytes together"
-        )
+    assert len(encoded) <= limits.BUNDLE_GOLDEN_BYTES_MAX, "room was kept for the digests"
     return encoded
 
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+import shared.bundle.golden
 from edge_agent.bundles.service import BundleService
 from shared.bundle.writer import write_bundle
 from shared.crypto.signing import Signer
+from shared.engine.evaluate import evaluate
 from shared.engine.program import Group, Program, Resolve
-from shared.errors import AppError, ConflictError, RollbackError, SignatureError
+from shared.engine.ready import Ready
+from shared.errors import AppError, ConflictError, RollbackError, SignatureError, TrustError
+from shared.wire.answer import Answer
+from shared.wire.receipt import Receipt
+from tests.support.bundles import a_program, receipts
 
 SIGNER = Signer(bytes(range(32)))
 STRANGER = Signer(bytes(range(1, 33)))
@@ -27,6 +34,17 @@ def bundle(version: int, *, signer: Signer = SIGNER, created_at_ms: int = 1) -> 
         accounts=[],
     )
     return write_bundle(program, signer, created_at_ms=created_at_ms)
+
+
+def golden_bundle(version: int) -> bytes:
+    return write_bundle(a_program(version), SIGNER, created_at_ms=1, golden=receipts(5))
+
+
+def dearer(ready: Ready, receipt: Receipt) -> Answer:
+    """An engine with an error in it."""
+    answer = evaluate(ready, receipt)
+    total = msgspec.structs.replace(answer.total, to_pay_minor=answer.total.to_pay_minor + 1)
+    return msgspec.structs.replace(answer, total=total)
 
 
 def versions(service: BundleService) -> tuple[int | None, int | None]:
@@ -112,3 +130,43 @@ def test_damaged_file_falls_back_but_never_below_its_version(tmp_path: Path) -> 
     again.offer(bundle(4))
     assert versions(again) == (4, 2)
     assert not (tmp_path / "incoming.tmp").exists()
+
+
+def test_bundle_whose_receipts_come_out_otherwise_never_prices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that disagrees with head office keeps the old bundle and says which receipt."""
+    service = BundleService(tmp_path, TRUSTED)
+    service.offer(golden_bundle(1))
+    second = golden_bundle(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(shared.bundle.golden, "evaluate", dearer)
+        with pytest.raises(TrustError) as refused:
+            service.offer(second)
+
+    assert refused.value.stable_code == "golden_differs"
+    assert versions(service) == (1, None)
+    assert service.floor == 1
+    assert service.last_error is not None
+    assert service.last_error.startswith("golden_differs: receipt golden-1 ")
+    assert [path.name for path in tmp_path.iterdir()] == ["1.bundle"]
+
+    service.offer(second)
+    assert versions(service) == (2, 1)
+    assert service.last_error is None
+    assert service.active is not None
+    assert service.active.golden == (), "proven once, they need not stay in memory"
+
+
+def test_renewed_agent_that_prices_otherwise_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stored bundle stays in force when its receipts come out otherwise, and status tells."""
+    BundleService(tmp_path, TRUSTED).offer(golden_bundle(1))
+    monkeypatch.setattr(shared.bundle.golden, "evaluate", dearer)
+
+    again = BundleService(tmp_path, TRUSTED)
+
+    assert versions(again) == (1, None)
+    assert again.last_error is not None
+    assert again.last_error.startswith("stored bundle 1: golden_differs: receipt golden-1 ")
