@@ -168,13 +168,12 @@ def count(at: Situation, result: Count) -> bool:
     if result.reset:
         # Like a count by receipt, it wants the goods of its filter.
         value = 0 if not result.has_filter or _any_earns(lots) else before
+    elif result.by is CountBy.RECEIPT:
+        value = before + (1 if not result.has_filter or _any_earns(lots) else 0)
+    elif result.by is CountBy.QUANTITY:
+        value = before + _quantity(lots) // 1000
     else:
-        if result.by is CountBy.RECEIPT:
-            value = before + (1 if not result.has_filter or _any_earns(lots) else 0)
-        elif result.by is CountBy.QUANTITY:
-            value = before + _quantity(lots) // 1000
-        else:
-            value = before + sum([base_of(lot, at_list=False) for lot in lots]) // 100
+        value = before + sum([base_of(lot, at_list=False) for lot in lots]) // 100
     if value == before:
         return False
     at.state.counters[result.counter] = value
