@@ -60,7 +60,7 @@ def test_the_bounds_are_those_of_the_product() -> None:
 def test_every_code_of_a_refusal_is_in_the_table() -> None:
     """The codes that the sources of bundles name."""
     codes = {
-        keyword.value.value
+        str(keyword.value.value)
         for path in sorted((ROOT / "shared" / "bundle").glob("*.py"))
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call)
