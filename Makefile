@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-tests check fmt lint type imports unit test demo bench changelog clean
+.PHONY: help setup setup-tests check fmt lint type imports unit test demo compiled bench changelog clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -44,7 +44,10 @@ imports:
 unit:
 	$(BIN)/pytest -q tests/unit tests/tidy
 
-bench: setup ## measure; tables on screen, JSON under build/bench/
+compiled: setup ## the engine in machine code: build/compiled, used by PYTHONPATH=build/compiled
+	@$(BIN)/python -W ignore setup.py --quiet compiled
+
+bench: compiled ## measure; tables on screen, JSON under build/bench/
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 changelog: setup ## what the next release says of itself

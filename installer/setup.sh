@@ -35,9 +35,18 @@ EOF
     return 1
 }
 
+has_headers() {
+    "$(suitable_python || echo false)" - <<'EOF' >/dev/null 2>&1
+import pathlib, sys, sysconfig
+sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())
+EOF
+}
+
 missing=""
 suitable_python >/dev/null || missing="$missing python3 python3-venv"
+# The pricing engine is compiled: that needs C and the headers of the Python it is for.
 command -v cc >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+has_headers || missing="$missing python3-dev"
 if [ $tests = yes ]; then
     command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
     [ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
