@@ -71,6 +71,7 @@ def test_a_changed_bundle_is_refused(data: bytes) -> None:
         assert refusal(bytes(changed)) in {"damaged", "signature"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(DATA) - 1), st.integers(1, 255)), min_size=1))
 def test_bits_flipped_anywhere_are_refused(flips: list[tuple[int, int]]) -> None:
     """However many bytes are changed, the bundle is the one that was signed or refused."""
@@ -81,13 +82,14 @@ def test_bits_flipped_anywhere_are_refused(flips: list[tuple[int, int]]) -> None
         assert refusal(bytes(changed)) in {"damaged", "truncated", "signature"}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_junk_is_refused(junk: bytes, begins: bool) -> None:
     """Bytes that begin as a bundle or not, but are none."""
     assert refusal((DATA[:8] if begins else b"") + junk) in CODES
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_signed_payload_may_hold_anything(data: st.DataObject) -> None:
     """A payload damaged before it was signed is refused, or is a program that says how it fails."""
@@ -103,7 +105,7 @@ def test_a_signed_payload_may_hold_anything(data: st.DataObject) -> None:
         prove_golden(open_bundle(bundle, TRUSTED, version_floor=0))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_a_signed_frame_may_hold_anything(rng: random.Random) -> None:
     """A frame damaged before it was signed is refused as damaged, or gives what was packed."""
