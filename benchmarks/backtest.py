@@ -1,4 +1,4 @@
-"""How many receipts of the past does one core price again in a second?
+"""How many receipts of the past one core prices again in a second.
 
 The command ``kopilka-rules backtest`` as it is: reading JSON lines, pricing under 1,000 promotions,
 counting. With receipts of a usual shop (1 to 20 lines) and with long ones (50 lines). Prints a

@@ -1,4 +1,4 @@
-"""Does ``best`` prove its choice in time, where six sets overlap over thirty pieces?
+"""Whether ``best`` proves its choice in time where six sets overlap over thirty pieces.
 
 Random cases of several shapes: articles alike or all different, slots of one to three pieces by
 category, brand or list of articles, rewards by price, percent or amount; in half of the cases one

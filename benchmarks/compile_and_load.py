@@ -1,4 +1,4 @@
-"""What do 10,000 promotions cost before the first receipt: to compile, to send, to load, to keep?
+"""What 10,000 promotions cost before the first receipt: to compile, to send, to load, to keep.
 
 Loading is what a shop does with the bytes of a bundle: signature, unpacking, decoding, making
 ready. Memory is what a fresh process has more after it. Prints a table and writes

@@ -1,4 +1,4 @@
-"""How long does pricing a receipt take, and does it depend on how many promotions there are?
+"""How long pricing a receipt takes, and whether it depends on how many promotions there are.
 
 Receipts of 50 lines that meet about 30 promotions, the same ones whether 100 are active or 100,000;
 compiled and uncompiled. A figure is each receipt's fastest of several runs, percentiles are over

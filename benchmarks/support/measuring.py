@@ -25,6 +25,7 @@ from rich.table import Table
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "build" / "bench"
 COMPILED: Final = ROOT / "build" / "compiled"
+WIDTH: Final = 110
 BASELINE_REPEATS: Final = 15
 BASELINE_STEPS: Final = 200_000
 BASELINE_NUMBERS: Final = 50_000
@@ -119,7 +120,7 @@ def report(
         table.add_column(heading, justify="right" if number else "left")
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(Console().width, WIDTH))
     console.print(table)
     console.print(
         f"this machine: fixed Python loop {machine['python_loop_ms']} ms, "
