@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import pairwise
-from math import lcm
+from math import comb, lcm
 from typing import Final
 
 from shared.engine.allowance import Allowance
@@ -36,6 +36,8 @@ COLUMNS_MAX: Final = 20_000
 KINDS_APART_MAX: Final = 24
 """With more kinds than this, identical pieces of lines far apart are one kind."""
 
+OFFSETS_MAX: Final = 16
+"""From how many offsets neighbours are run together, where not all ways can be tried."""
 TIE_BITS_MAX: Final = 2_048
 """Digits for the preference of lower lines: beyond this it would cost more than it decides."""
 
@@ -442,51 +444,94 @@ class _Chooser:
         groups: dict[str, list[tuple[int, _Seat]]] = {}
         for index, seat in self._seats_of(number):
             groups.setdefault(seat.group, []).append((index, seat))
+        # Dearest first; of equal prices ``chunks`` takes the later lines, ``cheapest`` the lower.
+        way = -1 if spec.cheapest else 1
         for members in groups.values():
-            members.sort(key=lambda member: (-self.kinds[member[0]].share, member[0]))
+            members.sort(key=lambda member: (-self.kinds[member[0]].share, way * member[0]))
             total = sum([self.kinds[index].count for index, _ in members])
             if total >= spec.every and not self._nth_group(result, spec, members):
                 return
 
     def _nth_group(self, result: _Result, spec: Nth, members: list[tuple[int, _Seat]]) -> bool:
-        """All ways to choose n pieces; dearest first, the last m of them are the taken ones."""
-        every, paid = spec.every, spec.every - spec.take
-        chosen: list[int] = []
+        """All ways to choose n pieces; where there are too many, runs of neighbours."""
+        every = spec.every
+        if comb(len(members) + every - 1, every) > COLUMNS_MAX:
+            self.complete = False
+            return self._nth_neighbours(result, spec, members)
+        after = [0] * (len(members) + 1)
+        for place in range(len(members) - 1, -1, -1):
+            after[place] = after[place + 1] + self.kinds[members[place][0]].count
+        picks: list[tuple[int, int]] = []
 
         def extend(at: int, size: int) -> bool:
             if size == every:
-                uses: dict[int, int] = {}
-                plan = _Plan(result.entrant, result.index)
-                value = Fraction(0)
-                position = discounted = 0
-                for place, count in enumerate(chosen):
-                    if not count:
-                        continue
-                    index, seat = members[place]
-                    uses[index] = uses.get(index, 0) + count
-                    free = max(min(paid - position, count), 0)
-                    if free:
-                        plan.paid.append((index, free, -1))
-                    if count > free:
-                        # Pieces that gain nothing are only used.
-                        gains = seat.value > 0
-                        (plan.taken if gains else plan.paid).append((index, count - free, -1))
-                        value += seat.value * (count - free)
-                        discounted += count - free if gains else 0
-                    position += count
-                return self._add(result, uses, value, discounted, plan)
-            if at == len(members):
-                return True
-            most = min(self.kinds[members[at][0]].count, every - size)
-            for count in range(most, -1, -1):
-                chosen.append(count)
-                going = extend(at + 1, size + count)
-                chosen.pop()
-                if not going:
-                    return False
+                return self._add_nth(result, spec, members, picks)
+            for place in range(at, len(members)):
+                if after[place] < every - size:
+                    return True
+                most = min(self.kinds[members[place][0]].count, every - size)
+                for count in range(most, 0, -1):
+                    picks.append((place, count))
+                    going = extend(place + 1, size + count)
+                    picks.pop()
+                    if not going:
+                        return False
             return True
 
         return extend(0, 0)
+
+    def _nth_neighbours(self, result: _Result, spec: Nth, members: list[tuple[int, _Seat]]) -> bool:
+        """Runs of pieces that stand beside one another, dearest first, from every offset."""
+        for offset in range(min(spec.every, OFFSETS_MAX)):
+            picks: list[tuple[int, int]] = []
+            size = 0
+            skip = offset
+            for place, (index, _) in enumerate(members):
+                count = self.kinds[index].count
+                passed = min(skip, count)
+                skip -= passed
+                count -= passed
+                while count:
+                    part = min(count, spec.every - size)
+                    picks.append((place, part))
+                    size += part
+                    count -= part
+                    if size == spec.every:
+                        if not self._add_nth(result, spec, members, picks):
+                            return False
+                        picks, size = [], 0
+                        # Further runs of this kind alone are the same column.
+                        if count > 2 * spec.every:
+                            count = count % spec.every + spec.every
+        return True
+
+    def _add_nth(
+        self,
+        result: _Result,
+        spec: Nth,
+        members: list[tuple[int, _Seat]],
+        picks: list[tuple[int, int]],
+    ) -> bool:
+        """One run: dearest first, the last m of it are the taken ones."""
+        paid = spec.every - spec.take
+        uses: dict[int, int] = {}
+        plan = _Plan(result.entrant, result.index)
+        value = Fraction(0)
+        position = discounted = 0
+        for place, count in picks:
+            index, seat = members[place]
+            uses[index] = uses.get(index, 0) + count
+            free = max(min(paid - position, count), 0)
+            if free:
+                plan.paid.append((index, free, -1))
+            if count > free:
+                # Pieces that gain nothing are only used.
+                gains = seat.value > 0
+                (plan.taken if gains else plan.paid).append((index, count - free, -1))
+                value += seat.value * (count - free)
+                discounted += count - free if gains else 0
+            position += count
+        return self._add(result, uses, value, discounted, plan)
 
     def _set_columns(self, number: int, result: _Result, spec: GoodsSet) -> None:
         slots: list[list[tuple[int, _Seat]]] = [[] for _ in spec.slots]
@@ -495,43 +540,85 @@ class _Chooser:
         if not all(slots):
             return
         best: dict[tuple[tuple[int, int], ...], tuple[Fraction, int, _Plan]] = {}
+        ways = 1
+        for place, slot in enumerate(spec.slots):
+            ways *= comb(len(slots[place]) + slot.quantity - 1, slot.quantity)
+        if ways > COLUMNS_MAX * 4:
+            self.complete = False
+            self._sets_in_turn(result, spec, slots, best)
+        else:
+            self._all_sets(result, spec, slots, best)
+        for items, (value, discounted, plan) in best.items():
+            if not self._add(result, dict(items), value, discounted, plan):
+                return
+
+    def _sets_in_turn(
+        self,
+        result: _Result,
+        spec: GoodsSet,
+        slots: list[list[tuple[int, _Seat]]],
+        best: dict[tuple[tuple[int, int], ...], tuple[Fraction, int, _Plan]],
+    ) -> None:
+        """Sets one after another, each slot taking its dearest free pieces."""
+        left = [kind.count for kind in self.kinds]
+        ordered = [
+            sorted(slot, key=lambda member: (-self.kinds[member[0]].share, member[0]))
+            for slot in slots
+        ]
+        starts = [0] * len(slots)
+        for _ in range(COLUMNS_MAX):
+            uses: dict[int, int] = {}
+            picks: list[tuple[int, int, int, _Seat]] = []
+            for place, slot in enumerate(spec.slots):
+                need = slot.quantity
+                members = ordered[place]
+                while starts[place] < len(members) and not left[members[starts[place]][0]]:
+                    starts[place] += 1
+                for index, seat in members[starts[place] :]:
+                    count = min(left[index] - uses.get(index, 0), need)
+                    if count > 0:
+                        uses[index] = uses.get(index, 0) + count
+                        picks.append((index, count, place, seat))
+                        need -= count
+                    if not need:
+                        break
+                if need:
+                    return
+            self._keep_set(result, spec, uses, picks, best)
+            times = min([left[index] // count for index, count in uses.items()])
+            for index, count in uses.items():
+                left[index] -= count * times
+
+    def _all_sets(
+        self,
+        result: _Result,
+        spec: GoodsSet,
+        slots: list[list[tuple[int, _Seat]]],
+        best: dict[tuple[tuple[int, int], ...], tuple[Fraction, int, _Plan]],
+    ) -> None:
         uses: dict[int, int] = {}
         picks: list[tuple[int, int, int, _Seat]] = []
-        tried = 0
 
-        def fill(slot: int, at: int, need: int) -> bool:
-            nonlocal tried
+        def fill(slot: int, at: int, need: int) -> None:
             if need == 0:
                 if slot + 1 < len(slots):
-                    return fill(slot + 1, 0, spec.slots[slot + 1].quantity)
-                tried += 1
-                if tried > COLUMNS_MAX * 4:
-                    return False
-                self._keep_set(result, spec, uses, picks, best)
-                return True
-            if at == len(slots[slot]):
-                return True
-            index, seat = slots[slot][at]
-            free = self.kinds[index].count - uses.get(index, 0)
-            for count in range(min(free, need), -1, -1):
-                if count:
+                    fill(slot + 1, 0, spec.slots[slot + 1].quantity)
+                else:
+                    self._keep_set(result, spec, uses, picks, best)
+                return
+            for place in range(at, len(slots[slot])):
+                index, seat = slots[slot][place]
+                free = self.kinds[index].count - uses.get(index, 0)
+                for count in range(min(free, need), 0, -1):
                     uses[index] = uses.get(index, 0) + count
                     picks.append((index, count, slot, seat))
-                going = fill(slot, at + 1, need - count)
-                if count:
+                    fill(slot, place + 1, need - count)
                     picks.pop()
                     uses[index] -= count
                     if not uses[index]:
                         del uses[index]
-                if not going:
-                    return False
-            return True
 
-        if not fill(0, 0, spec.slots[0].quantity):
-            self.complete = False
-        for items, (value, discounted, plan) in best.items():
-            if not self._add(result, dict(items), value, discounted, plan):
-                return
+        fill(0, 0, spec.slots[0].quantity)
 
     def _keep_set(
         self,
@@ -623,7 +710,10 @@ class _Pool:
 
 
 def _bundle(spec: object, plan: _Plan, pools: list[_Pool]) -> Bundle:
-    paid = [run for kind, count, _ in plan.paid for run in pools[kind].take(count)]
+    paid: list[Run] = []
+    paid_first = not isinstance(spec, Nth) or not spec.cheapest
+    if paid_first:
+        paid = [run for kind, count, _ in plan.paid for run in pools[kind].take(count)]
     taken: list[Run] = []
     whole, whole_value = NO_RULE, 0
     for kind, count, slot in plan.taken:
@@ -638,6 +728,8 @@ def _bundle(spec: object, plan: _Plan, pools: list[_Pool]) -> Bundle:
             elif place.price_minor is not None:
                 rule, value = PRICE, place.price_minor
         taken.extend([run.ruled(rule, value) for run in pools[kind].take(count)])
+    if not paid_first:
+        paid = [run for kind, count, _ in plan.paid for run in pools[kind].take(count)]
     if isinstance(spec, GoodsSet):
         if spec.price_minor is not None:
             whole, whole_value = PRICE, spec.price_minor

@@ -489,12 +489,15 @@ def next_set(
     ``free`` tells how far each run is used up and is moved on.
     """
     whole, whole_value = _whole_rule(result)
-    before = dict(free)
+    undo: list[tuple[tuple[int, int], int | None]] = []
     taken: list[Run] = []
     paid: list[Run] = []
     for slot, runs in zip(result.slots, ordered, strict=True):
         need = slot.quantity
         rule, value = _slot_rule(slot)
+        # Runs used up by earlier sets stand at the front and are passed once.
+        while runs and not undo and free.get((id(runs[0].lot), runs[0].start), 0) >= runs[0].end:
+            runs.pop(0)
         for run in runs:
             key = (id(run.lot), run.start)
             start = free.get(key, run.start)
@@ -506,13 +509,17 @@ def next_set(
                 taken.append(part)
             else:
                 paid.append(part)
+            undo.append((key, free.get(key)))
             free[key] = end
             need -= end - start
             if not need:
                 break
         if need:
-            free.clear()
-            free.update(before)
+            for key, known in reversed(undo):
+                if known is None:
+                    del free[key]
+                else:
+                    free[key] = known
             return None
     return Bundle(taken, paid, whole, whole_value)
 

@@ -21,13 +21,15 @@ from __future__ import annotations
 
 from typing import Final
 
-STEPS_MAX: Final = 60_000
-"""Columns tried: about 5 ms compiled."""
+STEPS_MAX: Final = 40_000
+"""Columns tried; ordinary receipts need a few hundred."""
 SEARCH_PIECES_MAX: Final = 240
 """More pieces than this are dealt out greedily: the depth of the search is their number."""
-TIE_STEPS_MAX: Final = 20_000
+TIE_STEPS_MAX: Final = 10_000
 FIRST_PART: Final = 256
 """The search begins within this part of what the first choice loses."""
+ROWS_MAX: Final = 96
+"""More kinds that hang together are dealt out greedily: the relaxation grows with their square."""
 PIVOTS_MAX: Final = 200
 """Of the simplex: a relaxation that is not solved by then still gives sound, weaker prices."""
 
@@ -82,8 +84,79 @@ def pack(
 
     ``scale`` is what a unit of value is in worth; ``complete`` says that all columns are there.
     """
-    search = _Search(counts, columns, supplies, caps, scale)
-    return search.solve(complete=complete)
+    chosen: dict[int, int] = {}
+    optimal = complete
+    steps_left = STEPS_MAX
+    for part in _parts(len(counts), columns, len(supplies), len(caps)):
+        search = part.search(counts, supplies, caps, scale)
+        search.steps = STEPS_MAX - steps_left
+        packing = search.solve()
+        steps_left = max(STEPS_MAX - search.steps, 0)
+        chosen.update(packing.chosen)
+        optimal = optimal and packing.optimal
+    return Packing(chosen, optimal=optimal)
+
+
+class _Part:
+    """Columns that share pieces, resources or caps with one another and with no others."""
+
+    __slots__ = ("caps", "columns", "kinds", "resources")
+
+    def __init__(self) -> None:
+        self.columns: list[Column] = []
+        self.kinds: dict[int, int] = {}
+        self.resources: dict[int, int] = {}
+        self.caps: dict[int, int] = {}
+
+    def add(self, column: Column) -> None:
+        """One more column; its kinds, resources and caps are numbered anew."""
+        uses = [(_number(self.kinds, kind), count) for kind, count in column.uses]
+        draws = [(_number(self.resources, each), amount) for each, amount in column.draws]
+        cap = -1 if column.cap < 0 else _number(self.caps, column.cap)
+        self.columns.append(Column(uses, column.value, column.worth, draws, cap, column.mark))
+
+    def search(
+        self, counts: list[int], supplies: list[int], caps: list[int], scale: int
+    ) -> _Search:
+        """The search among these columns alone."""
+        return _Search(
+            [counts[kind] for kind in self.kinds],
+            self.columns,
+            [supplies[each] for each in self.resources],
+            [caps[cap] for cap in self.caps],
+            scale,
+        )
+
+
+def _number(numbers: dict[int, int], key: int) -> int:
+    return numbers.setdefault(key, len(numbers))
+
+
+def _parts(kinds: int, columns: list[Column], supplies: int, caps: int) -> list[_Part]:
+    """The columns apart where nothing holds them together."""
+    parents = list(range(kinds + supplies + caps))
+
+    def root(node: int) -> int:
+        while parents[node] != node:
+            parents[node] = parents[parents[node]]
+            node = parents[node]
+        return node
+
+    for column in columns:
+        first = root(column.uses[0][0])
+        for kind, _ in column.uses[1:]:
+            parents[root(kind)] = first
+        for resource, _ in column.draws:
+            parents[root(kinds + resource)] = first
+        if column.cap >= 0:
+            parents[root(kinds + supplies + column.cap)] = first
+    parts: dict[int, _Part] = {}
+    for column in columns:
+        node = root(column.uses[0][0])
+        if node not in parts:
+            parts[node] = _Part()
+        parts[node].add(column)
+    return list(parts.values())
 
 
 class _Search:
@@ -142,12 +215,18 @@ class _Search:
         self.turned_away: int = 0
         """The least loss that was too much for the search so far."""
 
-    def solve(self, *, complete: bool) -> Packing:
+    def solve(self) -> Packing:
         if not self.columns:
-            return Packing({}, optimal=complete)
+            return Packing({}, optimal=True)
         plain = not self.supplies and not self.caps
         if plain and all([_is_single(column) for column in self.columns]):
-            return Packing(self._each_its_best(), optimal=complete)
+            return Packing(self._each_its_best(), optimal=True)
+        rows = self.kinds + len(self.supplies)
+        if rows > ROWS_MAX or self.steps >= STEPS_MAX:
+            self.prices = [0] * self.kinds
+            self.resource_prices = [0] * len(self.supplies)
+            self._prepare(ties=False)
+            return Packing(self._greedy(), optimal=False)
         relaxation = _Relaxation(self.counts, self.supplies, self.columns)
         relaxation.solve()
         self.prices = relaxation.prices()[: self.kinds]
@@ -156,17 +235,19 @@ class _Search:
         self._prepare(ties=False)
         chosen = self._greedy()
         if sum(self.counts) > SEARCH_PIECES_MAX:
-            return Packing(chosen, optimal=complete and self._loss_of(chosen) == 0)
+            return Packing(chosen, optimal=self._loss_of(chosen) == 0)
         # First the greatest value, then among equals what the rules for ties want.
         chosen = self._greatest(chosen)
         proven = self.steps < STEPS_MAX
+        steps = self.steps
         self._prepare(ties=True)
         self.least = self._loss_of(chosen)
-        self.steps = max(self.steps, STEPS_MAX - TIE_STEPS_MAX)
+        self.steps = STEPS_MAX - TIE_STEPS_MAX
         self._look()
+        self.steps = steps
         if self.found:
             chosen = self._chosen()
-        return Packing(chosen, optimal=complete and proven)
+        return Packing(chosen, optimal=proven)
 
     def _greatest(self, chosen: dict[int, int]) -> dict[int, int]:
         """The choice that loses least, looked for within a little first, then within more.
@@ -188,7 +269,7 @@ class _Search:
             within = max(within * 4, self.turned_away + 1)
         if self.steps >= STEPS_MAX:
             # Not proven within the budget: the best that a last, greedy look finds.
-            self.steps = STEPS_MAX - TIE_STEPS_MAX
+            self.steps = max(STEPS_MAX - TIE_STEPS_MAX, 0)
             self.least = known
             self._look()
             self.steps = STEPS_MAX
@@ -366,8 +447,7 @@ class _Search:
                 return
             lost = loss + self.losses[at]
             if lost >= self.least:
-                if lost < self.turned_away:
-                    self.turned_away = lost
+                self.turned_away = min(self.turned_away, lost)
                 break
             column = self.columns[at]
             if not self._fits(column, left):
