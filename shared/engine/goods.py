@@ -832,7 +832,8 @@ def _shorten_bundles(allowance: Allowance, bundles: list[Bundle], *, was_cut: bo
     for bundle in bundles:
         if left is not None and len(kept) >= left:
             break
-        if pieces is not None:
+        # Of a set with a reward as a whole only giving shows which pieces it discounts.
+        if pieces is not None and bundle.whole == NO_RULE:
             need = count_of(
                 [run for run in bundle.taken if not run.lot.is_touched_by(allowance.promotion)]
             )
@@ -1060,6 +1061,12 @@ def _give_wholes(turn: Turn, bundles: list[Bundle]) -> int:
     total = 0
     for bundle in bundles:
         portions = portions_of(_relocated(bundle.taken))
+        pieces = turn.allowance.pieces_left
+        if pieces is not None:
+            fresh = [each for each in portions if not each.lot.is_touched_by(turn.promotion)]
+            if sum([count_pieces(each.ranges) for each in fresh]) > pieces:
+                turn.allowance.cut = True
+                continue
         nets = _nets(portions)
         net = sum(nets)
         if bundle.whole == PERCENT:
