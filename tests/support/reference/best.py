@@ -107,7 +107,11 @@ def fill(plan: Plan, slots: tuple[tuple[Seen, ...], ...]) -> App:
     """The application of these pieces."""
     if plan.result["do"] == "nth":
         _, take, reward = nth_parts(plan.result)
-        run = in_order(list(slots[0]), "dearest")
+        # Of equal prices each grouping takes what it would take alone.
+        if plan.result.get("grouping") == "cheapest":
+            run = in_order(list(slots[0]), "cheapest")[::-1]
+        else:
+            run = in_order(list(slots[0]), "dearest")
         return nth_app(run, run[len(run) - take :], reward, plan.promo, exact=True)
     return set_app(plan.result, plan.promo, [list(part) for part in slots], exact=True)
 
@@ -207,10 +211,12 @@ class Search:
 
     def rank_of(self, option: Option, at: int) -> tuple[int, ...]:
         """In which order the applications of one result get their pieces: dearest runs first."""
-        if self.plans[option.plan].result["do"] != "nth":
+        result = self.plans[option.plan].result
+        if result["do"] != "nth":
             return (at,)
         members = self.kinds.members
-        order = sorted(range(len(members)), key=lambda k: (-members[k][0].price, k))
+        way = -1 if result.get("grouping") == "cheapest" else 1
+        order = sorted(range(len(members)), key=lambda k: (-members[k][0].price, way * k))
         place = {kind: i for i, kind in enumerate(order)}
         return tuple(sorted(place[k] for k in option.slots[0]))
 

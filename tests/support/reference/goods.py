@@ -222,7 +222,7 @@ def _run_sets(plan: Plan, ctx: Context, state: State, *, all_chosen: bool) -> No
     promo, result = plan.promo, plan.result
     for app in plan.apps:
         if not all_chosen and not within_limits([app], plan, ctx, state):
-            return
+            continue
         left = money_left(promo, ctx, state)
         groups = groups_of([app], [], state)
         trial = state.copy()
