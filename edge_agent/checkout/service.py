@@ -125,8 +125,8 @@ class Checkout:
         for reader in self._readers:
             reader.close()
 
-    async def calculate(self, body: bytes, *, trace: bool) -> Priced:
-        """Price a receipt; nothing is recorded. ``trace`` adds the reasons.
+    async def calculate(self, body: bytes, *, trace: bool, hints: bool = False) -> Priced:
+        """Price a receipt; nothing is recorded. ``trace`` adds the reasons, ``hints`` what lacks.
 
         Raises:
             InputError: the receipt breaks its format, or is of another store.
@@ -134,7 +134,9 @@ class Checkout:
         """
         bundle = self._active()
         calculation, answer = await self._on_thread(
-            lambda reader: self._calculate(reader, bundle, self._decode(body), trace=trace)
+            lambda reader: self._calculate(
+                reader, bundle, self._decode(body), trace=trace, hints=hints
+            )
         )
         receipt_hash = _receipt_hash(calculation.filled.receipt)
         calculation_id = f"{calculation.bundle_version}-{receipt_hash[:32]}"
@@ -230,16 +232,22 @@ class Checkout:
         return _Asked(raw=raw, receipt=receipt, card=card, raw_sha256=raw_sha256)
 
     def _calculate(
-        self, reader: apsw.Connection, bundle: VerifiedBundle, asked: _Asked, *, trace: bool
+        self,
+        reader: apsw.Connection,
+        bundle: VerifiedBundle,
+        asked: _Asked,
+        *,
+        trace: bool,
+        hints: bool = False,
     ) -> tuple[Calculation, Answer]:
-        """What is kept (without a trace), and what is told."""
+        """What is kept (without trace and hints), and what is told."""
         known = self._look_up(reader, asked.receipt, asked.card, self._clock.now_ms())
         filled = fill_in(asked.raw, asked.receipt, asked.card, known)
-        answer = evaluate(bundle.ready, filled.receipt, trace=trace)
+        answer = evaluate(bundle.ready, filled.receipt, trace=trace, hints=hints)
         calculation = Calculation(
             raw_sha256=asked.raw_sha256,
             filled=filled,
-            answer=replace(answer, trace=[]) if trace else answer,
+            answer=replace(answer, trace=[], hints=[]) if trace or hints else answer,
             bundle_version=bundle.header.version,
         )
         return calculation, answer

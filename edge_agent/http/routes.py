@@ -75,8 +75,11 @@ class TillApi:
 
     async def calculate(self, request: web.Request) -> web.Response:
         """Price a receipt; nothing is recorded."""
-        trace = request.query.get("trace", "0") not in ("", "0", "false")
-        priced = await self._checkout.calculate(await request.read(), trace=trace)
+        priced = await self._checkout.calculate(
+            await request.read(),
+            trace=_asked_for(request, "trace"),
+            hints=_asked_for(request, "hints"),
+        )
         return _json(
             {
                 **answer_to_json(priced.answer),
@@ -140,6 +143,10 @@ def _member(
         "points": {name: format_centi(value) for name, value in balances.items()},
         "spendable": {name: format_centi(value) for name, value in spendable.items()},
     }
+
+
+def _asked_for(request: web.Request, what: str) -> bool:
+    return request.query.get(what, "0") not in ("", "0", "false")
 
 
 def _recorded_to_json(recorded: Recorded) -> dict[str, Any]:

@@ -114,6 +114,7 @@ def _chips(runner: Runner) -> list[ChipsMoved]:
     return [
         ChipsMoved(account=account, promotion=promotion, earned=counts[0], spent=counts[1])
         for (account, promotion), counts in moved.items()
+        if counts[0] or counts[1]
     ]
 
 

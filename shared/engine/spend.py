@@ -52,14 +52,19 @@ def plan_spend(
     )
     step_centi = account.precision_centi if result.step_centi is None else result.step_centi
     most_centi = min(max(balance_centi, 0), limit_minor * POINTS_SCALE // account.rate_minor)
-    plan.spendable_centi = most_centi - most_centi % step_centi
+    plan.spendable_centi = _worth_something(most_centi - most_centi % step_centi, account)
     request = at.receipt.spend
     if request is not None and request.account == account.id:
         wanted = plan.spendable_centi if request.points_centi is None else request.points_centi
         points_centi = min(wanted, most_centi)
-        plan.points_centi = points_centi - points_centi % step_centi
+        plan.points_centi = _worth_something(points_centi - points_centi % step_centi, account)
     plan.worth_minor = plan.points_centi * account.rate_minor // POINTS_SCALE
     return plan
+
+
+def _worth_something(points_centi: int, account: Account) -> int:
+    """The points, or none where they are worth less than the smallest unit of money."""
+    return points_centi if points_centi * account.rate_minor >= POINTS_SCALE else 0
 
 
 def _room(at: Situation, promotion: Promotion, result: SpendPoints, lot: Lot) -> int:

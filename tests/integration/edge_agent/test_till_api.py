@@ -90,6 +90,27 @@ async def test_trace_is_given_on_request_and_not_recorded(till: Till) -> None:
     assert (await ask(till, "/v1/receipts/r1/commit", body))["answer"]["trace"] == []
 
 
+async def test_hints_are_given_on_request_and_not_recorded(tmp_path: Path) -> None:
+    """What goods a promotion still lacks is told at the till that asks, and changes no price."""
+    fourth = {"id": "fourth", "then": [{"do": "nth", "every": 4, "filter": {"sku": ["tea"]}}]}
+    make_shop(tmp_path / "shop", bundle=a_bundle(1, promotions=[fourth]))
+    lines = [{"line": 1, "sku": "tea", "qty": "3", "price": "100.00"}]
+    async with a_till(tmp_path / "shop") as till:
+        plain = await ask(till, CALCULATE, till_receipt("r1", lines=lines))
+        hinted = await ask(till, f"{CALCULATE}?hints=1", till_receipt("r1", lines=lines))
+        assert plain["hints"] == []
+        [hint] = hinted["hints"]
+        assert (hint["promotion"], hint["missing"]) == (
+            "fourth",
+            {"qty": "1", "filter": {"sku": ["tea"]}},
+        )
+        assert hinted["total"] == plain["total"]
+        assert hinted["calculation_id"] == plain["calculation_id"]
+        body = {"receipt": till_receipt("r1", lines=lines), "to_pay": plain["total"]["to_pay"]}
+        body["calculation_id"] = hinted["calculation_id"]
+        assert (await ask(till, "/v1/receipts/r1/commit", body))["answer"]["hints"] == []
+
+
 async def test_commit_records_what_the_till_was_told_once(till: Till) -> None:
     """A repeated commit is the first one; the receipt can be asked for afterwards."""
     receipt = till_receipt("r1", customer={"card": "100"})
