@@ -86,6 +86,7 @@ class Offer:
         "chips_account",
         "counter",
         "counter_pieces",
+        "ends_early",
         "gifts_each",
         "matched",
         "runs",
@@ -96,6 +97,8 @@ class Offer:
         self.bundles: list[Bundle] = []
         self.cap_minor: int | None = None
         self.matched: bool = False
+        self.ends_early: bool = False
+        """Whether there were more sets than the limits seemed to leave."""
         self.counter: str = ""
         self.counter_pieces: int = 0
         self.chips_account: str = ""
@@ -165,7 +168,19 @@ def apply_goods(turn: Turn, result: GoodsResult) -> int:
     offer = offer_of(turn, result)
     turn.matched = offer.matched
     before = turn.allowance.acted_count
-    given = give(turn, offer, shorten(turn, offer))
+    was_cut = turn.allowance.cut
+    taking = shorten(turn, offer)
+    more = 64
+    while offer.ends_early and isinstance(result, GoodsSet):
+        left = bundles_left(turn.allowance)
+        if left is None or len(taking.bundles) >= left:
+            break
+        # Sets that round to nothing are no applications: the limit reaches for the next ones.
+        turn.allowance.cut = was_cut
+        offer = _offer_set(turn, result, more)
+        taking = shorten(turn, offer)
+        more *= 4
+    given = give(turn, offer, taking)
     if offer.counter_pieces:
         counters = turn.state.counters
         counters[offer.counter] = counter_before(turn.at, offer.counter) + offer.counter_pieces
@@ -449,8 +464,11 @@ class _Cursor:
         return found
 
 
-def _offer_set(turn: Turn, result: GoodsSet) -> Offer:
-    """Sets, one after another, each slot taking the first free pieces in its order."""
+def _offer_set(turn: Turn, result: GoodsSet, more: int = 0) -> Offer:
+    """Sets, one after another, each slot taking the first free pieces in its order.
+
+    No more than the limits leave, and ``more`` for those that may turn out to be none.
+    """
     offer = Offer()
     slots = result.slots
     ordered: list[list[Run]] = []
@@ -463,11 +481,12 @@ def _offer_set(turn: Turn, result: GoodsSet) -> Offer:
     left = bundles_left(turn.allowance)
     # How far each run of a lot is used up, by the lot and where the run begins.
     free: dict[tuple[int, int], int] = {}
-    while left is None or len(offer.bundles) < left:
+    while left is None or len(offer.bundles) < left + more:
         bundle = next_set(result, ordered, free)
         if bundle is None or not _set_gains(turn, bundle):
-            break
+            return offer
         offer.bundles.append(bundle)
+    offer.ends_early = left > 0
     return offer
 
 
