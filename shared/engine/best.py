@@ -70,7 +70,7 @@ class _Seat:
     discounted, ``room`` the most it can, ``run`` where it was offered.
     """
 
-    __slots__ = ("group", "result", "room", "run", "slot", "value")
+    __slots__ = ("group", "result", "room", "run", "slot", "space", "value", "worth")
 
     def __init__(
         self, result: int, slot: int, value: Fraction, room: Fraction, run: Run, group: str
@@ -79,6 +79,9 @@ class _Seat:
         self.slot: int = slot
         self.value: Fraction = value
         self.room: Fraction = room
+        self.worth: int = 0
+        """The value in whole units of value, once that unit is known; ``space`` is the room."""
+        self.space: int = 0
         self.run: Run = run
         self.group: str = group
 
@@ -100,10 +103,12 @@ class _Seat:
 class _Kind:
     """Identical pieces: where they are, in the order of lines, and their seats."""
 
-    __slots__ = ("count", "pieces", "seats", "share")
+    __slots__ = ("count", "pieces", "seats", "share", "weight")
 
     def __init__(self, share: Fraction, seats: list[_Seat]) -> None:
         self.share: Fraction = share
+        self.weight: int = 0
+        """The share in whole units of value."""
         self.seats: list[_Seat] = seats
         self.pieces: list[Run] = []
         self.count: int = 0
@@ -337,6 +342,11 @@ class _Chooser:
                 denominators.append(seat.value.denominator)
                 denominators.append(seat.room.denominator)
         self.unit = lcm(*denominators)
+        for kind in self.kinds:
+            kind.weight = _scaled(kind.share, self.unit)
+            for seat in kind.seats:
+                seat.worth = _scaled(seat.value, self.unit)
+                seat.space = _scaled(seat.room, self.unit)
         base = sum([kind.count for kind in self.kinds]) + 1
         entrants = len(self.entrants)
         # Fewer applications weigh most, then applications of the first entrant, of the second, …,
@@ -395,9 +405,9 @@ class _Chooser:
         return len(self.supplies) - 1
 
     def _add(
-        self, result: _Result, uses: dict[int, int], value: Fraction, discounted: int, plan: _Plan
+        self, result: _Result, uses: dict[int, int], value: int, discounted: int, plan: _Plan
     ) -> bool:
-        """Add a column; false where there are too many."""
+        """Add a column of so many whole units of value; false where there are too many."""
         if value <= 0:
             return True
         if len(self.columns) >= COLUMNS_MAX:
@@ -411,15 +421,14 @@ class _Chooser:
                 draws.append((-1 - resource, plan.seat.run.chips))
         if result.pieces_resource >= 0:
             draws.append((result.pieces_resource, discounted))
-        scaled = int(value * self.unit)
-        worth = scaled * self.worth_of[-1] + self.worth_of[result.entrant]
+        worth = value * self.worth_of[-1] + self.worth_of[result.entrant]
         if self.line_base:
             first = (len(self.entrants) - 1 - result.entrant) * len(self.kinds)
             for kind, count in uses.items():
                 worth += count * self.line_base ** (first + len(self.kinds) - 1 - kind)
         mark = len(self.plans)
         self.plans.append(plan)
-        self.columns.append(Column(sorted(uses.items()), scaled, worth, draws, result.cap, mark))
+        self.columns.append(Column(sorted(uses.items()), value, worth, draws, result.cap, mark))
         return True
 
     # --- columns
@@ -437,7 +446,7 @@ class _Chooser:
             plan = _Plan(result.entrant, result.index)
             plan.seat = seat
             plan.taken.append((index, 1, -1))
-            if not self._add(result, {index: 1}, seat.value, 1, plan):
+            if not self._add(result, {index: 1}, seat.worth, 1, plan):
                 return
 
     def _nth_columns(self, number: int, result: _Result, spec: Nth) -> None:
@@ -516,8 +525,7 @@ class _Chooser:
         paid = spec.every - spec.take
         uses: dict[int, int] = {}
         plan = _Plan(result.entrant, result.index)
-        value = Fraction(0)
-        position = discounted = 0
+        value = position = discounted = 0
         for place, count in picks:
             index, seat = members[place]
             uses[index] = uses.get(index, 0) + count
@@ -526,9 +534,9 @@ class _Chooser:
                 plan.paid.append((index, free, -1))
             if count > free:
                 # Pieces that gain nothing are only used.
-                gains = seat.value > 0
+                gains = seat.worth > 0
                 (plan.taken if gains else plan.paid).append((index, count - free, -1))
-                value += seat.value * (count - free)
+                value += seat.worth * (count - free)
                 discounted += count - free if gains else 0
             position += count
         return self._add(result, uses, value, discounted, plan)
@@ -539,7 +547,7 @@ class _Chooser:
             slots[seat.slot].append((index, seat))
         if not all(slots):
             return
-        best: dict[tuple[tuple[int, int], ...], tuple[Fraction, int, _Plan]] = {}
+        best: dict[tuple[tuple[int, int], ...], tuple[int, int, _Plan]] = {}
         ways = 1
         for place, slot in enumerate(spec.slots):
             ways *= comb(len(slots[place]) + slot.quantity - 1, slot.quantity)
@@ -557,7 +565,7 @@ class _Chooser:
         result: _Result,
         spec: GoodsSet,
         slots: list[list[tuple[int, _Seat]]],
-        best: dict[tuple[tuple[int, int], ...], tuple[Fraction, int, _Plan]],
+        best: dict[tuple[tuple[int, int], ...], tuple[int, int, _Plan]],
     ) -> None:
         """Sets one after another, each slot taking its dearest free pieces."""
         left = [kind.count for kind in self.kinds]
@@ -594,7 +602,7 @@ class _Chooser:
         result: _Result,
         spec: GoodsSet,
         slots: list[list[tuple[int, _Seat]]],
-        best: dict[tuple[tuple[int, int], ...], tuple[Fraction, int, _Plan]],
+        best: dict[tuple[tuple[int, int], ...], tuple[int, int, _Plan]],
     ) -> None:
         uses: dict[int, int] = {}
         picks: list[tuple[int, int, int, _Seat]] = []
@@ -626,33 +634,34 @@ class _Chooser:
         spec: GoodsSet,
         uses: dict[int, int],
         picks: list[tuple[int, int, int, _Seat]],
-        best: dict[tuple[tuple[int, int], ...], tuple[Fraction, int, _Plan]],
+        best: dict[tuple[tuple[int, int], ...], tuple[int, int, _Plan]],
     ) -> None:
         """The value of one set; of two with the same pieces the better is kept."""
-        value = room = net = Fraction(0)
-        discounted = 0
+        key = tuple(sorted(uses.items()))
+        known = best.get(key)
+        value = room = net = discounted = 0
         whole = (
             spec.price_minor is not None
             or spec.percent_ppm is not None
             or spec.amount_minor is not None
         )
+        if whole and known is not None:
+            return
         for index, count, _, seat in picks:
-            value += seat.value * count
-            room += seat.room * count
-            net += self.kinds[index].share * count
-            if whole or seat.value > 0:
+            value += seat.worth * count
+            room += seat.space * count
+            net += self.kinds[index].weight * count
+            if whole or seat.worth > 0:
                 discounted += count
         if spec.price_minor is not None:
-            value = min(max(net - spec.price_minor, Fraction(0)), room)
+            value = min(max(net - spec.price_minor * self.unit, 0), room)
         elif spec.amount_minor is not None:
-            value = min(Fraction(spec.amount_minor), net, room)
-        key = tuple(sorted(uses.items()))
-        known = best.get(key)
+            value = min(spec.amount_minor * self.unit, net, room)
         if value <= 0 or (known is not None and known[0] >= value):
             return
         plan = _Plan(result.entrant, result.index)
         for index, count, slot, seat in picks:
-            taken = whole or seat.value > 0
+            taken = whole or seat.worth > 0
             (plan.taken if taken else plan.paid).append((index, count, slot))
         best[key] = (value, discounted, plan)
 
@@ -772,6 +781,10 @@ def _ruled(pieces: list[tuple[_Seat, Run]], offer: Offer) -> list[Run]:
 
 def _where(stretch: _Stretch) -> tuple[int, int]:
     return (stretch.run.lot.line.index, stretch.run.start)
+
+
+def _scaled(value: Fraction, unit: int) -> int:
+    return value.numerator * (unit // value.denominator)
 
 
 def _exact_floor(line: ReceiptLine, lot: Lot, promotion: Promotion, ppm_max: int) -> Fraction:
