@@ -165,8 +165,9 @@ class _Reader:
         return None if value is _MISSING else self.as_whole(value, f"/{key}", low)
 
     def as_whole(self, value: Any, at: str, low: int = 0) -> int | None:
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value < 2**62:
-            return value
+        number = value if isinstance(value, int) else scaled_integer(value, 0)
+        if number is not None and not isinstance(value, bool) and low <= number < 2**62:
+            return number
         self.fault("number", at, f"A whole number is expected, {_shown(value)} was found.")
         return None
 
@@ -175,7 +176,9 @@ class _Reader:
         value = self.take(key)
         return None if value is _MISSING else self.as_scaled(value, f"/{key}", decimals, high)
 
-    def as_scaled(self, value: Any, at: str, decimals: int, high: int) -> int | None:
+    def as_scaled(
+        self, value: Any, at: str, decimals: int, high: int, *, low: int = 0
+    ) -> int | None:
         number = scaled_integer(value, decimals)
         if number is None:
             self.fault(
@@ -184,7 +187,7 @@ class _Reader:
                 f"A decimal with at most {decimals} decimals is expected, {_shown(value)} found.",
             )
             return None
-        if not 0 <= number <= high:
+        if not low <= number <= high:
             self.fault("range", at, f"{_shown(value)} is out of bounds.")
             return None
         return number
@@ -225,13 +228,15 @@ class _Reader:
             for index, value in enumerate(self.array(key))
         ]
 
-    def scaled_map(self, key: str, decimals: int, high: int = 2**62) -> dict[str, int]:
+    def scaled_map(
+        self, key: str, decimals: int, high: int = 2**62, *, low: int = 0
+    ) -> dict[str, int]:
         inner = self.inner(key)
         found: dict[str, int] = {}
         for name, value in inner.raw.items() if inner is not None else ():
             assert inner is not None, "there is something to walk over"
             if decimals:
-                number = inner.as_scaled(value, f"/{_escape(name)}", decimals, high)
+                number = inner.as_scaled(value, f"/{_escape(name)}", decimals, high, low=low)
             else:
                 number = inner.as_whole(value, f"/{_escape(name)}")
             if number is not None:
@@ -245,7 +250,9 @@ class _Reader:
             assert inner is not None, "there is something to walk over"
             if isinstance(value, str):
                 found[name] = value
-            elif isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+            elif isinstance(value, bool):
+                found[name] = "true" if value else "false"
+            elif isinstance(value, (int, Decimal)):
                 found[name] = str(value)
             else:
                 inner.fault("type", f"/{_escape(name)}", f"A text is expected, {_shown(value)}.")
@@ -486,7 +493,8 @@ def _customer(at: _Reader) -> Customer:
         favourites=at.texts("favourites"),
         organisation=at.text("organisation"),
         control=at.flag("control", default=False),
-        points_centi=at.scaled_map("points", 2),
+        # A balance may be below zero after goods were returned: the next earnings cover it.
+        points_centi=at.scaled_map("points", 2, low=-(2**62)),
         chips=at.scaled_map("chips", 0),
         counters=at.scaled_map("counters", 0),
         points_today_centi=at.scaled_map("points_today", 2),
