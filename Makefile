@@ -4,7 +4,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup setup-tests check fmt lint type imports unit test demo compiled bench changelog clean
+.PHONY: help setup setup-tests check fmt lint type imports unit test demo compiled nightly golden bench changelog clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,6 +46,12 @@ unit:
 
 compiled: setup ## the engine in machine code: build/compiled, used by PYTHONPATH=build/compiled
 	@$(BIN)/python -W ignore setup.py --quiet compiled
+
+nightly: setup-tests ## laws and agreement on many more examples
+	KOPILKA_EXAMPLES=20000 $(BIN)/pytest -n 2 tests/agreement tests/unit/shared/engine $(ARGS)
+
+golden: setup ## rewrite golden bundles; review the diff
+	$(BIN)/python tests/golden/generate.py
 
 bench: compiled ## measure; tables on screen, JSON under build/bench/
 	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

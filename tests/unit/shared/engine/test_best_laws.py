@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rules_compiler.pipeline import compile_document
@@ -15,6 +15,7 @@ from shared.engine.packing import Column, pack
 from shared.engine.program import encode_program
 from shared.wire.answer import Answer
 from shared.wire.receipt_json import decode_receipt
+from tests.support.examples import examples
 from tests.support.reference import TooLargeError, UndecidedError, price
 
 Doc = dict[str, Any]
@@ -183,7 +184,7 @@ def _discounted(answer: Answer, receipt: Doc) -> dict[str, int]:
 # --- the best choice
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(promotions=_promotions(ANY), receipt=_receipts())
 def test_best_gives_at_least_what_each_promotion_gives_alone(
     promotions: list[Doc], receipt: Doc
@@ -196,7 +197,7 @@ def test_best_gives_at_least_what_each_promotion_gives_alone(
         assert alone.total.discount_minor <= best.total.discount_minor + _pieces(receipt)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(promotions=_promotions(UNBOUNDED), receipt=_receipts())
 def test_best_gives_at_least_what_first_gives(promotions: list[Doc], receipt: Doc) -> None:
     """What the promotions take one after another is a choice of disjoint applications too."""
@@ -205,7 +206,7 @@ def test_best_gives_at_least_what_first_gives(promotions: list[Doc], receipt: Do
     assert first.total.discount_minor <= best.total.discount_minor + _pieces(receipt)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(promotions=_promotions(ANY, limited=True) | _promotions(ANY), receipt=_receipts())
 def test_best_is_what_exhaustive_search_finds(promotions: list[Doc], receipt: Doc) -> None:
     """On small receipts the choice is proven, and every choice that there is says the same."""
@@ -221,7 +222,7 @@ def test_best_is_what_exhaustive_search_finds(promotions: list[Doc], receipt: Do
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     promotions=_promotions(ANY, most=4),
     receipt=_receipts(),
@@ -247,7 +248,7 @@ def test_order_in_the_document_does_not_matter(
 # --- limits, floors, flags in every mode
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     promotions=_promotions(ANY, limited=True), receipt=_receipts(), resolve=st.sampled_from(MODES)
 )
@@ -273,7 +274,7 @@ def test_no_limit_is_exceeded_in_any_mode(
             assert pieces.get(name, 0) <= limits["per_receipt"] * each
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(promotions=_promotions(ANY), receipt=_receipts(flags=True), resolve=st.sampled_from(MODES))
 def test_floors_and_flags_hold_and_sums_add_up_in_every_mode(
     promotions: list[Doc], receipt: Doc, resolve: str
@@ -370,7 +371,7 @@ def _brute_force(
     return best(0, {})
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(case=_packings())
 def test_packing_finds_what_brute_force_finds(
     case: tuple[list[int], list[Column], list[int], list[int]],

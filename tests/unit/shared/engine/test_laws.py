@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.engine.allocate import allocate_with_room
@@ -34,6 +34,7 @@ from shared.engine.program import (
 )
 from shared.money import PPM, allocate_largest_remainder, divide_floor, divide_half_up
 from shared.wire.receipt import Customer, Receipt, ReceiptLine, SpendRequest
+from tests.support.examples import examples
 
 _SKUS = ("milk", "bread", "cheese", "wine")
 
@@ -151,7 +152,7 @@ def _receipts(draw: st.DrawFn) -> Receipt:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(program=_programs(), receipt=_receipts())
 def test_sums_agree_in_every_line_and_in_the_total(program: Program, receipt: Receipt) -> None:
     """Net is list less discount, parts and promotions add up, and no sum falls below zero."""
@@ -168,7 +169,7 @@ def test_sums_agree_in_every_line_and_in_the_total(program: Program, receipt: Re
         assert sum(getattr(line, column) for line in answer.lines) == getattr(answer.total, column)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(program=_programs(), receipt=_receipts())
 def test_no_line_goes_below_its_floor(program: Program, receipt: Receipt) -> None:
     """Protected lines keep their price; the others their minimum price and largest discount."""
@@ -189,7 +190,7 @@ def test_no_line_goes_below_its_floor(program: Program, receipt: Receipt) -> Non
         assert line.discount_minor + line.points_spent_minor <= allowed_minor + slack
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(program=_programs(), receipt=_receipts())
 def test_trace_changes_nothing_and_speaks_of_every_result(
     program: Program, receipt: Receipt
@@ -209,7 +210,7 @@ def test_trace_changes_nothing_and_speaks_of_every_result(
     }
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(program=_programs(), receipt=_receipts())
 def test_program_from_its_bytes_prices_the_same(program: Program, receipt: Receipt) -> None:
     """What a bundle carries is the program that was written."""
