@@ -21,7 +21,7 @@ Doc = dict[str, Any]
 
 LINES: Final = 50
 ARTICLES_EACH: Final = 10
-SIZES: Final = {"kopilka": (100, 1_000), "zen": (100, 1_000), "oscar": (10, 100)}
+SIZES: Final = {"kopilka": (100, 1_000), "zen": (100, 1_000), "oscar": (100,)}
 REPEATS: Final = {"kopilka": 200, "zen": 5, "oscar": 2}
 NEEDS: Final = {"kopilka": "shared", "zen": "zen", "oscar": "oscar"}
 NAMES: Final = {"kopilka": "Kopilka", "zen": "zen-engine", "oscar": "django-oscar"}
