@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.engine.conditions import Situation
-from shared.engine.goods import counter_before
 from shared.engine.lots import Lot, amount_of
+from shared.engine.offers import counter_before
 from shared.engine.program import (
     AccrueChips,
     AccruePoints,

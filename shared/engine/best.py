@@ -21,12 +21,13 @@ from typing import Final
 
 from shared.engine.allowance import Allowance
 from shared.engine.conditions import Situation
-from shared.engine.goods import Bundle, Offer, Taking, chips_left
 from shared.engine.lots import LineState, Lot, amount_of
+from shared.engine.offers import chips_left
 from shared.engine.packing import Column, pack
 from shared.engine.pieces import EACH, NO_RULE, PERCENT, PRICE, SHARED, Run, open_runs
 from shared.engine.program import GoodsSet, Nth, Per, Promotion
 from shared.engine.ready import GOODS, Work
+from shared.engine.turn import Bundle, Offer, Taking
 from shared.money import PPM, divide_half_up
 from shared.wire.receipt import ReceiptLine
 

@@ -14,9 +14,10 @@ from shared.engine.allowance import Allowance
 from shared.engine.best import Entrant, choose_best
 from shared.engine.conditions import Situation, judge
 from shared.engine.explain import HOLDS, Finding, Reason
-from shared.engine.goods import Turn, apply_goods, counter_before, give, offer_of
+from shared.engine.goods import apply_goods, give
 from shared.engine.inform import Informed, inform
 from shared.engine.lots import Event, State, count_pieces, intersect_ranges
+from shared.engine.offers import counter_before, offer_of
 from shared.engine.pieces import Used
 from shared.engine.program import (
     AccrueChips,
@@ -47,6 +48,7 @@ from shared.engine.ready import (
 )
 from shared.engine.receipt_stage import apply_receipt_discount
 from shared.engine.spend import apply_rounding, apply_spend, plan_spend
+from shared.engine.turn import Turn
 from shared.money import allocate_largest_remainder
 from shared.wire.answer import Outcome, TraceEntry
 from shared.wire.receipt import Receipt

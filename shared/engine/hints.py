@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from shared.engine.conditions import judge
-from shared.engine.goods import bundles_left, next_set
 from shared.engine.groups import Runner
+from shared.engine.offers import bundles_left, next_set
 from shared.engine.pieces import Run, count_of, grouped, in_order, open_runs
 from shared.engine.program import (
     AllOf,

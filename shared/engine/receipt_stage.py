@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.engine.allocate import allocate_with_room
 from shared.engine.allowance import Allowance
 from shared.engine.conditions import Situation
-from shared.engine.goods import step_value
+from shared.engine.offers import step_value
 from shared.engine.program import DiscountReceipt, Promotion
 from shared.money import PPM, divide_half_up
 
