@@ -533,6 +533,8 @@ class Runner:
         accrual, informed, uses = self.accrual, self.informed, self._uses
         if stage == ACCRUE:
             self.accrual = Accrual()
+            # A multiple tops up what others have earned before.
+            self.accrual.got_centi.update(accrual.got_centi)
         elif stage == INFORM:
             self.informed = Informed()
         self._uses = {}
