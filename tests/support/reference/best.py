@@ -210,15 +210,22 @@ class Search:
                 )
 
     def rank_of(self, option: Option, at: int) -> tuple[int, ...]:
-        """In which order the applications of one result get their pieces: dearest runs first."""
-        result = self.plans[option.plan].result
+        """In which order the applications of one result get their pieces: dearest runs first.
+
+        Of an `nth` with `same` by the first line of what is alike, as without a competition.
+        """
+        plan = self.plans[option.plan]
+        result = plan.result
         if result["do"] != "nth":
             return (at,)
         members = self.kinds.members
         way = -1 if result.get("grouping") == "cheapest" else 1
         order = sorted(range(len(members)), key=lambda k: (-members[k][0].price, way * k))
         place = {kind: i for i, kind in enumerate(order)}
-        return tuple(sorted(place[k] for k in option.slots[0]))
+        alike = buckets(plan.seen, result.get("same"))
+        kinds = [{self.kinds.of[s.piece] for s in bucket} for bucket in alike]
+        bucket = next(i for i, found in enumerate(kinds) if option.slots[0][0] in found)
+        return (bucket, *sorted(place[k] for k in option.slots[0]))
 
     def total(self, sums: tuple[Fraction, ...]) -> Fraction:
         """The worth of the capped results."""
