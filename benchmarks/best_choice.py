@@ -2,8 +2,8 @@
 
 Random cases of several shapes: articles alike or all different, slots of one to three pieces by
 category, brand or list of articles, rewards by price, percent or amount; in half of the cases one
-set of the six gives way to an ``nth``. A figure is each fastest of up to three runs. Prints a
-table and writes build/bench/best_choice.json.
+set of the six gives way to an ``nth``. A figure is each case's fastest of up to three runs. Prints
+a table and writes build/bench/best_choice.json.
 """
 
 from __future__ import annotations
