@@ -137,7 +137,7 @@ class Compiled(Command):
                 build = self.reinitialize_command("build_ext", build_lib=".", build_temp="c/o")
                 build.ensure_finalized()
                 build.run()
-            except BaseException:
+            except (Exception, SystemExit):
                 os.dup2(said, 1)
                 sys.stderr.write(log_path.read_text("utf-8", "replace")[-4000:])
                 raise

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 ROOT: Final = Path(__file__).parents[2]
@@ -117,9 +118,9 @@ def report(
     machine = baseline()
     table = Table(title=title, box=box.ROUNDED)
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
+        table.add_column(heading, justify="right" if number else "left", no_wrap=not number)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     console = Console(highlight=False, width=max(Console().width, WIDTH))
     console.print(table)
     console.print(
