@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from importlib import resources
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.core import negotiate_locale
 from babel.dates import format_date, format_datetime, format_timedelta
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_currency, format_decimal
-from babel.support import NullTranslations, Translations
+
+from shared.texts import read_catalogue
 
 LANGUAGES: Final = ("en", "ru")
-
-
-def _load(language: str) -> NullTranslations:
-    """The catalogue as committed text: compiled in memory, so that it can never be stale."""
-    if language == "en":
-        return NullTranslations()
-    path = resources.files("central.web").joinpath("locale", language, "LC_MESSAGES", "messages.po")
-    compiled = io.BytesIO()
-    with path.open("rb") as source:
-        write_mo(compiled, read_po(source, locale=language))
-    compiled.seek(0)
-    return Translations(compiled)
 
 
 class Tongue:
@@ -38,7 +23,9 @@ class Tongue:
     def __init__(self, language: str) -> None:
         self.language = language
         self._locale = Locale.parse(language)
-        self._texts = _load(language)
+        self._texts = read_catalogue(
+            "central.web", f"locale/{language}/LC_MESSAGES/messages.po", language
+        )
 
     def text(self, message: str, **values: object) -> str:
         """The message in this language, its ``%(name)s`` filled in."""

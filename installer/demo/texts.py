@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import gettext
-import io
 import os
-from importlib import resources
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
+from shared.texts import read_catalogue
 
 
 def language() -> str:
@@ -21,14 +18,8 @@ def language() -> str:
 
 
 def translations(code: str) -> gettext.NullTranslations:
-    """The catalogue of a language, read from its text form: nothing has to be compiled first."""
-    file = resources.files("installer.demo").joinpath(f"locales/{code}/LC_MESSAGES/demo.po")
-    if not file.is_file():
-        return gettext.NullTranslations()
-    compiled = io.BytesIO()
-    write_mo(compiled, read_po(io.StringIO(file.read_text("utf-8"))))
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+    """The catalogue of a language."""
+    return read_catalogue("installer.demo", f"locales/{code}/LC_MESSAGES/demo.po", code)
 
 
 _current = translations(language())

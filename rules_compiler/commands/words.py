@@ -5,20 +5,15 @@ English stands in the code, Russian in the catalogue under ``locales``.
 
 from __future__ import annotations
 
-import functools
-import gettext
-import io
 from decimal import Decimal
-from importlib import resources
 from typing import Final
 
 from babel import Locale
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 
 from shared.engine.explain import Reason
 from shared.engine.program import Result
+from shared.texts import read_catalogue
 from shared.wire.answer import Outcome, TraceEntry
 
 REASONS: Final = {
@@ -133,25 +128,14 @@ RESULTS: Final = {
 """Complete over the results of a program: a test holds this to it."""
 
 
-@functools.cache
-def _catalogue(lang: str) -> gettext.NullTranslations:
-    """The texts of a language, from the committed text form: nothing has to be compiled first."""
-    folder = resources.files("rules_compiler.commands")
-    file = folder.joinpath("locales", lang, "LC_MESSAGES", "commands.po")
-    if not file.is_file():
-        return gettext.NullTranslations()
-    compiled = io.BytesIO()
-    write_mo(compiled, read_po(io.StringIO(file.read_text("utf-8")), locale=lang))
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
-
-
 class Words:
     """One language."""
 
     def __init__(self, lang: str) -> None:
         self._locale = Locale.parse(lang)
-        self._texts = _catalogue(lang)
+        self._texts = read_catalogue(
+            "rules_compiler.commands", f"locales/{lang}/LC_MESSAGES/commands.po", lang
+        )
 
     def text(self, message: str, **values: object) -> str:
         """The message in this language, its ``%(name)s`` filled in."""

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import functools
-import gettext
-import io
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from importlib import resources
 from typing import Any, Final, Literal
 
 from babel import Locale
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_currency, format_decimal, get_currency_symbol
+
+from shared.texts import read_catalogue
 
 Lang = Literal["en", "ru"]
 LISTED_MAX: Final = 10
 """So many names of a list are read; of the rest only how many there are is of interest."""
-
-
-@functools.cache
-def catalogue(lang: str) -> gettext.NullTranslations:
-    """The texts of a language, from the committed text form: nothing has to be compiled first."""
-    folder = resources.files("rules_compiler.describe")
-    file = folder.joinpath("locales", lang, "LC_MESSAGES", "describe.po")
-    if not file.is_file():
-        return gettext.NullTranslations()
-    compiled = io.BytesIO()
-    write_mo(compiled, read_po(io.StringIO(file.read_text("utf-8")), locale=lang))
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
 
 
 class Voice:
@@ -39,7 +23,9 @@ class Voice:
     def __init__(self, programme: Mapping[str, Any], lang: Lang) -> None:
         self.programme = programme
         self.locale = Locale.parse(lang)
-        self._texts = catalogue(lang)
+        self._texts = read_catalogue(
+            "rules_compiler.describe", f"locales/{lang}/LC_MESSAGES/describe.po", lang
+        )
 
     def text(self, message: str, **values: object) -> str:
         """The message in this language, its ``%(name)s`` filled in."""
