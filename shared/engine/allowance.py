@@ -69,15 +69,6 @@ class Allowance:
         if left:
             self.discount_left_minor = max(min(left), 0)
 
-    @property
-    def is_free(self) -> bool:
-        """Whether nothing bounds the pieces and the money of this promotion."""
-        return (
-            self.applications_left is None
-            and self.pieces_left is None
-            and self.discount_left_minor is None
-        )
-
     def copy(self) -> Allowance:
         """The same allowance, apart: for trying what the promotion would do."""
         other = Allowance(self.promotion, None)

@@ -25,7 +25,7 @@ from shared.engine.lots import LineState, Lot, amount_of
 from shared.engine.offers import chips_left
 from shared.engine.packing import Column, pack
 from shared.engine.pieces import EACH, NO_RULE, PERCENT, PRICE, SHARED, Run, open_runs
-from shared.engine.program import GoodsSet, Nth, Per, Promotion
+from shared.engine.program import Filter, GoodsSet, Nth, Per, Promotion
 from shared.engine.ready import GOODS, Work
 from shared.engine.turn import Bundle, Offer, Taking
 from shared.money import PPM, divide_half_up
@@ -311,10 +311,10 @@ class _Chooser:
                     found.append(seat)
         return found
 
-    def _lines(self, wanted: object, *, countable: bool) -> list[LineState]:
+    def _lines(self, wanted: Filter, *, countable: bool) -> list[LineState]:
         return [
             line
-            for line in self.at.lines(wanted)  # type: ignore[arg-type]
+            for line in self.at.lines(wanted)
             if line.takes_benefits and (line.countable or not countable)
         ]
 

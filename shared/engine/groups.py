@@ -353,7 +353,7 @@ class Runner:
             offers = []
             for step in work.stages[GOODS]:
                 turn = Turn(self.at, work.promotion, free, None)
-                offers.append(offer_of(turn, step.result))  # type: ignore[arg-type]
+                offers.append(offer_of(turn, step.result))
             entrants.append(Entrant(work, allowance, offers))
         choice = choose_best(self.at, entrants)
         self.optimal = self.optimal and choice.optimal

@@ -30,13 +30,13 @@ from shared.engine.program import (
     DiscountGoods,
     ExternalDiscount,
     GiftGoods,
-    GoodsResult,
     GoodsSet,
     ManualDiscount,
     Measure,
     Nth,
     Per,
     PerSum,
+    Result,
     SetPrice,
     Slot,
     Step,
@@ -54,7 +54,7 @@ def counter_before(at: Situation, counter: str) -> int:
     return 0 if at.customer is None else at.customer.counters.get(counter, 0)
 
 
-def offer_of(turn: Turn, result: GoodsResult) -> Offer:
+def offer_of(turn: Turn, result: Result) -> Offer:
     """The pieces that the result would take, before any limit of the promotion."""
     if isinstance(result, DiscountGoods):
         return _offer_discount(turn, result)
@@ -72,6 +72,7 @@ def offer_of(turn: Turn, result: GoodsResult) -> Offer:
         return _offer_counter(turn, result)
     if isinstance(result, ManualDiscount):
         return _offer_manual(turn, result)
+    assert isinstance(result, ExternalDiscount), "only goods results offer pieces"
     return _offer_external(turn, result)
 
 
