@@ -115,10 +115,10 @@ def _nth(rng: random.Random, articles: list[Doc]) -> Doc:
 
 def measure(cases: int) -> Any:
     """Milliseconds and whether it was proven, case by case."""
-    from rules_compiler.pipeline import compile_document  # noqa: PLC0415
-    from shared.engine.evaluate import evaluate  # noqa: PLC0415
-    from shared.engine.ready import Ready  # noqa: PLC0415
-    from shared.wire.receipt_json import decode_receipt  # noqa: PLC0415
+    from rules_compiler.pipeline import compile_document
+    from shared.engine.evaluate import evaluate
+    from shared.engine.ready import Ready
+    from shared.wire.receipt_json import decode_receipt
 
     gc.freeze()
     found = []

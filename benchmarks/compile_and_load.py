@@ -30,9 +30,9 @@ MEMORY_MB: Final = 60.0
 
 
 def compile_bundle(path: Path) -> Any:
-    from rules_compiler.pipeline import compile_document  # noqa: PLC0415
-    from shared.bundle.writer import write_bundle  # noqa: PLC0415
-    from shared.crypto.signing import Signer  # noqa: PLC0415
+    from rules_compiler.pipeline import compile_document
+    from shared.bundle.writer import write_bundle
+    from shared.crypto.signing import Signer
 
     document = json.dumps(realistic_programme(PROMOTIONS)).encode()
     compile_ms = fastest_ms(REPEATS_COMPILE, lambda: compile_document(document))
@@ -51,11 +51,11 @@ def compile_bundle(path: Path) -> Any:
 
 
 def load(path: Path) -> Any:
-    from shared.bundle.trust import open_bundle  # noqa: PLC0415
-    from shared.crypto.signing import Signer  # noqa: PLC0415
-    from shared.engine.evaluate import evaluate  # noqa: PLC0415
-    from shared.engine.ready import Ready  # noqa: PLC0415
-    from shared.wire.receipt_json import decode_receipt  # noqa: PLC0415
+    from shared.bundle.trust import open_bundle
+    from shared.crypto.signing import Signer
+    from shared.engine.evaluate import evaluate
+    from shared.engine.ready import Ready
+    from shared.wire.receipt_json import decode_receipt
 
     signer = Signer(KEY)
     trusted = {signer.key_id: signer.public_key}

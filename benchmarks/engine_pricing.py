@@ -28,8 +28,8 @@ RATIOS: Final = {10_000: 1.5, 100_000: 3.0}
 
 
 def compile_program(promotions: int, path: Path) -> Any:
-    from rules_compiler.pipeline import compile_document  # noqa: PLC0415
-    from shared.engine.program import encode_program  # noqa: PLC0415
+    from rules_compiler.pipeline import compile_document
+    from shared.engine.program import encode_program
 
     program = compile_document(json.dumps(realistic_programme(promotions)).encode()).program
     assert program is not None, "it is a valid programme"
@@ -39,10 +39,10 @@ def compile_program(promotions: int, path: Path) -> Any:
 
 def price(path: Path, repeats: int) -> Any:
     """Percentiles over receipts, and what must be equal for all sizes."""
-    from shared.engine.evaluate import evaluate  # noqa: PLC0415
-    from shared.engine.program import decode_program  # noqa: PLC0415
-    from shared.engine.ready import Ready  # noqa: PLC0415
-    from shared.wire.receipt_json import decode_receipt  # noqa: PLC0415
+    from shared.engine.evaluate import evaluate
+    from shared.engine.program import decode_program
+    from shared.engine.ready import Ready
+    from shared.wire.receipt_json import decode_receipt
 
     ready = Ready(decode_program(path.read_bytes()))
     receipts = [decode_receipt(realistic_receipt(seed)) for seed in range(RECEIPTS)]

@@ -47,10 +47,10 @@ def basket(promotions: int) -> list[tuple[str, int]]:
 
 def kopilka(promotions: int) -> Any:
     """Our own engine, by the same path as in engine_pricing."""
-    from rules_compiler.pipeline import compile_document  # noqa: PLC0415
-    from shared.engine.evaluate import evaluate  # noqa: PLC0415
-    from shared.engine.ready import Ready  # noqa: PLC0415
-    from shared.wire.receipt_json import decode_receipt  # noqa: PLC0415
+    from rules_compiler.pipeline import compile_document
+    from shared.engine.evaluate import evaluate
+    from shared.engine.ready import Ready
+    from shared.wire.receipt_json import decode_receipt
 
     programme: Doc = {
         "programme": "peers",
@@ -92,7 +92,7 @@ def kopilka(promotions: int) -> Any:
 
 def zen(promotions: int) -> Any:
     """A decision table with a row a promotion, run for each line of the receipt."""
-    from zen import ZenEngine  # type: ignore[import-not-found]  # noqa: PLC0415
+    from zen import ZenEngine  # type: ignore[import-not-found]
 
     rules = [
         {
@@ -141,10 +141,10 @@ def zen(promotions: int) -> Any:
 def oscar(promotions: int) -> Any:
     """An offer a promotion, each with a range of ten products; applied to one basket."""
     _django()
-    from decimal import Decimal  # noqa: PLC0415
+    from decimal import Decimal
 
-    from oscar.core.loading import get_class, get_model  # type: ignore[import-not-found]  # noqa: PLC0415
-    from oscar.test import factories  # type: ignore[import-not-found]  # noqa: PLC0415
+    from oscar.core.loading import get_class, get_model  # type: ignore[import-not-found]
+    from oscar.test import factories  # type: ignore[import-not-found]
 
     condition_of, benefit_of = get_model("offer", "Condition"), get_model("offer", "Benefit")
     range_of, offer_of = get_model("offer", "Range"), get_model("offer", "ConditionalOffer")
@@ -189,11 +189,11 @@ def oscar(promotions: int) -> Any:
 
 def _django() -> None:
     """A shop in memory with oscar's own applications and nothing else."""
-    import django  # type: ignore[import-not-found]  # noqa: PLC0415
-    import oscar as oscar_package  # noqa: PLC0415
-    from django.conf import settings  # type: ignore[import-not-found]  # noqa: PLC0415
-    from django.core.management import call_command  # type: ignore[import-not-found]  # noqa: PLC0415
-    from oscar import defaults  # type: ignore[import-not-found]  # noqa: PLC0415
+    import django  # type: ignore[import-not-found]
+    import oscar as oscar_package
+    from django.conf import settings  # type: ignore[import-not-found]
+    from django.core.management import call_command  # type: ignore[import-not-found]
+    from oscar import defaults  # type: ignore[import-not-found]
 
     chosen = {name: getattr(defaults, name) for name in dir(defaults) if name.startswith("OSCAR_")}
     apps = Path(oscar_package.__file__).parent / "apps"

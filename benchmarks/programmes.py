@@ -153,9 +153,9 @@ def _result(rng: random.Random, wanted: Doc) -> Doc:
 
 def main() -> None:
     """How many candidates receipts meet, by number of promotions."""
-    from rules_compiler.pipeline import compile_document  # noqa: PLC0415
-    from shared.engine.ready import Ready  # noqa: PLC0415
-    from shared.wire.receipt_json import decode_receipt  # noqa: PLC0415
+    from rules_compiler.pipeline import compile_document
+    from shared.engine.ready import Ready
+    from shared.wire.receipt_json import decode_receipt
 
     figures: dict[str, float] = {}
     receipts = [decode_receipt(realistic_receipt(seed)) for seed in range(100)]

@@ -62,7 +62,7 @@ def worker(script: str, *arguments: object, compiled: bool) -> Any:
 
 def tell(value: Any) -> None:
     """The end of a worker. Asserts that the engine it ran is the one that was asked for."""
-    from shared.engine import evaluate  # noqa: PLC0415 - parents never load the engine
+    from shared.engine import evaluate
 
     asked = str(COMPILED) in os.environ["PYTHONPATH"].split(os.pathsep)
     assert str(evaluate.__file__).endswith(".so") == asked, evaluate.__file__
