@@ -44,7 +44,7 @@ values (%(lease_id)s, %(customer_id)s, %(points_account)s, %(edge_id)s, %(store_
 on conflict (lease_id) do update
 set granted_centi = lease.granted_centi + excluded.granted_centi,
     spend_until = greatest(lease.spend_until, excluded.spend_until)
-returning lease_id, customer_id, points_account, store_id, granted_centi, state,
+returning lease_id, customer_id, points_account, edge_id, store_id, granted_centi, state,
           (extract(epoch from spend_until) * 1000)::bigint as spend_until_ms;
 
 -- lease --
@@ -92,7 +92,7 @@ order by a.owner;
 update lease set spend_until = to_timestamp(%(spend_until_ms)s::bigint / 1000.0)
 where state = 'open' and spend_until < to_timestamp(%(renew_below_ms)s::bigint / 1000.0)
   and edge_id in (select edge_id from edge where last_contact_at > now() - interval '1 day')
-returning lease_id, customer_id, points_account, store_id, granted_centi, state,
+returning lease_id, customer_id, points_account, edge_id, store_id, granted_centi, state,
           (extract(epoch from spend_until) * 1000)::bigint as spend_until_ms;
 
 -- audit --

@@ -16,6 +16,7 @@ from psycopg.rows import DictRow
 from central.database.pool import Connection, row_of, rows_of, run
 from central.feed import store as feed
 from shared.sqlfile import load_queries
+from shared.wire.assets import points_asset
 from shared.wire.feed import BalanceEntry, LeaseEntry, LeaseState, Topic
 
 LEASE_TERM_MS: Final = 14 * 86_400_000
@@ -198,11 +199,12 @@ async def audit(connection: Connection) -> DictRow:
 async def _announce_lease(connection: Connection, row: DictRow) -> None:
     entry = LeaseEntry(
         lease_id=row["lease_id"],
-        customer_id=row["customer_id"],
-        account=row["points_account"],
-        granted_centi=row["granted_centi"],
+        owner=row["customer_id"],
+        asset=points_asset(row["points_account"]),
+        granted=row["granted_centi"],
         spend_until_ms=row["spend_until_ms"],
         state=LeaseState(row["state"]),
+        edge_id=row["edge_id"],
     )
     await feed.put(connection, row["store_id"], Topic.LEASE, {entry.lease_id: entry})
 

@@ -20,9 +20,9 @@ ON CONFLICT (lease_id, receipt_id) DO UPDATE SET points_centi = points_centi + e
 
 -- rights --
 -- What a customer may still spend here without asking.
-SELECT l.lease_id, l.account, l.spend_until_ms,
-       l.granted_centi - coalesce(
+SELECT l.lease_id, l.asset, l.spend_until_ms,
+       l.granted - coalesce(
            (SELECT sum(u.points_centi) FROM lease_use u WHERE u.lease_id = l.lease_id), 0)
 FROM lease l
-WHERE l.customer_id = :customer_id AND l.state = 'open' AND l.spend_until_ms > :now_ms
+WHERE l.owner = :owner AND l.state = 'open' AND l.spend_until_ms > :now_ms
 ORDER BY l.spend_until_ms, l.lease_id;

@@ -13,6 +13,7 @@ from edge_agent.outbox.store import Fact, append_fact
 from shared.errors import ConflictError
 from shared.sqlfile import load_queries
 from shared.wire.answer import Answer
+from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.facts import FactKind, Incident, ReceiptCommitted
 from shared.wire.receipt import Receipt
 from shared.wire.stream import Lane
@@ -145,11 +146,13 @@ def is_cancelled(connection: apsw.Connection, receipt_id: str) -> bool:
 
 def rights_of(connection: apsw.Connection, customer_id: str, now_ms: int) -> list[Right]:
     """What this customer may still spend here, the lease that ends first first."""
-    parameters = {"customer_id": customer_id, "now_ms": now_ms}
+    parameters = {"owner": customer_id, "now_ms": now_ms}
     rows: list[Any] = connection.execute(_QUERIES["rights"], parameters).fetchall()
     return [
-        Right(lease_id=lease_id, account=account, spend_until_ms=until_ms, left_centi=left_centi)
-        for lease_id, account, until_ms, left_centi in rows
+        Right(lease_id=lease_id, account=name, spend_until_ms=until_ms, left_centi=left)
+        for lease_id, asset, until_ms, left in rows
+        for kind, name in [asset_parts(asset)]
+        if kind == AssetKind.POINTS
     ]
 
 

@@ -34,14 +34,16 @@ CREATE TABLE receipt (
 
 CREATE TABLE lease (
     lease_id TEXT PRIMARY KEY,
-    customer_id TEXT NOT NULL,
-    account TEXT NOT NULL,
-    granted_centi INTEGER NOT NULL CHECK (granted_centi >= 0),
+    owner TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    granted INTEGER NOT NULL CHECK (granted >= 0),
     spend_until_ms INTEGER NOT NULL,
     state TEXT NOT NULL,
+    edge_id INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
     version INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX lease_by_customer ON lease (customer_id, account);
+CREATE INDEX lease_by_owner ON lease (owner, asset);
 
 CREATE TABLE lease_use (
     lease_id TEXT NOT NULL,

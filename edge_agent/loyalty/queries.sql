@@ -41,12 +41,13 @@ SELECT account, available_centi FROM balance WHERE customer_id = :customer_id OR
 
 -- put_lease --
 -- A right to spend here. Grants only grow: the sum of all of them never becomes less.
-INSERT INTO lease (lease_id, customer_id, account, granted_centi, spend_until_ms, state, version)
-VALUES (:lease_id, :customer_id, :account, :granted_centi, :spend_until_ms, :state, :version)
+INSERT INTO lease (lease_id, owner, asset, granted, spend_until_ms, state, edge_id, epoch, version)
+VALUES (:lease_id, :owner, :asset, :granted, :spend_until_ms, :state, :edge_id, :epoch, :version)
 ON CONFLICT (lease_id) DO UPDATE SET
-    granted_centi = max(granted_centi, excluded.granted_centi),
+    granted = max(granted, excluded.granted),
     spend_until_ms = excluded.spend_until_ms,
     state = excluded.state,
+    epoch = excluded.epoch,
     version = excluded.version;
 
 -- forget_lease --
@@ -54,9 +55,9 @@ ON CONFLICT (lease_id) DO UPDATE SET
 DELETE FROM lease WHERE lease_id = :lease_id;
 
 -- spendable --
--- Granted less used, of open leases that still run, by account.
-SELECT l.account, sum(l.granted_centi - coalesce(
+-- Granted less used, of open leases that still run, by asset.
+SELECT l.asset, sum(l.granted - coalesce(
     (SELECT sum(u.points_centi) FROM lease_use u WHERE u.lease_id = l.lease_id), 0))
 FROM lease l
-WHERE l.customer_id = :customer_id AND l.state = 'open' AND l.spend_until_ms > :now_ms
-GROUP BY l.account ORDER BY l.account;
+WHERE l.owner = :owner AND l.state = 'open' AND l.spend_until_ms > :now_ms
+GROUP BY l.asset ORDER BY l.asset;

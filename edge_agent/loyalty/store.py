@@ -72,9 +72,9 @@ def forget_lease(connection: apsw.Connection, lease_id: str) -> None:
     connection.execute(_QUERIES["forget_lease"], {"lease_id": lease_id})
 
 
-def spendable_of(connection: apsw.Connection, customer_id: str, now_ms: int) -> dict[str, int]:
-    """What may be spent here without asking, by account in hundredths: granted less used."""
+def spendable_of(connection: apsw.Connection, owner: str, now_ms: int) -> dict[str, int]:
+    """What may be spent here without asking, by asset in its unit: granted less used."""
     rows: list[Any] = connection.execute(
-        _QUERIES["spendable"], {"customer_id": customer_id, "now_ms": now_ms}
+        _QUERIES["spendable"], {"owner": owner, "now_ms": now_ms}
     ).fetchall()
     return dict(rows)

@@ -1,4 +1,9 @@
-"""What edges report: the bodies of stream records, by ``kind``. Fields are append-only."""
+"""What edges report: the bodies of stream records, by ``kind``. Fields are append-only.
+
+What is limited (points, uses of a coupon or a promotion, a campaign's budget, the money on a gift
+card) is an *asset* of an *owner*; ``shared.wire.assets`` names both. The facts about leases hold
+for all of them alike.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +13,41 @@ import msgspec
 
 from shared.wire.answer import Answer
 from shared.wire.receipt import Receipt
+from shared.wire.refund_json import Refund
 
 
 class FactKind(enum.StrEnum):
-    """Which structure a record's body holds."""
+    """Which structure a record's body holds, and on which lane it travels."""
 
     RECEIPT_COMMITTED = "receipt.committed"
-    """ReceiptCommitted"""
+    """ReceiptCommitted, lane RECEIPTS"""
+    RECEIPT_RETURNED = "receipt.returned"
+    """ReceiptReturned, lane RECEIPTS"""
+    LEASE_SPENT = "lease.spent"
+    """LeaseSpent, lane MONEY; the record's uid is the spend's"""
+    SPEND_VOIDED = "spend.voided"
+    """SpendVoided, lane MONEY"""
+    LEASE_CLOSED = "lease.closed"
+    """LeaseClosed, lane MONEY"""
+    SUB_LEASE_GRANTED = "sub_lease.granted"
+    """SubLeaseGranted, lane MONEY"""
+    SUB_LEASE_CLOSED = "sub_lease.closed"
+    """SubLeaseClosed, lane MONEY"""
 
 
 class LeaseSpend(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Points one receipt took from one lease; ``lease_id`` None: no lease covered them."""
+    """Points one receipt took from one lease; ``lease_id`` None: no lease covered them.
+
+    ``spend_uid`` is the uid of the ``lease.spent`` record of the same spend, so that central posts
+    it once whichever of the two arrives first; empty in receipts of the first release, which had
+    no such record.
+    """
 
     lease_id: str | None
     account: str
     points_centi: int
+    spend_uid: bytes = b""
+    sub_lease_id: str | None = None
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -49,3 +74,75 @@ class ReceiptCommitted(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     answer: Answer
     lease_spends: list[LeaseSpend]
     incidents: list[Incident]
+
+
+class ReceiptReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Goods that came back. ``refund`` was made from the answer that the sale stored.
+
+    ``sale_uid``: the record of the sale, None where nobody has it. Points spent go back to the
+    customer, points earned are taken back, both at central and as the refund says.
+    """
+
+    return_id: str
+    store_id: str
+    register: str
+    business_date: str
+    returned_at_ms: int
+    sale_uid: bytes | None
+    sale_receipt_id: str
+    customer_id: str | None
+    refund: Refund
+    incidents: list[Incident]
+
+
+class LeaseSpent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A right was used: ``amount`` of the asset, taken from a lease.
+
+    ``lease_id`` None: no lease covered it, and central books it to the store's shortage.
+    ``sub_lease_id``: the till's own part of a hub's lease. ``spent_at_ms`` is trusted time.
+    """
+
+    lease_id: str | None
+    sub_lease_id: str | None
+    owner: str
+    asset: str
+    amount: int
+    receipt_id: str
+    spent_at_ms: int
+
+
+class SpendVoided(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The spend of this uid did not happen, whether or not anybody has heard of it."""
+
+    spend_uid: bytes
+    receipt_id: str
+
+
+class LeaseClosed(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The holder will never spend on this lease again; this is all it spent, sub-leases included.
+
+    Central gives the rest back to the owner when it has seen that many spends with that sum.
+    """
+
+    lease_id: str
+    spend_count: int
+    spent_amount: int
+
+
+class SubLeaseGranted(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A hub gave a till a part of its lease, for the time when the hub is dead."""
+
+    sub_lease_id: str
+    lease_id: str
+    till_edge_id: int
+    amount: int
+    spend_until_ms: int
+
+
+class SubLeaseClosed(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The till gave its part back; what it spent of it is on its own stream."""
+
+    sub_lease_id: str
+    lease_id: str
+    spend_count: int
+    spent_amount: int

@@ -119,23 +119,31 @@ class BalanceEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class LeaseState(enum.StrEnum):
-    """An open lease may be spent; a frozen or closed one may not."""
+    """Only an open lease may be spent."""
 
     OPEN = "open"
+    RECALLED = "recalled"
+    """Central wants it back: the holder closes it as soon as nothing of it is held."""
     FROZEN = "frozen"
+    """Its holder was restored, cloned or lost: nothing moves until that is cleared up."""
     CLOSED = "closed"
+    WRITTEN_OFF = "written_off"
+    """The owner was given the rest without the holder's word; later spends are the store's."""
 
 
 class LeaseEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The right to spend a customer's points at one edge without asking.
+    """The right to spend an owner's asset at one edge without asking.
 
-    ``granted_centi`` is the sum of all grants ever made on this lease (it only grows), in
-    hundredths of a point; what may still be spent is that less all spends recorded on the lease.
+    ``granted`` is the sum of all grants ever made on this lease (it only grows), in the asset's
+    unit; what may still be spent is that less all spends recorded on the lease. ``epoch`` is that
+    of the holder's streams: a lease of an older epoch is dead. Only the edge ``edge_id`` spends it.
     """
 
     lease_id: str
-    customer_id: str
-    account: str
-    granted_centi: int
+    owner: str
+    asset: str
+    granted: int
     spend_until_ms: int
     state: LeaseState
+    edge_id: int = 0
+    epoch: int = 1

@@ -98,9 +98,9 @@ def make_shop(
     )
     lease = LeaseEntry(
         lease_id="L1",
-        customer_id="c1",
-        account="main",
-        granted_centi=3_000,
+        owner="c1",
+        asset="points:main",
+        granted=3_000,
         spend_until_ms=FAR_MS,
         state=LeaseState.OPEN,
     )

@@ -116,7 +116,7 @@ async def test_an_agent_enrols_reads_its_feed_and_opens_the_bundle(head: Head) -
     assert count == len(agent.feed)
     assert {topic for topic, _ in agent.feed} == {"store", "bundle", "customer", "balance", "lease"}
     assert (Topic.STORE, "S2") not in agent.feed
-    assert agent.lease("c1").granted_centi == 10_000
+    assert agent.lease("c1").granted == 10_000
     assert bundle.sha256 == wanted.sha256
     assert bundle.program.version == 1
     assert {(one.epoch, one.seq) for one in reply.heads} == {(1, 0)}
@@ -188,7 +188,7 @@ async def test_real_answers_come_out_the_same_again(pool: Pool, head: Head) -> N
         first = await agent.send(1, 5)
         again = await agent.send(1, 11)
         await agent.read_feed()
-        granted_centi = agent.lease("c1").granted_centi
+        granted_centi = agent.lease("c1").granted
     async with pool.connection() as connection:
         counted = await receipts.audit(connection)
         points = await ledger.audit(connection)

@@ -63,9 +63,9 @@ def test_every_topic_finds_its_place_and_leaves_it_again(tmp_path: Path) -> None
     balance = BalanceEntry(customer_id="a/b", account="main", available_centi=700, as_of_ms=1)
     lease = LeaseEntry(
         lease_id="l1",
-        customer_id="a/b",
-        account="main",
-        granted_centi=500,
+        owner="a/b",
+        asset="points:main",
+        granted=500,
         spend_until_ms=10,
         state=LeaseState.OPEN,
     )
@@ -88,7 +88,7 @@ def test_every_topic_finds_its_place_and_leaves_it_again(tmp_path: Path) -> None
     assert wanted_bundle(connection) == bundle
     assert customer_by_id(connection, "a/b") == customer
     assert balances_of(connection, "a/b") == {"main": 700}
-    assert spendable_of(connection, "a/b", 0) == {"main": 500}
+    assert spendable_of(connection, "a/b", 0) == {"points:main": 500}
 
     keys = [
         (Topic.PRODUCT, "milk"),

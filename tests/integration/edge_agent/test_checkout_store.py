@@ -33,8 +33,8 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     connection = open_writer(tmp_path / "edge.sqlite")
     start_stream(connection, 7, LaneStart(lane=Lane.RECEIPTS, epoch=1, nonce=b"n" * 16))
     connection.execute(
-        "INSERT INTO lease (lease_id, customer_id, account, granted_centi, spend_until_ms, state,"
-        " version) VALUES ('lease', 'c1', 'main', 1000, 99999, 'open', 1)"
+        "INSERT INTO lease (lease_id, owner, asset, granted, spend_until_ms, state, edge_id, epoch,"
+        " version) VALUES ('lease', 'c1', 'points:main', 1000, 99999, 'open', 7, 1, 1)"
     )
     yield connection
     connection.close()

@@ -30,14 +30,14 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     opened.close()
 
 
-def lease(lease_id: str, granted_centi: int, **changes: object) -> LeaseEntry:
+def lease(lease_id: str, granted: int, **changes: object) -> LeaseEntry:
     values: dict[str, object] = {
-        "customer_id": "c1",
-        "account": "main",
+        "owner": "c1",
+        "asset": "points:main",
         "spend_until_ms": 100,
         "state": LeaseState.OPEN,
     }
-    return LeaseEntry(lease_id=lease_id, granted_centi=granted_centi, **(values | changes))
+    return LeaseEntry(lease_id=lease_id, granted=granted, **(values | changes))
 
 
 def use(connection: apsw.Connection, lease_id: str, points_centi: int) -> None:
@@ -113,14 +113,14 @@ def test_spendable_is_granted_less_used_of_open_leases_that_run(
     """Frozen, closed and ended leases give nothing; uses are taken off their own lease."""
     loyalty.put_lease(connection, lease("a", 1_000), 1)
     loyalty.put_lease(connection, lease("b", 300), 1)
-    loyalty.put_lease(connection, lease("gift", 50, account="gift"), 1)
+    loyalty.put_lease(connection, lease("gift", 50, asset="points:gift"), 1)
     loyalty.put_lease(connection, lease("frozen", 9, state=LeaseState.FROZEN), 1)
     loyalty.put_lease(connection, lease("closed", 9, state=LeaseState.CLOSED), 1)
     loyalty.put_lease(connection, lease("ended", 9, spend_until_ms=50), 1)
-    loyalty.put_lease(connection, lease("other", 9, customer_id="c2"), 1)
+    loyalty.put_lease(connection, lease("other", 9, owner="c2"), 1)
     use(connection, "a", 400)
 
-    assert loyalty.spendable_of(connection, "c1", 50) == {"gift": 50, "main": 900}
+    assert loyalty.spendable_of(connection, "c1", 50) == {"points:gift": 50, "points:main": 900}
     assert loyalty.spendable_of(connection, "c1", 100) == {}
 
 
@@ -130,9 +130,9 @@ def test_grants_grow_and_uses_outlive_the_lease(connection: apsw.Connection) -> 
     use(connection, "a", 400)
     loyalty.put_lease(connection, lease("a", 1_500), 2)
     loyalty.put_lease(connection, lease("a", 100), 3)
-    assert loyalty.spendable_of(connection, "c1", 0) == {"main": 1_100}
+    assert loyalty.spendable_of(connection, "c1", 0) == {"points:main": 1_100}
 
     loyalty.forget_lease(connection, "a")
     assert loyalty.spendable_of(connection, "c1", 0) == {}
     loyalty.put_lease(connection, lease("a", 1_500), 4)
-    assert loyalty.spendable_of(connection, "c1", 0) == {"main": 1_100}
+    assert loyalty.spendable_of(connection, "c1", 0) == {"points:main": 1_100}
