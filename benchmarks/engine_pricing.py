@@ -40,6 +40,7 @@ def compile_program(promotions: int, path: Path) -> Any:
 def price(path: Path, repeats: int) -> Any:
     """Percentiles over receipts, and what must be equal for all sizes."""
     from shared.engine.evaluate import evaluate
+    from shared.engine.groups import Runner
     from shared.engine.program import decode_program
     from shared.engine.ready import Ready
     from shared.wire.receipt_json import decode_receipt
@@ -47,7 +48,7 @@ def price(path: Path, repeats: int) -> Any:
     ready = Ready(decode_program(path.read_bytes()))
     receipts = [decode_receipt(realistic_receipt(seed)) for seed in range(RECEIPTS)]
     to_pay = sum(evaluate(ready, receipt).total.to_pay_minor for receipt in receipts)
-    met = sum(len(ready.candidates(receipt, everybody=False)) for receipt in receipts)
+    met = sum(len(Runner(ready, receipt).works) for receipt in receipts)
     gc.collect()
     gc.freeze()
     fastest_ns = [10**12] * RECEIPTS

@@ -154,6 +154,7 @@ def _result(rng: random.Random, wanted: Doc) -> Doc:
 def main() -> None:
     """How many candidates receipts meet, by number of promotions."""
     from rules_compiler.pipeline import compile_document
+    from shared.engine.groups import Runner
     from shared.engine.ready import Ready
     from shared.wire.receipt_json import decode_receipt
 
@@ -164,7 +165,7 @@ def main() -> None:
         program = compile_document(document).program
         assert program is not None, "it is a valid programme"
         ready = Ready(program)
-        met = [len(ready.candidates(receipt, everybody=False)) for receipt in receipts]
+        met = [len(Runner(ready, receipt).works) for receipt in receipts]
         figures[str(promotions)] = sum(met) / len(met)
         print(f"{promotions:>7} promotions: {figures[str(promotions)]:.1f} candidates of a receipt")
     FOLDER.mkdir(parents=True, exist_ok=True)

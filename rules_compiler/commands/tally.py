@@ -11,7 +11,7 @@ from rules_compiler.commands.fast_receipts import decode_receipt_fast
 from rules_compiler.commands.receipts import Batch
 from shared.engine.evaluate import evaluate
 from shared.engine.explain import Reason
-from shared.engine.lots import floor_minor
+from shared.engine.lots import Floor
 from shared.engine.program import Program, Promotion
 from shared.engine.ready import Ready
 from shared.errors import AppError
@@ -182,10 +182,8 @@ class Counting:
             if not line.discount_minor:
                 continue
             sold = goods[line.line]
-            floor = floor_minor(
-                sold, sold.quantity_milli, _KEEPS_FLOORS, self._ready.program.max_discount_ppm
-            )
-            at_floor = 0 < line.net_minor <= floor
+            floor = Floor(sold, self._ready.program.max_discount_ppm)
+            at_floor = 0 < line.net_minor <= floor.minor(sold.quantity_milli, _KEEPS_FLOORS)
             tally.sums.lines_at_floor += at_floor
             for applied in line.applied:
                 found = tally.promotions[applied.promotion]

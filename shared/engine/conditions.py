@@ -6,11 +6,11 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Final
 
+from shared.engine.active import Moment
 from shared.engine.explain import FAILS, HOLDS, Finding
-from shared.engine.filters import matches
+from shared.engine.filters import Wanted
 from shared.engine.lots import LineState, State
 from shared.engine.program import (
-    EVERYTHING,
     AllOf,
     AnyLine,
     AnyOf,
@@ -34,6 +34,7 @@ from shared.engine.program import (
     StoreIs,
     Total,
 )
+from shared.engine.shelves import Shelves, lines_named
 from shared.money import format_centi, format_minor
 from shared.quantity import format_quantity
 from shared.wire.receipt import Customer
@@ -42,16 +43,28 @@ _STRANGER: Final = CustomerIs(identified=False)
 
 
 class Situation:
-    """What conditions look at: the receipt in its present state, and its local time."""
+    """What conditions look at: the receipt in its present state, and its local time.
 
-    def __init__(self, state: State, now: datetime, *, explains: bool = False) -> None:
+    ``filters`` are those that were read before, by identity; they are the program's, so that they
+    are read once for all receipts.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        now: datetime,
+        filters: dict[int, Wanted],
+        *,
+        explains: bool = False,
+    ) -> None:
         self.state = state
-        self._found_shelves: _Shelves | None = None
+        self.shelves = Shelves(state.lines)
+        self._filters = filters
         self.explains = explains
         """Whether anybody reads what was seen: texts are made only then."""
         self.receipt = state.receipt
         self.customer = state.receipt.customer
-        self.now = now
+        self.moment = Moment(now)
         self.today = now.date()
         self.favourites = (
             frozenset(self.customer.favourites) if self.customer is not None else frozenset[str]()
@@ -60,76 +73,25 @@ class Situation:
     def lines(self, wanted: Filter) -> list[LineState]:
         """The lines that match, flagged ones too: a condition speaks of the whole receipt.
 
-        Lines are looked up by the narrowest name that the filter has, then tested one by one.
+        Lines are looked up by the narrowest name that the filter has, then tested one by one. The
+        list is not to be changed.
         """
-        pool = self.state.lines
-        if wanted.skus is not None:
-            pool = _named(self._shelves().by_sku, wanted.skus)
-        elif wanted.brands is not None:
-            pool = _named(self._shelves().by_brand, wanted.brands)
-        elif wanted.categories is not None:
-            pool = _named(self._shelves().by_category, wanted.categories)
-        elif wanted is EVERYTHING:
-            return list(pool)
+        known = self._filters.get(id(wanted))
+        if known is None:
+            # It holds on to the filter, so that no other gets its identity.
+            known = self._filters[id(wanted)] = Wanted(wanted)
+        if known.skus is not None:
+            pool = lines_named(self.shelves.by_sku, known.skus)
+        elif known.brands is not None:
+            pool = lines_named(self.shelves.by_brand, known.brands)
+        elif known.categories is not None:
+            pool = lines_named(self.shelves.by_category, known.categories)
+        else:
+            pool = self.state.lines
+        if not known.has_more:
+            return pool
         favourites = self.favourites
-        return [line for line in pool if matches(wanted, line, favourites)]
-
-    def _shelves(self) -> _Shelves:
-        shelves = self._found_shelves
-        if shelves is None:
-            shelves = self._found_shelves = _Shelves(self.state.lines)
-        return shelves
-
-
-class _Shelves:
-    """The lines of a receipt by what filters name them."""
-
-    __slots__ = ("by_brand", "by_category", "by_sku")
-
-    def __init__(self, lines: list[LineState]) -> None:
-        self.by_sku: dict[str, list[LineState]] = {}
-        self.by_brand: dict[str, list[LineState]] = {}
-        self.by_category: dict[str, list[LineState]] = {}
-        for state in lines:
-            line = state.line
-            _put(self.by_sku, line.sku, state)
-            if line.brand is not None:
-                _put(self.by_brand, line.brand, state)
-            path = line.category
-            while path:
-                _put(self.by_category, path, state)
-                path = path.rpartition("/")[0]
-
-
-def _put(shelf: dict[str, list[LineState]], key: str, line: LineState) -> None:
-    held = shelf.get(key)
-    if held is None:
-        shelf[key] = [line]
-    else:
-        held.append(line)
-
-
-def _named(shelf: dict[str, list[LineState]], names: frozenset[str] | list[str]) -> list[LineState]:
-    """The lines under any of the names, in their order, each once."""
-    held: list[list[LineState]] = []
-    if len(names) <= len(shelf):
-        for name in names:
-            lines = shelf.get(name)
-            if lines is not None:
-                held.append(lines)
-    else:
-        for name, lines in shelf.items():
-            if name in names:
-                held.append(lines)
-    if not held:
-        return []
-    if len(held) == 1:
-        return held[0]
-    found: dict[int, LineState] = {}
-    for lines in held:
-        for line in lines:
-            found[line.index] = line
-    return [found[index] for index in sorted(found)]
+        return [line for line in pool if known.holds(line, favourites)]
 
 
 def judge(condition: Condition, at: Situation) -> Finding:
@@ -219,10 +181,10 @@ def _judge_leaf(condition: Condition, at: Situation) -> Finding:
     if isinstance(condition, Birthday):
         return _judge_birthday(condition, at)
     if isinstance(condition, Distinct):
-        count = len({line.line.sku for line in at.lines(condition.filter)})
+        count = len({line.sku for line in at.lines(condition.filter)})
         return _within("distinct", count, condition.span, at, _plain)
     if isinstance(condition, AnyLine):
-        quantities = [line.line.quantity_milli for line in at.lines(condition.filter)]
+        quantities = [line.quantity_milli for line in at.lines(condition.filter)]
         for quantity in quantities:
             if condition.span.holds(quantity):
                 return HOLDS
@@ -260,7 +222,7 @@ def _judge_counter(condition: CounterIs, at: Situation) -> Finding:
         return _fails("counter", str(value), f"{condition.every}×n − 1")
     milli = value * 1000
     if condition.with_current is not None:
-        milli += sum([line.line.quantity_milli for line in at.lines(condition.with_current)])
+        milli += sum([line.quantity_milli for line in at.lines(condition.with_current)])
     return _within("counter", milli, condition.span, at, format_quantity)
 
 
@@ -268,10 +230,10 @@ def _judge_quantity(condition: Quantity, at: Situation) -> Finding:
     lines = at.lines(condition.filter)
     span = condition.span
     if not condition.in_base_units:
-        quantity = sum([line.line.quantity_milli for line in lines])
+        quantity = sum([line.quantity_milli for line in lines])
         return _within("quantity", quantity, span, at, format_quantity)
     # Thousandths of thousandths, so that nothing is rounded before it is compared.
-    exact = sum([line.line.quantity_milli * line.line.base_quantity_milli for line in lines])
+    exact = sum([line.quantity_milli * line.line.base_quantity_milli for line in lines])
     low, high = span.low, span.high
     if (low is None or exact >= low * 1000) and (high is None or exact <= high * 1000):
         return HOLDS

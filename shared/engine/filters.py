@@ -6,11 +6,96 @@ from collections.abc import Set as AbstractSet
 from decimal import Decimal, InvalidOperation
 
 from shared.engine.lots import LineState
-from shared.engine.program import AttributeTest, Filter
+from shared.engine.program import AttributeTest, Filter, Span
 
 
-def _below(category: str, wanted: str) -> bool:
-    return category == wanted or category.startswith(wanted + "/")
+class Wanted:
+    """A filter read once for all receipts and lines that are held against it.
+
+    Who looks lines up by its skus, else its brands, else its categories has done that test;
+    ``has_more`` tells whether there are others.
+    """
+
+    __slots__ = (
+        "_attributes",
+        "_discounted",
+        "_exclude",
+        "_favourite",
+        "_flags",
+        "_lists",
+        "_price_minor",
+        "brands",
+        "categories",
+        "has_more",
+        "skus",
+        "source",
+    )
+
+    def __init__(self, source: Filter) -> None:
+        self.source: Filter = source
+        self.skus: frozenset[str] | None = source.skus
+        self.brands: frozenset[str] | None = source.brands
+        self.categories: list[str] | None = source.categories
+        self._lists: list[Wanted] | None = None
+        if source.lists is not None:
+            self._lists = [Wanted(each) for each in source.lists]
+        self._flags: frozenset[str] | None = source.flags
+        self._price_minor: Span | None = source.price_minor
+        self._attributes: list[AttributeTest] = source.attributes
+        self._favourite: bool | None = source.favourite
+        self._discounted: bool | None = source.discounted
+        self._exclude: Wanted | None = None
+        if source.exclude is not None:
+            self._exclude = Wanted(source.exclude)
+        keys = (self.skus is not None) + (self.brands is not None) + (self.categories is not None)
+        self.has_more: bool = (
+            keys > 1
+            or self._lists is not None
+            or self._flags is not None
+            or self._price_minor is not None
+            or bool(self._attributes)
+            or self._favourite is not None
+            or self._discounted is not None
+            or self._exclude is not None
+        )
+
+    def holds(self, state: LineState, favourites: AbstractSet[str]) -> bool:
+        """Whether the line passes every test of the filter that is present."""
+        if self.skus is not None and state.sku not in self.skus:
+            return False
+        if self.brands is not None and state.brand not in self.brands:
+            return False
+        categories = self.categories
+        if categories is not None and not _is_below(state.category, categories):
+            return False
+        if self._lists is not None:
+            for each in self._lists:
+                if each.holds(state, favourites):
+                    break
+            else:
+                return False
+        line = state.line
+        if self._flags is not None and self._flags.isdisjoint(line.flags):
+            return False
+        if self._price_minor is not None and not self._price_minor.holds(line.price_minor):
+            return False
+        for test in self._attributes:
+            if not _attribute_holds(test, line.attributes):
+                return False
+        if self._favourite is not None and (state.sku in favourites) is not self._favourite:
+            return False
+        if self._discounted is not None and state.is_discounted is not self._discounted:
+            return False
+        return self._exclude is None or not self._exclude.holds(state, favourites)
+
+
+def _is_below(category: str | None, wanted: list[str]) -> bool:
+    if category is None:
+        return False
+    for each in wanted:
+        if category == each or category.startswith(each + "/"):
+            return True
+    return False
 
 
 def _number(text: str) -> Decimal | None:
@@ -33,33 +118,3 @@ def _attribute_holds(test: AttributeTest, attributes: dict[str, str]) -> bool:
     return (test.low is None or number >= Decimal(test.low)) and (
         test.high is None or number <= Decimal(test.high)
     )
-
-
-def matches(wanted: Filter, state: LineState, favourites: AbstractSet[str]) -> bool:
-    """Whether the line matches every test of the filter that is present."""
-    line = state.line
-    if wanted.skus is not None and line.sku not in wanted.skus:
-        return False
-    if wanted.brands is not None and line.brand not in wanted.brands:
-        return False
-    if wanted.categories is not None:
-        category = line.category
-        if category is None or not any([_below(category, each) for each in wanted.categories]):
-            return False
-    if wanted.lists is not None and not any(
-        matches(each, state, favourites) for each in wanted.lists
-    ):
-        return False
-    if wanted.flags is not None and wanted.flags.isdisjoint(line.flags):
-        return False
-    if wanted.price_minor is not None and not wanted.price_minor.holds(line.price_minor):
-        return False
-    if wanted.attributes and not all(
-        _attribute_holds(test, line.attributes) for test in wanted.attributes
-    ):
-        return False
-    if wanted.favourite is not None and (line.sku in favourites) is not wanted.favourite:
-        return False
-    if wanted.discounted is not None and state.is_discounted is not wanted.discounted:
-        return False
-    return wanted.exclude is None or not matches(wanted.exclude, state, favourites)

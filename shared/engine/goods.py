@@ -9,9 +9,11 @@ split for it and it is no application.
 
 from __future__ import annotations
 
+from typing import cast
+
 from shared.engine.allocate import allocate_with_room
 from shared.engine.allowance import Allowance
-from shared.engine.lots import amount_of, count_pieces, floor_minor
+from shared.engine.lots import amount_of
 from shared.engine.offers import bundles_left, counter_before, deal_paid, offer_of, offer_set
 from shared.engine.pieces import (
     NO_RULE,
@@ -24,31 +26,27 @@ from shared.engine.pieces import (
     count_of,
     portions_of,
 )
-from shared.engine.program import (
-    GiftGoods,
-    GoodsResult,
-    GoodsSet,
-    Nth,
-)
+from shared.engine.program import GoodsSet
+from shared.engine.ready import GIFT_GOODS, GOODS_SET, NTH, Step
 from shared.engine.turn import Bundle, Offer, Taking, Turn
 from shared.money import PPM, allocate_largest_remainder, divide_half_up
 
 
-def apply_goods(turn: Turn, result: GoodsResult) -> int:
+def apply_goods(turn: Turn, step: Step) -> int:
     """Run one result; the discount it gave, in minor units."""
-    offer = offer_of(turn, result)
+    offer = offer_of(turn, step)
     turn.matched = offer.matched
     before = turn.allowance.acted_count
     was_cut = turn.allowance.cut
     taking = shorten(turn, offer)
     more = 64
-    while offer.ends_early and isinstance(result, GoodsSet):
+    while offer.ends_early:
         left = bundles_left(turn.allowance)
         if left is None or len(taking.bundles) >= left:
             break
         # Sets that round to nothing are no applications: the limit reaches for the next ones.
         turn.allowance.cut = was_cut
-        offer = offer_set(turn, result, more)
+        offer = offer_set(turn, cast("GoodsSet", step.result), more)
         taking = shorten(turn, offer)
         more *= 4
     given = give(turn, offer, taking)
@@ -60,9 +58,9 @@ def apply_goods(turn: Turn, result: GoodsResult) -> int:
         turn.changed = True
         allowance = turn.allowance
         count = 1
-        if isinstance(result, (Nth, GoodsSet)):
+        if step.kind in (NTH, GOODS_SET):
             count = turn.counts
-        elif isinstance(result, GiftGoods):
+        elif step.kind == GIFT_GOODS:
             count = min(-(-turn.counts // max(offer.gifts_each, 1)), allowance.claims)
         allowance.acted_count = max(before, count)
     return given
@@ -83,8 +81,10 @@ def shorten(turn: Turn, offer: Offer) -> Taking:
         bundles = [bundle for bundle in offer.bundles if _bundle_gains(turn, bundle)]
         taking = _shorten_bundles(allowance, bundles, was_cut=was_cut)
         while _is_counted(allowance) and taking.bundles and taking.bundles[0].whole == NO_RULE:
-            lost = _rounded_away(turn, [run for each in taking.bundles for run in each.taken])
+            portions = _wanted(turn, [run for each in taking.bundles for run in each.taken])
+            lost = _rounded_away(portions)
             if not lost:
+                taking.portions = portions
                 break
             bundles = [bundle for bundle in bundles if _is_left(bundle, lost)]
             taking = _shorten_bundles(allowance, bundles, was_cut=was_cut)
@@ -98,13 +98,16 @@ def shorten(turn: Turn, offer: Offer) -> Taking:
         if len(runs) < len(offer.runs):
             taken = taken + [run for run in offer.runs if not turn.gains(run)]
         return Taking(taken, [])
-    while _is_counted(allowance) and taken:
-        lost = _rounded_away(turn, taken)
+    taking = Taking(taken, [])
+    while _is_counted(allowance) and taking.runs:
+        portions = _wanted(turn, taking.runs)
+        lost = _rounded_away(portions)
         if not lost:
+            taking.portions = portions
             break
         runs = [run for run in runs if (id(run.lot), run.rule, run.value) not in lost]
-        taken = _shorten_runs(allowance, runs, was_cut=was_cut)
-    return Taking(taken, [])
+        taking.runs = _shorten_runs(allowance, runs, was_cut=was_cut)
+    return taking
 
 
 def _is_counted(allowance: Allowance) -> bool:
@@ -115,15 +118,9 @@ def _is_counted(allowance: Allowance) -> bool:
     )
 
 
-def _rounded_away(turn: Turn, runs: list[Run]) -> set[tuple[int, int, int]]:
+def _rounded_away(portions: list[Portion]) -> set[tuple[int, int, int]]:
     """Lots under a rule whose discount rounds to nothing."""
-    portions = portions_of(runs)
-    wanted = _wanted(turn, portions)
-    return {
-        (id(portion.lot), portion.rule, portion.value)
-        for portion, want in zip(portions, wanted, strict=True)
-        if not want
-    }
+    return {(id(each.lot), each.rule, each.value) for each in portions if not each.wanted_minor}
 
 
 def _shorten_runs(allowance: Allowance, runs: list[Run], *, was_cut: bool) -> list[Run]:
@@ -203,12 +200,17 @@ def give(turn: Turn, offer: Offer, taking: Taking) -> int:
         return 0
     if taking.bundles and taking.bundles[0].whole != NO_RULE:
         return _give_wholes(turn, taking.bundles)
-    runs = taking.runs
-    if taking.bundles:
-        runs = [run for bundle in taking.bundles for run in bundle.taken]
-    portions = portions_of(runs)
-    if portions[0].rule == SHARED:
-        given = _give_shared(turn, portions, portions[0].value, offer.cap_minor)
+    portions = taking.portions
+    if portions is None:
+        runs = taking.runs
+        if taking.bundles:
+            runs = [run for bundle in taking.bundles for run in bundle.taken]
+        if runs[0].rule == SHARED:
+            portions = portions_of(runs)
+            given = _give_shared(turn, portions, runs[0].value, offer.cap_minor)
+        else:
+            portions = _wanted(turn, runs)
+            given = _give_each(turn, portions, offer.cap_minor)
     else:
         given = _give_each(turn, portions, offer.cap_minor)
     if given:
@@ -223,17 +225,22 @@ def _spend_chips(turn: Turn, account: str, portions: list[Portion]) -> None:
     key = (account, turn.promotion.id)
     for portion in portions:
         if portion.discount_minor:
-            count = portion.chips * count_pieces(portion.ranges)
-            spent[key] = spent.get(key, 0) + count
+            spent[key] = spent.get(key, 0) + portion.chips * portion.piece_count
 
 
 def _account(turn: Turn, taking: Taking, portions: list[Portion]) -> None:
     """Count applications and pieces, and note what was used."""
-    discounted = [portion for portion in portions if portion.discount_minor]
-    pieces = sum([count_pieces(portion.ranges) for portion in discounted])
-    applications = pieces
+    applications = new_pieces = 0
+    for portion in portions:
+        if portion.discount_minor:
+            applications += portion.piece_count
+            if portion.is_new:
+                new_pieces += portion.piece_count
+            if turn.used is not None and not taking.bundles:
+                for start, end in portion.ranges:
+                    turn.uses.append(Run(portion.lot, start, end))
     if taking.bundles:
-        done = {(id(each.lot), each.rule, each.value) for each in discounted}
+        done = {(id(p.lot), p.rule, p.value) for p in portions if p.discount_minor}
         applications = 0
         for bundle in taking.bundles:
             if any([(id(run.lot), run.rule, run.value) in done for run in bundle.taken]):
@@ -243,80 +250,81 @@ def _account(turn: Turn, taking: Taking, portions: list[Portion]) -> None:
         allowance = turn.allowance
         if allowance.claimed_left is not None:
             allowance.claimed_left -= applications
-    elif turn.used is not None:
-        for portion in discounted:
-            for start, end in portion.ranges:
-                turn.uses.append(Run(portion.lot, start, end))
     turn.counts = applications
-    turn.allowance.use(applications, _new_pieces(discounted))
-
-
-def _new_pieces(portions: list[Portion]) -> int:
-    return sum([count_pieces(each.ranges) for each in portions if each.is_new])
+    turn.allowance.use(applications, new_pieces)
 
 
 def _give_each(turn: Turn, portions: list[Portion], cap_minor: int | None) -> int:
-    """Each portion by its own rule, on what the portions before left of its lot."""
-    wanted = _wanted(turn, portions)
-    while 0 in wanted and any(wanted):
+    """Each portion by its own rule, on what the portions before left of its lot.
+
+    What is wanted off each is known.
+    """
+    while True:
+        wanting = [each for each in portions if each.wanted_minor]
+        if not wanting:
+            return 0
+        if len(wanting) == len(portions):
+            break
         # What rounds to nothing is not split off: the others are computed without it.
-        portions = [each for each, want in zip(portions, wanted, strict=True) if want]
-        wanted = _wanted(turn, portions)
+        portions = wanting
+        _want(turn, portions)
     allowance = turn.allowance
-    if cap_minor is not None and sum(wanted) > cap_minor:
-        wanted = _in_line_order(portions, wanted, cap_minor)
+    if cap_minor is not None and sum([each.wanted_minor for each in portions]) > cap_minor:
+        _want_in_line_order(portions, cap_minor)
     if allowance.discount_left_minor is not None:
         left = allowance.discount_left_minor
-        for index, want in enumerate(wanted):
-            if want > left:
+        for portion in portions:
+            if portion.wanted_minor > left:
                 allowance.cut = True
-                wanted[index] = left
-            left -= wanted[index]
-    return _take(turn, portions, wanted)
+                portion.wanted_minor = left
+            left -= portion.wanted_minor
+    return _take(turn, portions)
 
 
-def _in_line_order(portions: list[Portion], weights: list[int], amount: int) -> list[int]:
-    """Largest remainder over the portions; ties to the lower line, then to the earlier lot."""
+def _want_in_line_order(portions: list[Portion], amount_minor: int) -> None:
+    """Want the amount in all, by what is wanted; ties to the lower line, then the earlier lot."""
+    ordered = _in_line_order(portions)
+    shares = allocate_largest_remainder(amount_minor, [each.wanted_minor for each in ordered])
+    for portion, share in zip(ordered, shares, strict=True):
+        portion.wanted_minor = share
+
+
+def _in_line_order(portions: list[Portion]) -> list[Portion]:
     if len(portions) == 1:
-        return [amount]
-    order = _order(portions)
-    shares = allocate_largest_remainder(amount, [weights[index] for index in order])
-    found = [0] * len(portions)
-    for index, share in zip(order, shares, strict=True):
-        found[index] = share
-    return found
-
-
-def _order(portions: list[Portion]) -> list[int]:
-    if len(portions) == 1:
-        return [0]
+        return portions
     keys = [(p.lot.line.index, min(p.ranges)[0], index) for index, p in enumerate(portions)]
-    return [key[2] for key in sorted(keys)]
+    return [portions[key[2]] for key in sorted(keys)]
 
 
-def _nets(portions: list[Portion]) -> list[int]:
+def _wanted(turn: Turn, runs: list[Run]) -> list[Portion]:
+    """The portions of the runs, each with its net and what its rule wants off it."""
+    portions = portions_of(runs)
+    _want(turn, portions)
+    return portions
+
+
+def _find_nets(portions: list[Portion]) -> None:
     """The net of each portion if they are split off one after another."""
-    if len(portions) == 1:
-        return [portions[0].lot.share_minor(count_pieces(portions[0].ranges))]
     rests: dict[int, tuple[int, int]] = {}
-    nets: list[int] = []
     for portion in portions:
         lot = portion.lot
+        count = portion.piece_count
+        if portion.is_alone:
+            portion.net_minor = lot.share_minor(count)
+            continue
         net, pieces = rests.get(id(lot), (lot.net_minor, lot.piece_count))
-        count = count_pieces(portion.ranges)
         share = net if count == pieces else divide_half_up(net * count, pieces)
         rests[id(lot)] = (net - share, pieces - count)
-        nets.append(share)
-    return nets
+        portion.net_minor = share
 
 
-def _wanted(turn: Turn, portions: list[Portion]) -> list[int]:
-    nets = _nets(portions)
-    wanted: list[int] = []
-    ppm_max = turn.state.max_discount_ppm
-    for portion, net in zip(portions, nets, strict=True):
+def _want(turn: Turn, portions: list[Portion]) -> None:
+    """Compute what each rule wants, within the floor."""
+    _find_nets(portions)
+    for portion in portions:
         line = portion.lot.line
-        milli = count_pieces(portion.ranges) * line.piece_milli
+        net = portion.net_minor
+        milli = portion.quantity_milli
         rule = portion.rule
         if rule == PERCENT:
             want = divide_half_up(net * portion.value, PPM)
@@ -325,75 +333,70 @@ def _wanted(turn: Turn, portions: list[Portion]) -> list[int]:
         else:
             want = min(amount_of(portion.value, milli), net)
         if want:
-            room = net - floor_minor(line.line, milli, turn.promotion, ppm_max)
+            room = net - line.floor_minor(milli, turn.promotion)
             if want > room:
                 turn.floored = True
                 want = max(room, 0)
-        wanted.append(want)
-    return wanted
+        portion.wanted_minor = want
 
 
 def _give_shared(
     turn: Turn, portions: list[Portion], amount_minor: int, cap_minor: int | None
 ) -> int:
     """An amount in all, allocated by net; what a floor takes is allocated again."""
-    nets = _nets(portions)
-    rooms = _rooms(turn, portions, nets)
-    order = _order(portions)
+    _find_nets(portions)
     allowance = turn.allowance
-
-    def allocated(amount: int) -> list[int]:
-        given = allocate_with_room(
-            amount,
-            [nets[index] for index in order],
-            [rooms[index] for index in order],
-            again=True,
-        )
-        found = [0] * len(portions)
-        for index, share in zip(order, given, strict=True):
-            found[index] = share
-        return found
-
-    amount = min(amount_minor, sum(nets))
+    amount = min(amount_minor, sum([each.net_minor for each in portions]))
     left = allowance.discount_left_minor
     if cap_minor is None or left is None or cap_minor > left:
         amount = allowance.money(amount)
-    wanted = allocated(amount)
-    if cap_minor is not None and sum(wanted) > cap_minor:
-        wanted = _in_line_order(portions, wanted, cap_minor)
-    return _take(turn, portions, wanted)
+    wanted = _share_out(turn, portions, amount, again=True)
+    if cap_minor is not None and wanted > cap_minor:
+        _want_in_line_order(portions, cap_minor)
+    return _take(turn, portions)
 
 
-def _rooms(turn: Turn, portions: list[Portion], nets: list[int]) -> list[int]:
-    state = turn.state
-    rooms: list[int] = []
-    for portion, net in zip(portions, nets, strict=True):
-        line = portion.lot.line
-        milli = count_pieces(portion.ranges) * line.piece_milli
-        rooms.append(state.room_minor(line, milli, net, turn.promotion))
-    return rooms
+def _share_out(turn: Turn, portions: list[Portion], amount_minor: int, *, again: bool) -> int:
+    """Allocate the amount by net within the rooms; what is wanted of all portions then."""
+    ordered = _in_line_order(portions)
+    given = allocate_with_room(
+        amount_minor,
+        [each.net_minor for each in ordered],
+        [
+            turn.state.room_minor(
+                each.lot.line, each.quantity_milli, each.net_minor, turn.promotion
+            )
+            for each in ordered
+        ],
+        again=again,
+    )
+    for portion, share in zip(ordered, given, strict=True):
+        portion.wanted_minor = share
+    return sum(given)
 
 
-def _take(turn: Turn, portions: list[Portion], wanted: list[int]) -> int:
+def _take(turn: Turn, portions: list[Portion]) -> int:
+    """Take off what is wanted; what was taken."""
     total = 0
     skipped = False
-    for portion, want in zip(portions, wanted, strict=True):
-        if want <= 0:
+    promotion = turn.promotion
+    events = turn.state.events
+    for portion in portions:
+        discount = portion.wanted_minor
+        if discount <= 0:
             skipped = True
             continue
-        part = portion.lot.split(portion.merged())
-        discount = want
+        part = portion.split()
         if skipped:
             # A portion before got nothing and was not split off, so a kopeck may lie elsewhere.
             net, milli = part.net_minor, part.quantity_milli
-            room = turn.state.room_minor(part.line, milli, net, turn.promotion)
-            discount = min(want, room)
+            discount = min(discount, turn.state.room_minor(part.line, milli, net, promotion))
             if discount <= 0:
                 continue
-        portion.is_new = not part.is_touched_by(turn.promotion)
-        part.discount(turn.promotion, discount)
-        if portion.chips and turn.state.events is not None:
-            turn.state.events[-1].chips = portion.chips
+        portion.is_new = not part.is_touched_by(promotion)
+        part.discount(promotion, discount)
+        if portion.chips and events is not None:
+            events[-1].chips = portion.chips
         portion.discount_minor = discount
         total += discount
     turn.allowance.give(total)
@@ -409,11 +412,11 @@ def _give_wholes(turn: Turn, bundles: list[Bundle]) -> int:
         pieces = turn.allowance.pieces_left
         if pieces is not None:
             fresh = [each for each in portions if not each.lot.is_touched_by(turn.promotion)]
-            if sum([count_pieces(each.ranges) for each in fresh]) > pieces:
+            if sum([each.piece_count for each in fresh]) > pieces:
                 turn.allowance.cut = True
                 continue
-        nets = _nets(portions)
-        net = sum(nets)
+        _find_nets(portions)
+        net = sum([each.net_minor for each in portions])
         if bundle.whole == PERCENT:
             amount = divide_half_up(net * bundle.whole_value, PPM)
         elif bundle.whole == PRICE:
@@ -421,26 +424,17 @@ def _give_wholes(turn: Turn, bundles: list[Bundle]) -> int:
         else:
             amount = min(bundle.whole_value, net)
         amount = turn.allowance.money(amount)
-        order = _order(portions)
-        rooms = _rooms(turn, portions, nets)
-        given = allocate_with_room(
-            amount,
-            [nets[index] for index in order],
-            [rooms[index] for index in order],
-            again=bundle.whole != PERCENT,
-        )
-        wanted = [0] * len(portions)
-        for index, share in zip(order, given, strict=True):
-            wanted[index] = share
-        if sum(given) < amount:
+        if _share_out(turn, portions, amount, again=bundle.whole != PERCENT) < amount:
             turn.floored = True
-        given_minor = _take(turn, portions, wanted)
+        given_minor = _take(turn, portions)
         if not given_minor:
             break
         total += given_minor
         turn.counts += 1
         turn.uses.extend(bundle.taken)
-        turn.allowance.use(1, _new_pieces([each for each in portions if each.discount_minor]))
+        turn.allowance.use(
+            1, sum([each.piece_count for each in portions if each.discount_minor and each.is_new])
+        )
         if turn.allowance.claimed_left is not None:
             turn.allowance.claimed_left -= 1
     return total

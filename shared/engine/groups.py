@@ -7,9 +7,9 @@ alone is tried on the receipt itself and taken back. Sections 3, 6 and 7 of the 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from shared.engine.accrue import Accrual, Rate, count, rate_of
-from shared.engine.active import is_active
 from shared.engine.allowance import Allowance
 from shared.engine.best import Entrant, choose_best
 from shared.engine.conditions import Situation, judge
@@ -29,7 +29,6 @@ from shared.engine.program import (
     IssueCoupon,
     Message,
     Resolve,
-    Result,
     RoundTotal,
     Service,
     SpendPoints,
@@ -52,6 +51,10 @@ from shared.engine.turn import Turn
 from shared.money import allocate_largest_remainder
 from shared.wire.answer import Outcome, TraceEntry
 from shared.wire.receipt import Receipt
+
+# Enumerations are slow to ask for a member.
+_ALL: Final = Resolve.ALL
+_APPLIED: Final = Reason.APPLIED
 
 
 class Did:
@@ -131,9 +134,13 @@ class Runner:
         self.explains: bool = explains
         self.state: State = State(receipt, ready.program.max_discount_ppm)
         self.at: Situation = Situation(
-            self.state, datetime.fromisoformat(receipt.time), explains=explains
+            self.state, datetime.fromisoformat(receipt.time), ready.filters, explains=explains
         )
-        self.works: list[Work] = ready.candidates(receipt, everybody=explains or everybody)
+        self.works: list[Work] = (
+            ready.everybody()
+            if explains or everybody
+            else ready.candidates(receipt, self.at.shelves)
+        )
         self.allowances: dict[str, Allowance] = {}
         self.accrual: Accrual = Accrual()
         self.informed: Informed = Informed()
@@ -170,16 +177,16 @@ class Runner:
     # --- groups
 
     def _run_group(self, stage: int, works: list[Work], resolve: Resolve) -> None:
-        if resolve is Resolve.ALL:
+        if resolve is _ALL:
             stacked: list[Work] = []
             for work in works:
-                if work.promotion.stack:
+                if work.stack:
                     stacked.append(work)
                 elif self._admit(stage, work, None):
                     self._act(stage, work)
         else:
-            plain = [work for work in works if not work.promotion.stack]
-            stacked = [work for work in works if work.promotion.stack]
+            plain = [work for work in works if not work.stack]
+            stacked = [work for work in works if work.stack]
             freezes = resolve is not Resolve.FIRST and stage <= RECEIPT
             if freezes:
                 for line in self.state.lines:
@@ -230,13 +237,13 @@ class Runner:
         chosen: dict[str, str] = {}
         kept: list[Work] = []
         for work in works:
-            family = work.promotion.only_one_of
+            family = work.family
             if family is not None:
                 if family in chosen or not self._try(stage, work).acted:
                     reason = Reason.ONLY_ONE_OF if family in chosen else Reason.NOTHING_TO_GAIN
                     self._note_all(stage, work, reason)
                     continue
-                chosen[family] = work.promotion.id
+                chosen[family] = work.id
             kept.append(work)
         return kept
 
@@ -258,7 +265,7 @@ class Runner:
                     did.amount_minor = taken
                     if not taken:
                         did.reason = Reason.FLOOR
-                acted = acted or taken > 0 or (did.reason is Reason.APPLIED and not events)
+                acted = acted or taken > 0 or (did.reason is _APPLIED and not events)
                 self._note(stage, work, step, did)
             for counter, moved in alone.counters.items():
                 self.state.counters[counter] = counter_before(self.at, counter) + moved
@@ -339,7 +346,7 @@ class Runner:
     def _best_goods(self, works: list[Work]) -> None:
         entrants: list[Entrant] = []
         for work in works:
-            if self._skips(work):
+            if work.skips:
                 tried = self._try(GOODS, work)
                 if not tried.acted and tried.dids and tried.dids[0].reason is Reason.LIMIT:
                     self._note_all(GOODS, work, Reason.LIMIT)
@@ -353,7 +360,7 @@ class Runner:
             offers = []
             for step in work.stages[GOODS]:
                 turn = Turn(self.at, work.promotion, free, None)
-                offers.append(offer_of(turn, step.result))
+                offers.append(offer_of(turn, step))
             entrants.append(Entrant(work, allowance, offers))
         choice = choose_best(self.at, entrants)
         self.optimal = self.optimal and choice.optimal
@@ -371,7 +378,7 @@ class Runner:
                     self.state.counters[offer.counter] = before + offer.counter_pieces
                 acted = acted or given > 0 or moved
                 if given or moved:
-                    reason = Reason.APPLIED
+                    reason = _APPLIED
                 elif offer.runs or offer.bundles:
                     reason = Reason.OUTDONE
                 else:
@@ -398,25 +405,22 @@ class Runner:
     # --- one promotion
 
     def _judge(self, work: Work) -> Finding:
-        when = work.promotion.when
-        return HOLDS if when is None else judge(when, self.at)
+        return HOLDS if work.when is None else judge(work.when, self.at)
 
     def allowance(self, work: Work) -> Allowance:
         """What the limits and claims of the promotion leave it now."""
-        promotion = work.promotion
-        allowance = self.allowances.get(promotion.id)
+        allowance = self.allowances.get(work.id)
         if allowance is None:
-            allowance = Allowance(promotion, self.receipt)
-            if promotion.on_claim:
-                allowance.claims = self.receipt.claims.get(promotion.id, 0)
+            allowance = Allowance(work.promotion, self.receipt if work.is_bounded else None)
+            if work.on_claim:
+                allowance.claims = self.receipt.claims.get(work.id, 0)
                 allowance.claimed_left = allowance.claims
-            self.allowances[promotion.id] = allowance
+            self.allowances[work.id] = allowance
         return allowance
 
     def _admit(self, stage: int, work: Work, finding: Finding | None) -> bool:
         """Whether the promotion may act now; notes why not."""
-        promotion = work.promotion
-        if not work.always_active and not is_active(promotion.active, self.at.now):
+        if work.period is not None and not work.period.holds(self.at.moment):
             self._note_all(stage, work, Reason.NOT_ACTIVE)
             return False
         if finding is None:
@@ -428,22 +432,21 @@ class Runner:
 
     def _still(self, stage: int, work: Work) -> bool:
         """Whether family, limits, claim and cost let it act at this moment."""
-        promotion = work.promotion
-        family = promotion.only_one_of
-        if family is not None and self._families.get(family, promotion.id) != promotion.id:
+        family = work.family
+        if family is not None and self._families.get(family, work.id) != work.id:
             self._note_all(stage, work, Reason.ONLY_ONE_OF)
             return False
-        if promotion.limits is None and not promotion.on_claim and promotion.cost is None:
+        if not work.is_bounded:
             return True
         allowance = self.allowance(work)
         if allowance.times_used_up:
             finding = Finding(holds=False, subject=f"limits.{allowance.times_used_up}")
             self._note_all(stage, work, Reason.LIMIT, finding)
             return False
-        if promotion.on_claim and self.receipt.claims.get(promotion.id, 0) <= 0:
+        if work.on_claim and self.receipt.claims.get(work.id, 0) <= 0:
             self._note_all(stage, work, Reason.NOT_CLAIMED)
             return False
-        if promotion.cost is not None and not self._affords(work, allowance):
+        if work.cost is not None and not self._affords(work, allowance):
             self._note_all(stage, work, Reason.COST)
             return False
         return True
@@ -451,8 +454,7 @@ class Runner:
     def could_act(self, work: Work) -> bool:
         """Whether all but conditions and goods would let the promotion act once more."""
         self._silent += 1
-        promotion = work.promotion
-        active = work.always_active or is_active(promotion.active, self.at.now)
+        active = work.period is None or work.period.holds(self.at.moment)
         able = active and self._still(GOODS, work)
         self._silent -= 1
         return able
@@ -469,13 +471,12 @@ class Runner:
         return balance
 
     def _affords(self, work: Work, allowance: Allowance) -> bool:
-        promotion = work.promotion
-        cost = promotion.cost
+        cost = work.cost
         assert cost is not None, "only those with a cost are asked"
-        charged = self._charged.get(promotion.id, 0)
+        charged = self._charged.get(work.id, 0)
         times = charged + max(self.balance_centi(cost.account), 0) // cost.points_centi
-        if promotion.on_claim:
-            times = min(times, self.receipt.claims.get(promotion.id, 0))
+        if work.on_claim:
+            times = min(times, self.receipt.claims.get(work.id, 0))
             if not charged:
                 allowance.claimed_left = times
             allowance.claims = times
@@ -483,41 +484,37 @@ class Runner:
 
     def _cost_to_come(self, work: Work, account: str) -> int:
         """Points of the account that the promotion will take for acting, and has not yet."""
-        cost = work.promotion.cost
+        cost = work.cost
         if cost is None or cost.account != account:
             return 0
-        times = max(self.allowance(work).acted_count, 1) if work.promotion.on_claim else 1
-        return max(times - self._charged.get(work.promotion.id, 0), 0) * cost.points_centi
+        times = max(self.allowance(work).acted_count, 1) if work.on_claim else 1
+        return max(times - self._charged.get(work.id, 0), 0) * cost.points_centi
 
     def _acted(self, work: Work) -> None:
         """The promotion did something: it is named, its family is closed, its cost is taken."""
-        promotion = work.promotion
-        self.state.acted.setdefault(promotion.id)
-        if promotion.only_one_of is not None:
-            self._families[promotion.only_one_of] = promotion.id
-        cost = promotion.cost
+        self.state.acted.setdefault(work.id)
+        if work.family is not None:
+            self._families[work.family] = work.id
+        cost = work.cost
         if cost is not None:
-            times = max(self.allowance(work).acted_count, 1) if promotion.on_claim else 1
-            more = times - self._charged.get(promotion.id, 0)
+            times = max(self.allowance(work).acted_count, 1) if work.on_claim else 1
+            more = times - self._charged.get(work.id, 0)
             if more > 0:
-                key = (cost.account, promotion.id)
+                key = (cost.account, work.id)
                 self.paid_costs[key] = self.paid_costs.get(key, 0) + more * cost.points_centi
-                self._charged[promotion.id] = times
-
-    def _skips(self, work: Work) -> bool:
-        limits = work.promotion.limits
-        return limits is not None and limits.skip
+                self._charged[work.id] = times
 
     def _act(self, stage: int, work: Work) -> bool:
         """The promotion's turn in this stage; whether it did anything."""
-        if stage <= ROUND and stage != SPEND and self._skips(work):
+        if stage <= ROUND and stage != SPEND and work.skips:
             tried = self._try(stage, work)
             if tried.dids and tried.dids[0].reason is Reason.LIMIT:
                 self._note_all(stage, work, Reason.LIMIT)
                 return False
         acted = False
-        for step, did in zip(work.stages[stage], self._run_results(stage, work), strict=True):
-            acted = acted or did.reason is Reason.APPLIED
+        for step in work.stages[stage]:
+            did = self._run_result(stage, work, step)
+            acted = acted or did.reason is _APPLIED
             self._note(stage, work, step, did)
         if acted:
             self._acted(work)
@@ -546,10 +543,10 @@ class Runner:
         for step in work.stages[stage]:
             events: list[Event] = []
             state.events = events
-            alone.dids.append(self._run_result(stage, work, step.result))
+            alone.dids.append(self._run_result(stage, work, step))
             alone.events.append(events)
         state.events = outer
-        alone.acted = any([did.reason is Reason.APPLIED for did in alone.dids])
+        alone.acted = any([did.reason is _APPLIED for did in alone.dids])
         for did in alone.dids:
             alone.discount_minor += did.amount_minor
         for key, count_spent in state.chips_spent.items():
@@ -562,7 +559,7 @@ class Runner:
                     customer = self.at.customer
                     start = 0 if customer is None else customer.counters.get(counter, 0)
                 alone.counters[counter] = value - start
-        if self._skips(work) and self.allowances[promotion.id].cut:
+        if work.skips and self.allowances[promotion.id].cut:
             for did in alone.dids:
                 did.reason, did.amount_minor = Reason.LIMIT, 0
             alone.events = [[] for _ in alone.events]
@@ -577,49 +574,50 @@ class Runner:
 
     # --- results
 
-    def _run_results(self, stage: int, work: Work) -> list[Did]:
-        return [self._run_result(stage, work, step.result) for step in work.stages[stage]]
-
-    def _run_result(self, stage: int, work: Work, result: Result) -> Did:
+    def _run_result(self, stage: int, work: Work, step: Step) -> Did:
+        if stage == GOODS:
+            return self._discount_goods(work, step)
+        result = step.result
         promotion = work.promotion
-        if isinstance(result, DiscountReceipt):
-            return self._discount_receipt(work, result)
         if isinstance(result, (AccruePoints, AccrueChips, Count)):
             return self._earn(work, result)
-        if isinstance(result, (IssueCoupon, Message, GiftInfo, Service)):
-            allowance = self.allowance(work)
-            times = inform(
-                self.at,
-                promotion,
-                result,
-                allowance,
-                self.informed,
-                points_are_payment=self.ready.program.points_are_payment,
-            )
-            allowance.acted_count = max(allowance.acted_count, times)
-            return Did(Reason.APPLIED if times else Reason.NOTHING_TO_GAIN)
+        if isinstance(result, DiscountReceipt):
+            return self._discount_receipt(work, result)
+        if isinstance(result, SpendPoints):
+            return self._spend(work, result)
+        allowance = self.allowance(work)
         if isinstance(result, RoundTotal):
             return self._amount(
                 apply_rounding(
                     self.at,
                     promotion,
                     result,
-                    self.allowance(work),
+                    allowance,
                     points_are_payment=self.ready.program.points_are_payment,
                 )
             )
-        if isinstance(result, SpendPoints):
-            return self._spend(work, result)
-        assert stage == GOODS, "what is left are results on goods"
-        turn = Turn(self.at, promotion, self.allowance(work), self._used)
-        given = apply_goods(turn, result)
+        assert isinstance(result, (IssueCoupon, Message, GiftInfo, Service)), "no other stage"
+        times = inform(
+            self.at,
+            promotion,
+            result,
+            allowance,
+            self.informed,
+            points_are_payment=self.ready.program.points_are_payment,
+        )
+        allowance.acted_count = max(allowance.acted_count, times)
+        return Did(_APPLIED if times else Reason.NOTHING_TO_GAIN)
+
+    def _discount_goods(self, work: Work, step: Step) -> Did:
+        turn = Turn(self.at, work.promotion, self.allowance(work), self._used)
+        given = apply_goods(turn, step)
         if self._used is not None:
             for run in turn.uses:
                 self._uses.setdefault(run.lot.line.index, []).append((run.start, run.end))
-        return Did(Reason.APPLIED if turn.changed else _why(turn), given)
+        return Did(_APPLIED if turn.changed else _why(turn), given)
 
     def _amount(self, amount_minor: int) -> Did:
-        return Did(Reason.APPLIED if amount_minor else Reason.NOTHING_TO_GAIN, amount_minor)
+        return Did(_APPLIED if amount_minor else Reason.NOTHING_TO_GAIN, amount_minor)
 
     def _discount_receipt(self, work: Work, result: DiscountReceipt) -> Did:
         allowance = self.allowance(work)
@@ -652,7 +650,7 @@ class Runner:
             return Did(Reason.NOT_REQUESTED)
         apply_spend(plan)
         self.spent[account] = plan.points_centi
-        return Did(Reason.APPLIED, 0, plan.points_centi)
+        return Did(_APPLIED, 0, plan.points_centi)
 
     def _earn(self, work: Work, result: AccruePoints | AccrueChips | Count) -> Did:
         if self.at.customer is None:
@@ -660,19 +658,19 @@ class Runner:
         if isinstance(result, AccruePoints):
             precision = self.ready.accounts[result.account].precision_centi
             points = self.accrual.earn(self.at, work.promotion, result, precision)
-            return Did(Reason.APPLIED if points else Reason.NOTHING_TO_GAIN, 0, points)
+            return Did(_APPLIED if points else Reason.NOTHING_TO_GAIN, 0, points)
         if isinstance(result, AccrueChips):
             done = self.accrual.earn_chips(self.at, work.promotion, result) > 0
         else:
             done = count(self.at, result)
-        return Did(Reason.APPLIED if done else Reason.NOTHING_TO_GAIN)
+        return Did(_APPLIED if done else Reason.NOTHING_TO_GAIN)
 
     # --- trace
 
     def _note(self, stage: int, work: Work, step: Step, did: Did) -> None:
         if not self.explains or self._silent:
             return
-        applied = did.reason is Reason.APPLIED
+        applied = did.reason is _APPLIED
         self.entries.append(
             TraceEntry(
                 promotion=work.promotion.id,

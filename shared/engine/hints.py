@@ -122,7 +122,7 @@ class _Seeker:
             scale = 1000 if condition.in_base_units else 1
             seen = 0
             for line in at.lines(condition.filter):
-                each = line.line.quantity_milli
+                each = line.quantity_milli
                 seen += each * line.line.base_quantity_milli if scale == 1000 else each
             short = condition.span.low - seen // scale
             if seen and 0 < short <= program.hint_pieces * 1000:
@@ -152,7 +152,7 @@ class _Seeker:
                 continue
             wanted = result.filter
             if result.same is not None:
-                wanted = Filter(skus=frozenset({group[0].lot.line.line.sku}))
+                wanted = Filter(skus=frozenset({group[0].lot.line.sku}))
             gain = self._gain(group, missing, alike=result.same)
             found.append(self._hint(_Missing(wanted, quantity_milli=missing * 1000), gain))
         return found

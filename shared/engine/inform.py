@@ -116,4 +116,4 @@ def _times(at: Situation, per: PerSum) -> int:
         paid = sum([lot.net_minor - lot.points_minor for line in lines for lot in line.lots])
         return paid // per.amount_minor
     assert per.quantity_milli is not None, "it is per an amount or a quantity"
-    return sum([line.line.quantity_milli for line in lines]) // per.quantity_milli
+    return sum([line.quantity_milli for line in lines]) // per.quantity_milli

@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.engine.program import Promotion
 from shared.money import PPM, divide_half_up
-from shared.wire.receipt import Receipt, ReceiptLine
+from shared.wire.receipt import Receipt, ReceiptLine, Soft
 
 Range = tuple[int, int]
 """Piece numbers, half-open."""
@@ -34,10 +34,17 @@ def amount_of(price_minor: int, quantity_milli: int) -> int:
 
 
 class LineState:
-    """One line while it is priced: its lots, and what each promotion took off it so far."""
+    """One line while it is priced: its lots, and what each promotion took off it so far.
+
+    What is asked often is copied from the line: machine code reads its own objects several times
+    faster.
+    """
 
     __slots__ = (
+        "_floor",
         "applied_minor",
+        "brand",
+        "category",
         "countable",
         "earns",
         "index",
@@ -46,6 +53,8 @@ class LineState:
         "lots",
         "number",
         "piece_milli",
+        "quantity_milli",
+        "sku",
         "state",
         "takes_benefits",
         "was_discounted",
@@ -56,15 +65,21 @@ class LineState:
         self.index: int = index
         self.state: State = state
         self.number: int = line.line
+        self.sku: str = line.sku
+        self.brand: str | None = line.brand
+        self.category: str | None = line.category
         quantity_milli = line.quantity_milli
+        self.quantity_milli: int = quantity_milli
         self.list_minor: int = amount_of(line.price_minor, quantity_milli)
-        self.countable: bool = not line.weighed and quantity_milli % 1000 == 0
+        self.countable: bool = quantity_milli % 1000 == 0 and not line.weighed
         self.piece_milli: int = 1000 if self.countable else quantity_milli
         self.takes_benefits: bool = True
         self.earns: bool = True
-        if line.flags:
-            self.takes_benefits = NO_BENEFIT_FLAGS.isdisjoint(line.flags)
-            self.earns = NO_EARNING_FLAGS.isdisjoint(line.flags)
+        flags = line.flags
+        if flags:
+            self.takes_benefits = NO_BENEFIT_FLAGS.isdisjoint(flags)
+            self.earns = NO_EARNING_FLAGS.isdisjoint(flags)
+        self._floor: Floor | None = None
         self.applied_minor: dict[str, int] = {}
         self.was_discounted: bool | None = None
         """What a filter sees as ``discounted`` while a group computes from its start; None: now."""
@@ -79,12 +94,66 @@ class LineState:
             return lots[0].net_minor
         return sum([lot.net_minor for lot in lots])
 
+    def floor_minor(self, quantity_milli: int, promotion: Promotion) -> int:
+        """The lowest net that so much of the line may have for this promotion."""
+        floor = self._floor
+        if floor is None:
+            floor = self._floor = Floor(self.line, self.state.max_discount_ppm)
+        return 0 if floor.is_none else floor.minor(quantity_milli, promotion)
+
     @property
     def is_discounted(self) -> bool:
         """Whether a filter on discounted goods sees this line as such."""
         if self.was_discounted is None:
             return self.net_minor < self.list_minor
         return self.was_discounted
+
+
+class Floor:
+    """The lowest net that a line may have, read once. Section 2 of the language.
+
+    ``max_discount_ppm`` is the programme's, for lines without their own. ``is_none``: the line may
+    be given away.
+    """
+
+    __slots__ = (
+        "_is_excise",
+        "_min_price_minor",
+        "_price_minor",
+        "_rate_ppm",
+        "_soft",
+        "is_none",
+    )
+
+    def __init__(self, line: ReceiptLine, max_discount_ppm: int) -> None:
+        own = line.max_discount_ppm
+        self._rate_ppm: int = max_discount_ppm if own is None else own
+        self._min_price_minor: int | None = line.min_price_minor
+        self._soft: Soft | None = line.soft
+        self._price_minor: int = line.price_minor
+        self._is_excise: bool = _EXCISE in line.flags
+        self.is_none: bool = (
+            self._rate_ppm == PPM and self._min_price_minor is None and self._soft is None
+        )
+
+    def minor(self, quantity_milli: int, promotion: Promotion) -> int:
+        """The floor of so much of the line for this promotion."""
+        floor = 0
+        if self._is_excise or not promotion.ignore_floor:
+            if self._rate_ppm != PPM:
+                list_minor = amount_of(self._price_minor, quantity_milli)
+                floor = max(0, list_minor - list_minor * self._rate_ppm // PPM)
+            least = self._min_price_minor
+            if least is not None:
+                floor = max(floor, amount_of(least, quantity_milli))
+        soft = self._soft
+        if soft is not None and (self._is_excise or not promotion.ignore_soft):
+            if soft.max_discount_ppm is not None:
+                list_minor = amount_of(self._price_minor, quantity_milli)
+                floor = max(floor, list_minor - list_minor * soft.max_discount_ppm // PPM)
+            if soft.min_price_minor is not None:
+                floor = max(floor, amount_of(soft.min_price_minor, quantity_milli))
+        return floor
 
 
 class Lot:
@@ -260,15 +329,19 @@ class State:
         "lines",
         "max_discount_ppm",
         "receipt",
+        "takes_benefits",
     )
 
     def __init__(self, receipt: Receipt, max_discount_ppm: int) -> None:
         self.receipt: Receipt = receipt
         self.max_discount_ppm: int = max_discount_ppm
-        ordered = sorted(receipt.lines, key=_line_number)
-        self.lines: list[LineState] = [
-            LineState(line, index, self) for index, line in enumerate(ordered)
-        ]
+        self.lines: list[LineState] = []
+        self.takes_benefits: bool = True
+        """Whether benefits may touch every line."""
+        for index, line in enumerate(sorted(receipt.lines, key=_line_number)):
+            state = LineState(line, index, self)
+            self.takes_benefits = self.takes_benefits and state.takes_benefits
+            self.lines.append(state)
         self.acted: dict[str, None] = {}
         """Ids of promotions that did something, in the order in which they first did."""
         self.chips_spent: dict[tuple[str, str], int] = {}
@@ -325,8 +398,7 @@ class State:
         self, line: LineState, quantity_milli: int, net_minor: int, promotion: Promotion
     ) -> int:
         """How much this promotion may still take off such a part of the line."""
-        room = net_minor - floor_minor(line.line, quantity_milli, promotion, self.max_discount_ppm)
-        return max(0, room)
+        return max(0, net_minor - line.floor_minor(quantity_milli, promotion))
 
 
 class _Journal:
@@ -403,30 +475,3 @@ def merge_ranges(ranges: Iterable[Range]) -> tuple[Range, ...]:
         else:
             merged.append((start, end))
     return tuple(merged)
-
-
-def floor_minor(
-    line: ReceiptLine, quantity_milli: int, promotion: Promotion, max_discount_ppm: int
-) -> int:
-    """The lowest net that ``quantity_milli`` of the line may have for this promotion.
-
-    ``max_discount_ppm`` is the programme's, for lines without their own. Section 2 of the language.
-    """
-    own = line.max_discount_ppm
-    rate = max_discount_ppm if own is None else own
-    soft = line.soft
-    if rate == PPM and line.min_price_minor is None and soft is None:
-        return 0
-    excise = _EXCISE in line.flags
-    list_minor = amount_of(line.price_minor, quantity_milli)
-    floor = 0
-    if excise or not promotion.ignore_floor:
-        floor = max(0, list_minor - list_minor * rate // PPM)
-        if line.min_price_minor is not None:
-            floor = max(floor, amount_of(line.min_price_minor, quantity_milli))
-    if soft is not None and (excise or not promotion.ignore_soft):
-        if soft.max_discount_ppm is not None:
-            floor = max(floor, list_minor - list_minor * soft.max_discount_ppm // PPM)
-        if soft.min_price_minor is not None:
-            floor = max(floor, amount_of(soft.min_price_minor, quantity_milli))
-    return floor

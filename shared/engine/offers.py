@@ -7,6 +7,8 @@ choice, so both ways price alike.
 
 from __future__ import annotations
 
+from typing import Final, cast
+
 from shared.engine.allowance import Allowance
 from shared.engine.conditions import Situation
 from shared.engine.lots import LineState
@@ -36,14 +38,30 @@ from shared.engine.program import (
     Nth,
     Per,
     PerSum,
-    Result,
     SetPrice,
     Slot,
-    Step,
     Tiers,
     Value,
 )
+from shared.engine.program import (
+    Step as TierStep,
+)
+from shared.engine.ready import (
+    CHIPS_PRICE,
+    COUNTER_NTH,
+    DISCOUNT_GOODS,
+    EXTERNAL,
+    GIFT_GOODS,
+    GOODS_SET,
+    MANUAL,
+    NTH,
+    SET_PRICE,
+    Step,
+)
 from shared.engine.turn import Bundle, Offer, Turn
+
+# Enumerations are slow to ask for a member.
+_DEAREST: Final = Choose.DEAREST
 
 
 def counter_before(at: Situation, counter: str) -> int:
@@ -54,26 +72,27 @@ def counter_before(at: Situation, counter: str) -> int:
     return 0 if at.customer is None else at.customer.counters.get(counter, 0)
 
 
-def offer_of(turn: Turn, result: Result) -> Offer:
+def offer_of(turn: Turn, step: Step) -> Offer:
     """The pieces that the result would take, before any limit of the promotion."""
-    if isinstance(result, DiscountGoods):
-        return _offer_discount(turn, result)
-    if isinstance(result, SetPrice):
-        return _offer_price(turn, result)
-    if isinstance(result, Nth):
-        return _offer_nth(turn, result)
-    if isinstance(result, GoodsSet):
-        return offer_set(turn, result)
-    if isinstance(result, GiftGoods):
-        return _offer_gift(turn, result)
-    if isinstance(result, ChipsPrice):
-        return _offer_chips(turn, result)
-    if isinstance(result, CounterNth):
-        return _offer_counter(turn, result)
-    if isinstance(result, ManualDiscount):
-        return _offer_manual(turn, result)
-    assert isinstance(result, ExternalDiscount), "only goods results offer pieces"
-    return _offer_external(turn, result)
+    kind, result = step.kind, step.result
+    if kind == DISCOUNT_GOODS:
+        return _offer_discount(turn, cast("DiscountGoods", result))
+    if kind == SET_PRICE:
+        return _offer_price(turn, cast("SetPrice", result))
+    if kind == NTH:
+        return _offer_nth(turn, cast("Nth", result))
+    if kind == GOODS_SET:
+        return offer_set(turn, cast("GoodsSet", result))
+    if kind == GIFT_GOODS:
+        return _offer_gift(turn, cast("GiftGoods", result))
+    if kind == CHIPS_PRICE:
+        return _offer_chips(turn, cast("ChipsPrice", result))
+    if kind == COUNTER_NTH:
+        return _offer_counter(turn, cast("CounterNth", result))
+    if kind == MANUAL:
+        return _offer_manual(turn, cast("ManualDiscount", result))
+    assert kind == EXTERNAL, "only goods results offer pieces"
+    return _offer_external(turn, cast("ExternalDiscount", result))
 
 
 def _discount_rule(result: DiscountGoods, lines: list[LineState]) -> tuple[int, int]:
@@ -95,13 +114,13 @@ def _discount_rule(result: DiscountGoods, lines: list[LineState]) -> tuple[int, 
 def measure(tiers: Tiers, lines: list[LineState]) -> int:
     """What the ladder looks at, over lines that benefits may touch."""
     if tiers.by is Measure.QUANTITY:
-        return sum([line.line.quantity_milli for line in lines])
+        return sum([line.quantity_milli for line in lines])
     if tiers.by is Measure.TOTAL:
         return sum([line.net_minor for line in lines])
-    return len({line.line.sku for line in lines})
+    return len({line.sku for line in lines})
 
 
-def step_value(steps: list[Step], reached: int) -> int:
+def step_value(steps: list[TierStep], reached: int) -> int:
     """The value of the highest step reached; 0 below the first."""
     value = 0
     for step in steps:
@@ -223,7 +242,7 @@ def _offer_nth(turn: Turn, result: Nth) -> Offer:
     every, take = result.every, result.take
     # What is alike stands together in the order of lines; inside it the dearest piece is first.
     for alike in grouped(runs, result.same):
-        group = in_order(alike, Choose.DEAREST)
+        group = in_order(alike, _DEAREST)
         count = count_of(group) // every
         if not count:
             continue
@@ -448,7 +467,7 @@ def times_of(per: PerSum, lines: list[LineState]) -> int:
     if per.amount_minor is not None:
         return sum([line.net_minor for line in lines]) // per.amount_minor
     assert per.quantity_milli is not None, "it is per an amount or a quantity"
-    return sum([line.line.quantity_milli for line in lines]) // per.quantity_milli
+    return sum([line.quantity_milli for line in lines]) // per.quantity_milli
 
 
 def chips_left(at: Situation, account: str) -> int:

@@ -58,6 +58,10 @@ class Run:
         return Run(self.lot, self.start, self.end, rule, value, self.chips)
 
 
+# Enumerations are slow to ask for a member.
+_LINE: Final = Choose.LINE
+_DEAREST: Final = Choose.DEAREST
+
 Used = dict[int, list[Range]]
 """Pieces that are taken, by the index of their line."""
 
@@ -80,6 +84,17 @@ def _by_line(run: Run) -> tuple[int, int]:
     return (run.lot.line.index, run.start)
 
 
+def _are_by_line(runs: list[Run]) -> bool:
+    """Whether they stand in the order of lines as they are, as they mostly do."""
+    last_index = last_start = -1
+    for run in runs:
+        index = run.lot.line.index
+        if index < last_index or (index == last_index and run.start < last_start):
+            return False
+        last_index, last_start = index, run.start
+    return True
+
+
 def _dearest(run: Run) -> tuple[int, int, int]:
     return (-run.lot.price_key, run.lot.line.index, run.start)
 
@@ -92,9 +107,9 @@ def in_order(runs: list[Run], choose: Choose) -> list[Run]:
     """The runs in the order of choice; ties to the lower line number, then the lower piece."""
     if len(runs) < 2:
         return runs
-    if choose is Choose.LINE:
-        return sorted(runs, key=_by_line)
-    if choose is Choose.DEAREST:
+    if choose is _LINE:
+        return runs if _are_by_line(runs) else sorted(runs, key=_by_line)
+    if choose is _DEAREST:
         return sorted(runs, key=_dearest)
     return sorted(runs, key=_cheapest)
 
@@ -136,41 +151,95 @@ def grouped(runs: list[Run], per: Per | None) -> list[list[Run]]:
         return list(by_line.values())
     by_sku: dict[str, list[Run]] = {}
     for run in runs:
-        by_sku.setdefault(run.lot.line.line.sku, []).append(run)
+        by_sku.setdefault(run.lot.line.sku, []).append(run)
     return list(by_sku.values())
 
 
 class Portion:
     """Pieces of one lot that a result treats alike, in the order in which they were taken."""
 
-    __slots__ = ("chips", "discount_minor", "is_new", "lot", "ranges", "rule", "value")
+    __slots__ = (
+        "chips",
+        "discount_minor",
+        "is_alone",
+        "is_new",
+        "lot",
+        "net_minor",
+        "piece_count",
+        "ranges",
+        "rule",
+        "value",
+        "wanted_minor",
+    )
 
     def __init__(self, run: Run) -> None:
         self.lot: Lot = run.lot
         self.ranges: list[Range] = [(run.start, run.end)]
+        self.piece_count: int = run.end - run.start
         self.rule: int = run.rule
         self.value: int = run.value
         self.chips: int = run.chips
+        self.is_alone: bool = True
+        """Whether no other portion is of the same lot."""
+        self.net_minor: int = 0
+        """Its net once the portions before it are split off."""
+        self.wanted_minor: int = 0
+        """The discount that its rule asks for and the floor allows."""
         self.discount_minor: int = 0
+        """The discount that was given."""
         self.is_new: bool = True
         """Whether the promotion discounts these pieces for the first time in this receipt."""
 
-    def merged(self) -> tuple[Range, ...]:
-        """Its pieces as ranges."""
+    @property
+    def quantity_milli(self) -> int:
+        """The quantity of all its pieces."""
+        return self.piece_count * self.lot.line.piece_milli
+
+    def is_ruled_as(self, run: Run) -> bool:
+        """Whether the run has the same rule."""
+        return self.rule == run.rule and self.value == run.value and self.chips == run.chips
+
+    def add(self, run: Run) -> None:
+        """Take these pieces of the lot too."""
+        self.ranges.append((run.start, run.end))
+        self.piece_count += run.end - run.start
+
+    def split(self) -> Lot:
+        """Its pieces as a lot of their own."""
+        lot = self.lot
+        if self.piece_count == lot.piece_count:
+            return lot
         ranges = self.ranges
-        return (ranges[0],) if len(ranges) == 1 else merge_ranges(ranges)
+        return lot.split((ranges[0],) if len(ranges) == 1 else merge_ranges(ranges))
 
 
 def portions_of(runs: list[Run]) -> list[Portion]:
     """The runs lot by lot and rule by rule, in the order in which each was first taken."""
     if len(runs) == 1:
         return [Portion(runs[0])]
+    portions: list[Portion] = []
+    by_lot: dict[int, Portion] = {}
+    for run in runs:
+        portion = by_lot.get(id(run.lot))
+        if portion is None:
+            portion = by_lot[id(run.lot)] = Portion(run)
+            portions.append(portion)
+        elif portion.is_ruled_as(run):
+            portion.add(run)
+        else:
+            return _portions_by_rule(runs)
+    return portions
+
+
+def _portions_by_rule(runs: list[Run]) -> list[Portion]:
+    """Where pieces of one lot stand under several rules."""
     portions: dict[tuple[int, int, int, int], Portion] = {}
     for run in runs:
         key = (id(run.lot), run.rule, run.value, run.chips)
         portion = portions.get(key)
         if portion is None:
-            portions[key] = Portion(run)
+            portion = portions[key] = Portion(run)
+            portion.is_alone = False
         else:
-            portion.ranges.append((run.start, run.end))
+            portion.add(run)
     return list(portions.values())

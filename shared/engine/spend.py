@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.engine.allocate import allocate_with_room
 from shared.engine.allowance import Allowance
 from shared.engine.conditions import Situation
-from shared.engine.lots import LineState, Lot, amount_of, floor_minor
+from shared.engine.lots import LineState, Lot, amount_of
 from shared.engine.program import Account, Promotion, RoundTotal, SpendPoints
 from shared.money import POINTS_SCALE, PPM, divide_floor
 
@@ -38,7 +38,7 @@ def plan_spend(
         for lot in line.lots
         if not lot.forbids_spending()
     ]
-    rooms = [max(_room(at, promotion, result, lot), 0) for lot in lots]
+    rooms = [max(_room(promotion, result, lot), 0) for lot in lots]
     plan = SpendPlan(lots, rooms)
     net_minor = sum([lot.net_minor for lot in lots])
     left_minor = sum([lot.net_minor - lot.points_minor for lot in at.state.lots()])
@@ -67,8 +67,8 @@ def _worth_something(points_centi: int, account: Account) -> int:
     return points_centi if points_centi * account.rate_minor >= POINTS_SCALE else 0
 
 
-def _room(at: Situation, promotion: Promotion, result: SpendPoints, lot: Lot) -> int:
-    floor = floor_minor(lot.line.line, lot.quantity_milli, promotion, at.state.max_discount_ppm)
+def _room(promotion: Promotion, result: SpendPoints, lot: Lot) -> int:
+    floor = lot.line.floor_minor(lot.quantity_milli, promotion)
     keep_minor = amount_of(result.keep_each_minor, lot.quantity_milli)
     return lot.net_minor - lot.points_minor - max(floor, keep_minor)
 

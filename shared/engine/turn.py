@@ -8,6 +8,7 @@ from shared.engine.lots import LineState, State
 from shared.engine.pieces import (
     NO_RULE,
     PRICE,
+    Portion,
     Run,
     Used,
 )
@@ -122,15 +123,22 @@ class Turn:
         return run.value > 0
 
     def lines(self, wanted: Filter) -> list[LineState]:
-        """The lines that match and that benefits may touch."""
-        return [line for line in self.at.lines(wanted) if line.takes_benefits]
+        """The lines that match and that benefits may touch; not to be changed."""
+        lines = self.at.lines(wanted)
+        if self.state.takes_benefits:
+            return lines
+        return [line for line in lines if line.takes_benefits]
 
 
 class Taking:
-    """What of an offer is taken: single pieces, and applications of several."""
+    """What of an offer is taken: single pieces, and applications of several.
 
-    __slots__ = ("bundles", "runs")
+    ``portions`` are all its pieces with what is wanted off them, where that has been computed.
+    """
+
+    __slots__ = ("bundles", "portions", "runs")
 
     def __init__(self, runs: list[Run], bundles: list[Bundle]) -> None:
         self.runs: list[Run] = runs
         self.bundles: list[Bundle] = bundles
+        self.portions: list[Portion] | None = None

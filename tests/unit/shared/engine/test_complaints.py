@@ -17,6 +17,7 @@ from rules_compiler.pipeline import compile_document
 from shared.bundle.trust import VerifiedBundle, open_bundle
 from shared.bundle.writer import write_bundle
 from shared.engine.evaluate import evaluate
+from shared.engine.groups import Runner
 from shared.wire.answer import answer_to_json
 from shared.wire.receipt_json import decode_receipt
 from tests.support.bundles import SIGNER, TRUSTED
@@ -497,7 +498,7 @@ def test_complaint_50_dead_rules_do_not_slow_a_receipt() -> None:
     opened = bundle([*dead, *coupons, live])
     raw = {"store": "S1", "time": NOON, "lines": [line(1, "100.00"), line(2, "50.00")]}
     receipt = decode_receipt(json.dumps(raw).encode())
-    reached = opened.ready.candidates(receipt, everybody=False)
+    reached = Runner(opened.ready, receipt).works
     assert [work.promotion.id for work in reached] == ["live"]
     assert evaluate(opened.ready, receipt).total.to_pay_minor == 14_000
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.engine.active import is_active
+from shared.engine.active import Moment, Period
 from shared.engine.evaluate import evaluate
 from shared.engine.program import (
     EVERYTHING,
@@ -205,4 +205,4 @@ def test_a_window_past_midnight_belongs_to_the_day_it_began(moment: str, expecte
     fridays = Active(
         weekdays=frozenset({5}), windows=[Window(from_minute=22 * 60, to_minute=26 * 60)]
     )
-    assert is_active(fridays, datetime.fromisoformat(moment)) is expected
+    assert Period(fridays).holds(Moment(datetime.fromisoformat(moment))) is expected
