@@ -48,15 +48,8 @@ def evaluate(
 def _answer(runner: Runner, hints: list[HintGiven]) -> Answer:
     program = runner.ready.program
     payment = program.points_are_payment
-    lines: list[AnswerLine] = []
-    list_minor = net_minor = points_minor = to_pay_minor = 0
-    for state in runner.state.lines:
-        line = _line(state, points_are_payment=payment)
-        lines.append(line)
-        list_minor += line.list_minor
-        net_minor += line.net_minor
-        points_minor += line.points_spent_minor
-        to_pay_minor += line.to_pay_minor
+    sums = _Sums()
+    lines = [_line(state, sums, points_are_payment=payment) for state in runner.state.lines]
     return Answer(
         receipt_id=runner.receipt.receipt_id,
         programme=program.programme,
@@ -64,11 +57,11 @@ def _answer(runner: Runner, hints: list[HintGiven]) -> Answer:
         optimal=runner.optimal,
         lines=lines,
         total=Totals(
-            list_minor=list_minor,
-            discount_minor=list_minor - net_minor,
-            net_minor=net_minor,
-            points_spent_minor=points_minor,
-            to_pay_minor=to_pay_minor,
+            list_minor=sums.list_minor,
+            discount_minor=sums.list_minor - sums.net_minor,
+            net_minor=sums.net_minor,
+            points_spent_minor=sums.points_minor,
+            to_pay_minor=sums.to_pay_minor,
         ),
         accrued=_in_one(runner.accrual.entries),
         spent=_spent(runner),
@@ -118,36 +111,62 @@ def _chips(runner: Runner) -> list[ChipsMoved]:
     ]
 
 
-def _line(state: LineState, *, points_are_payment: bool) -> AnswerLine:
+class _Sums:
+    """The columns of all lines added up."""
+
+    __slots__ = ("list_minor", "net_minor", "points_minor", "to_pay_minor")
+
+    def __init__(self) -> None:
+        self.list_minor: int = 0
+        self.net_minor: int = 0
+        self.points_minor: int = 0
+        self.to_pay_minor: int = 0
+
+
+def _line(state: LineState, sums: _Sums, *, points_are_payment: bool) -> AnswerLine:
     lots = state.lots
     net_minor = points_minor = 0
     for lot in lots:
         net_minor += lot.net_minor
         points_minor += lot.points_minor
-    applied: list[Applied] = []
-    if state.applied_minor:
-        quantities: dict[str, int] = {}
-        for lot in lots:
-            for promotion in lot.touched:
-                quantities[promotion.id] = quantities.get(promotion.id, 0) + lot.quantity_milli
-        for promotion_id, discount_minor in state.applied_minor.items():
-            applied.append(
-                Applied(
-                    promotion=promotion_id,
-                    discount_minor=discount_minor,
-                    quantity_milli=quantities[promotion_id],
-                )
-            )
+    to_pay_minor = net_minor if points_are_payment else net_minor - points_minor
+    if len(lots) == 1 and to_pay_minor % lots[0].piece_count == 0:
+        parts = [Part(quantity_milli=state.quantity_milli, to_pay_minor=to_pay_minor)]
+    else:
+        parts = _parts(state, points_are_payment=points_are_payment)
+    list_minor = state.list_minor
+    sums.list_minor += list_minor
+    sums.net_minor += net_minor
+    sums.points_minor += points_minor
+    sums.to_pay_minor += to_pay_minor
     return AnswerLine(
         line=state.number,
-        list_minor=state.list_minor,
-        discount_minor=state.list_minor - net_minor,
+        list_minor=list_minor,
+        discount_minor=list_minor - net_minor,
         net_minor=net_minor,
         points_spent_minor=points_minor,
-        to_pay_minor=net_minor if points_are_payment else net_minor - points_minor,
-        applied=applied,
-        parts=_parts(state, points_are_payment=points_are_payment),
+        to_pay_minor=to_pay_minor,
+        applied=_applied(state) if state.applied_minor else [],
+        parts=parts,
     )
+
+
+def _applied(state: LineState) -> list[Applied]:
+    """What each promotion took off the line, in the order in which they first did."""
+    quantities: dict[str, int] = {}
+    if len(state.lots) > 1:
+        for lot in state.lots:
+            for promotion in lot.touched:
+                quantities[promotion.id] = quantities.get(promotion.id, 0) + lot.quantity_milli
+    # A line that was never taken apart was touched as a whole.
+    return [
+        Applied(
+            promotion=promotion_id,
+            discount_minor=discount_minor,
+            quantity_milli=quantities[promotion_id] if quantities else state.quantity_milli,
+        )
+        for promotion_id, discount_minor in state.applied_minor.items()
+    ]
 
 
 def _parts(state: LineState, *, points_are_payment: bool) -> list[Part]:
@@ -156,11 +175,6 @@ def _parts(state: LineState, *, points_are_payment: bool) -> list[Part]:
     A lot whose sum does not divide gives its extra kopecks to its first pieces.
     """
     lots = state.lots
-    if len(lots) == 1:
-        lot = lots[0]
-        to_pay = lot.net_minor if points_are_payment else lot.net_minor - lot.points_minor
-        if to_pay % lot.piece_count == 0:
-            return [Part(quantity_milli=state.line.quantity_milli, to_pay_minor=to_pay)]
     counts: dict[int, int] = {}
     for lot in lots:
         to_pay = lot.net_minor if points_are_payment else lot.net_minor - lot.points_minor

@@ -12,21 +12,22 @@ from shared.engine.program import AttributeTest, Filter, Span
 class Wanted:
     """A filter read once for all receipts and lines that are held against it.
 
-    Who looks lines up by its skus, else its brands, else its categories has done that test;
+    Who looks lines up by its skus, else its brands, categories or lists, has done that test;
     ``has_more`` tells whether there are others.
     """
 
     __slots__ = (
         "_attributes",
+        "_categories",
         "_discounted",
         "_exclude",
         "_favourite",
         "_flags",
-        "_lists",
         "_price_minor",
         "brands",
-        "categories",
+        "category_names",
         "has_more",
+        "lists",
         "skus",
         "source",
     )
@@ -35,10 +36,13 @@ class Wanted:
         self.source: Filter = source
         self.skus: frozenset[str] | None = source.skus
         self.brands: frozenset[str] | None = source.brands
-        self.categories: list[str] | None = source.categories
-        self._lists: list[Wanted] | None = None
+        self._categories: list[str] | None = source.categories
+        self.category_names: frozenset[str] | None = None
+        if source.categories is not None:
+            self.category_names = frozenset(source.categories)
+        self.lists: list[Wanted] | None = None
         if source.lists is not None:
-            self._lists = [Wanted(each) for each in source.lists]
+            self.lists = [Wanted(each) for each in source.lists]
         self._flags: frozenset[str] | None = source.flags
         self._price_minor: Span | None = source.price_minor
         self._attributes: list[AttributeTest] = source.attributes
@@ -47,10 +51,9 @@ class Wanted:
         self._exclude: Wanted | None = None
         if source.exclude is not None:
             self._exclude = Wanted(source.exclude)
-        keys = (self.skus is not None) + (self.brands is not None) + (self.categories is not None)
+        keys = [source.skus, source.brands, source.categories, source.lists]
         self.has_more: bool = (
-            keys > 1
-            or self._lists is not None
+            len([key for key in keys if key is not None]) > 1
             or self._flags is not None
             or self._price_minor is not None
             or bool(self._attributes)
@@ -65,11 +68,11 @@ class Wanted:
             return False
         if self.brands is not None and state.brand not in self.brands:
             return False
-        categories = self.categories
+        categories = self._categories
         if categories is not None and not _is_below(state.category, categories):
             return False
-        if self._lists is not None:
-            for each in self._lists:
+        if self.lists is not None:
+            for each in self.lists:
                 if each.holds(state, favourites):
                     break
             else:

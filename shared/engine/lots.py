@@ -234,10 +234,9 @@ class Lot:
         applied = line.applied_minor
         promotion_id = promotion.id
         applied[promotion_id] = applied.get(promotion_id, 0) + discount_minor
-        for known in self.touched:
-            if known is promotion:
-                break
-        else:
+        if not self.touched:
+            self.touched = (promotion,)
+        elif not self.is_touched_by(promotion):
             self.touched = (*self.touched, promotion)
         if promotion.closes:
             self.closed_by = promotion
@@ -338,10 +337,18 @@ class State:
         self.lines: list[LineState] = []
         self.takes_benefits: bool = True
         """Whether benefits may touch every line."""
-        for index, line in enumerate(sorted(receipt.lines, key=_line_number)):
+        last = 0
+        in_order = True
+        for index, line in enumerate(receipt.lines):
             state = LineState(line, index, self)
+            in_order = in_order and state.number >= last
+            last = state.number
             self.takes_benefits = self.takes_benefits and state.takes_benefits
             self.lines.append(state)
+        if not in_order:
+            self.lines.sort(key=_line_number)
+            for index, state in enumerate(self.lines):
+                state.index = index
         self.acted: dict[str, None] = {}
         """Ids of promotions that did something, in the order in which they first did."""
         self.chips_spent: dict[tuple[str, str], int] = {}
@@ -410,8 +417,8 @@ class _Journal:
         self.counters: dict[str, int] = counters
 
 
-def _line_number(line: ReceiptLine) -> int:
-    return line.line
+def _line_number(line: LineState) -> int:
+    return line.number
 
 
 def first_piece(lot: Lot) -> int:

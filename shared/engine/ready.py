@@ -200,9 +200,9 @@ class Ready:
         if index is None:
             return self.everybody()
         found: set[int] = set(index.always)
-        _reach(found, index.sku, shelves.by_sku)
-        _reach(found, index.brand, shelves.by_brand)
-        _reach(found, index.category, shelves.by_category)
+        _reach(found, index.sku, shelves.by_sku.lines)
+        _reach(found, index.brand, shelves.by_brand.lines)
+        _reach(found, index.category, shelves.by_category.lines)
         if index.flag:
             _reach(found, index.flag, [flag for line in receipt.lines for flag in line.flags])
         if index.attribute:

@@ -5,65 +5,69 @@ from __future__ import annotations
 from shared.engine.lots import LineState
 
 
+class Shelf:
+    """Lines by one kind of name; none of these lists is to be changed."""
+
+    __slots__ = ("_names", "lines")
+
+    def __init__(self, lines: dict[str, list[LineState]]) -> None:
+        self.lines: dict[str, list[LineState]] = lines
+        self._names: frozenset[str] = frozenset(lines)
+
+    def under(self, names: frozenset[str]) -> list[LineState]:
+        """The lines under any of the names, in their order, each once."""
+        return in_one([self.lines[name] for name in names & self._names])
+
+
+def in_one(places: list[list[LineState]]) -> list[LineState]:
+    """The lines of several places in their order, each once."""
+    if len(places) == 1:
+        return places[0]
+    found: dict[int, LineState] = {}
+    for lines in places:
+        for line in lines:
+            found[line.index] = line
+    return [found[index] for index in sorted(found)]
+
+
 class Shelves:
     """Lines by SKU, brand and category; a line stands under its category and all above it."""
 
     __slots__ = ("by_brand", "by_category", "by_sku")
 
     def __init__(self, lines: list[LineState]) -> None:
-        self.by_sku: dict[str, list[LineState]] = {}
-        self.by_brand: dict[str, list[LineState]] = {}
-        self.by_category: dict[str, list[LineState]] = {}
-        # The shelves of a category and of all above it, found once for all its lines.
+        skus: dict[str, list[LineState]] = {}
+        brands: dict[str, list[LineState]] = {}
+        categories: dict[str, list[LineState]] = {}
+        # The places of a category and of all above it, found once for all its lines.
         above: dict[str, list[list[LineState]]] = {}
         for line in lines:
-            _shelf(self.by_sku, line.sku).append(line)
+            _place(skus, line.sku).append(line)
             if line.brand is not None:
-                _shelf(self.by_brand, line.brand).append(line)
+                _place(brands, line.brand).append(line)
             category = line.category
             if category is not None:
-                shelves = above.get(category)
-                if shelves is None:
-                    shelves = above[category] = self._above(category)
-                for shelf in shelves:
-                    shelf.append(line)
-
-    def _above(self, category: str) -> list[list[LineState]]:
-        shelves: list[list[LineState]] = []
-        path = category
-        while path:
-            shelves.append(_shelf(self.by_category, path))
-            path = path.rpartition("/")[0]
-        return shelves
+                places = above.get(category)
+                if places is None:
+                    places = above[category] = _places(categories, category)
+                for place in places:
+                    place.append(line)
+        self.by_sku: Shelf = Shelf(skus)
+        self.by_brand: Shelf = Shelf(brands)
+        self.by_category: Shelf = Shelf(categories)
 
 
-def _shelf(shelves: dict[str, list[LineState]], key: str) -> list[LineState]:
-    shelf = shelves.get(key)
-    if shelf is None:
-        shelf = shelves[key] = []
-    return shelf
+def _place(lines: dict[str, list[LineState]], name: str) -> list[LineState]:
+    place = lines.get(name)
+    if place is None:
+        place = lines[name] = []
+    return place
 
 
-def lines_named(
-    shelves: dict[str, list[LineState]], names: frozenset[str] | list[str]
-) -> list[LineState]:
-    """The lines under any of the names, in their order, each once; not to be changed."""
-    held: list[list[LineState]] = []
-    if len(names) <= len(shelves):
-        for name in names:
-            lines = shelves.get(name)
-            if lines is not None:
-                held.append(lines)
-    else:
-        for name, lines in shelves.items():
-            if name in names:
-                held.append(lines)
-    if not held:
-        return []
-    if len(held) == 1:
-        return held[0]
-    found: dict[int, LineState] = {}
-    for lines in held:
-        for line in lines:
-            found[line.index] = line
-    return [found[index] for index in sorted(found)]
+def _places(lines: dict[str, list[LineState]], category: str) -> list[list[LineState]]:
+    places: list[list[LineState]] = []
+    path = category
+    while path:
+        places.append(_place(lines, path))
+        path = path.rpartition("/")[0]
+    return places
