@@ -73,8 +73,33 @@ class ComponentReport(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class HelloOrder(enum.StrEnum):
+    """What central asks of an edge at hello. All that is not CONTINUE stops spending on leases."""
+
+    CONTINUE = "continue"
+    """All is well: send from central's heads on."""
+    RECOVER = "recover"
+    """These streams cannot go on as they are. With ``starts``: begin them (the epoch they name),
+    hold every lease of an older epoch for dead, and send what central lacks of the older epochs as
+    adopted. Without: stop spending and say hello again with ``recovering``, a ``recovery_id``, the
+    witness and a proof at each of central's heads."""
+    REENROL = "reenrol"
+    """Another copy of this edge has the streams. Enrol with a new token as a new edge, then send
+    every record as adopted from this one; nothing is thrown away."""
+    WIPE = "wipe"
+    """Revoked: forget keys, customers and leases; keep the records."""
+
+
 class HelloRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """POST /v1/hello (JSON), at connect and then regularly."""
+    """POST /v1/hello (JSON), at connect and then regularly.
+
+    ``epoch``: of this edge's streams, all lanes alike; 0 from agents of the first release, whose
+    heads alone tell it. ``recovering``: the database is not what the witness says it should be, or
+    central ordered ``recover``. ``recovery_id``: 16 random bytes, made and kept when recovery
+    began, the same at every hello of it: a lost reply with ``starts`` is repeated to nobody else.
+    ``witness``: the heads that the second medium remembers. ``proofs``: for each lane, this edge's
+    own hash at the number where central said it stands (the last reply or acknowledgement).
+    """
 
     agent_version: str
     started_at_ms: int
@@ -86,11 +111,23 @@ class HelloRequest(msgspec.Struct, frozen=True, kw_only=True):
     bundle_error: str | None
     feed_cursor: str
     components: list[ComponentReport]
+    epoch: int = 0
+    recovering: bool = False
+    recovery_id: bytes = b""
+    witness: list[LaneHead] = []
+    proofs: list[LaneHead] = []
 
 
 class HelloReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Central's side of the same: its heads say from where to resend."""
+    """Central's side of the same: its heads, in the newest epoch, say from where to resend.
+
+    ``starts``: a new epoch for every lane, only with order ``recover``. ``detail``: why, for the
+    operator.
+    """
 
     heads: list[LaneHead]
     server_time_ms: int
     hello_interval_s: int
+    order: HelloOrder = HelloOrder.CONTINUE
+    starts: list[LaneStart] = []
+    detail: str = ""
