@@ -5,6 +5,7 @@ Who signed it is not looked at here: that is the business of ``shared.bundle.tru
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from dataclasses import dataclass
 from typing import Final
@@ -116,7 +117,7 @@ def unpack_frame(frame: bytes, stated_bytes: int) -> bytes:
 
 def _decode(payload_format: int, payload: bytes) -> Contents:
     if payload_format == FORMAT_BARE:
-        return Contents(program=decode_program(payload), golden=())
+        return Contents(program=_decode_program(payload), golden=())
     parts = msgspec.msgpack.decode(payload, type=GoldenPayload)
     packed = memoryview(parts.golden)
     if len(packed) > limits.BUNDLE_GOLDEN_BYTES_MAX:
@@ -128,4 +129,18 @@ def _decode(payload_format: int, payload: bytes) -> Contents:
         raise TooLargeError(f"a bundle has at most {limits.BUNDLE_GOLDEN_MAX} golden receipts")
     if any(len(each.answer_sha256) != _SHA256_BYTES for each in golden):
         raise TrustError("an answer's digest is no SHA-256", code="damaged", hint=_AGAIN)
-    return Contents(program=decode_program(bytes(parts.program)), golden=golden)
+    return Contents(program=_decode_program(bytes(parts.program)), golden=golden)
+
+
+def _decode_program(payload: bytes) -> Program:
+    """The program; made of objects in such numbers that the collector would look at them often.
+
+    None of them is garbage, and looking costs as much as making them.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        return decode_program(payload)
+    finally:
+        if was_on:
+            gc.enable()
