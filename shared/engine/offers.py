@@ -43,9 +43,7 @@ from shared.engine.program import (
     Tiers,
     Value,
 )
-from shared.engine.program import (
-    Step as TierStep,
-)
+from shared.engine.program import Step as TierStep
 from shared.engine.ready import (
     CHIPS_PRICE,
     COUNTER_NTH,

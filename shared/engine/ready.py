@@ -55,7 +55,7 @@ STAGES: Final = ("goods", "receipt", "spend", "round", "accrue", "inform")
 
 _ALWAYS_ACTIVE: Final = Active()
 
-
+# Results on goods; every other class is known by its stage or asked for.
 OTHER: Final = 0
 DISCOUNT_GOODS: Final = 1
 SET_PRICE: Final = 2

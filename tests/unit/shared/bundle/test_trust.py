@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import random
 import tracemalloc
 
@@ -50,6 +51,16 @@ def test_what_was_written_is_what_is_read() -> None:
     assert bundle.ready.program is bundle.program
     assert [each.receipt for each in bundle.golden] == receipts(2)
     assert write_bundle(PROGRAM, SIGNER, created_at_ms=1, golden=receipts(2)) == DATA
+
+
+def test_the_collector_is_left_as_it_was() -> None:
+    """It waits while a bundle is opened, whether that goes well or not."""
+    broken = signed_by_hand(b"no program")
+    assert gc.isenabled()
+    open_bundle(DATA, TRUSTED, version_floor=0)
+    assert gc.isenabled()
+    assert refusal(broken) == "damaged"
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("data", [BARE, DATA], ids=["bare", "golden"])
