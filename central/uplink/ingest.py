@@ -19,7 +19,6 @@ from central.catalogue.store import names_of
 from central.customers.store import known_customers
 from central.database.pool import Connection, Pool, row_of, run
 from central.receipts import store as receipts
-from central.uplink.frames import encoded_records
 from shared.clock import Clock
 from shared.crypto.chain import chain_genesis, chain_next
 from shared.errors import AppError, InputError
@@ -27,6 +26,7 @@ from shared.limits import BATCH_RECORDS_MAX
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.facts import FactKind, Incident, ReceiptCommitted
+from shared.wire.frames import encoded_records
 from shared.wire.stream import Ack, Batch, Record, Refusal, RefusalCode, Verdict
 
 _QUERIES = load_queries("central.uplink")

@@ -14,13 +14,13 @@ from central.feed import store as feed
 from central.fleet import store as fleet
 from central.promotions import store as promotions
 from central.uplink.enrol import Enrolment
-from central.uplink.frames import decode_batch
 from central.uplink.ingest import Ingest, Stream
 from shared.clock import Clock
 from shared.errors import AppError, ForbiddenError, InputError
 from shared.limits import FEED_WAIT_S_MAX, UPLINK_BODY_BYTES_MAX
 from shared.logs import get_logger
 from shared.wire.enrol import EnrolRequest, HelloReply, HelloRequest
+from shared.wire.frames import LAYOUT_COLUMNS, decode_batch
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem, problem_of
 from shared.wire.stream import Ack, Refusal
 
@@ -90,6 +90,7 @@ class Uplink:
                 heads=await fleet.heads(connection, edge_id),
                 server_time_ms=self._clock.now_ms(),
                 hello_interval_s=HELLO_INTERVAL_S,
+                frame_layout=LAYOUT_COLUMNS,
             )
         return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
 

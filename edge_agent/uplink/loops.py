@@ -28,7 +28,7 @@ from edge_agent.outbox.store import (
 )
 from edge_agent.uplink.apply import apply_page, feed_cursor, wanted_bundle
 from edge_agent.uplink.link import LinkState
-from edge_agent.uplink.plan import Stop, make_batch, step_after
+from edge_agent.uplink.plan import Stop, step_after
 from shared.clock import Clock
 from shared.errors import AppError, ConflictError, CorruptionError, TrustError, UnavailableError
 from shared.limits import BATCH_RECORDS_MAX, OUTBOX_DEPTH_REPORTED_MAX
@@ -36,6 +36,7 @@ from shared.logs import get_logger
 from shared.status import Status
 from shared.wire.enrol import ComponentReport, HelloReply, HelloRequest, LaneHead
 from shared.wire.feed import BundleEntry, FeedPage
+from shared.wire.frames import LAYOUT_COLUMNS, LAYOUT_RECORDS, make_batch
 from shared.wire.stream import Ack, Batch, Lane, Refusal
 
 _LOG = get_logger(__name__)
@@ -127,6 +128,7 @@ class Uplink:
         self._stopped: dict[int, str] = {}
         self._refused_sha256: bytes | None = None
         self._batch_records_max = BATCH_RECORDS_MAX
+        self._frame_layout = LAYOUT_RECORDS
         self._depth_told = 0
         self._hello_interval_s = identity.hello_interval_s
         self._timers = AsyncIOScheduler(timezone="UTC")
@@ -186,6 +188,7 @@ class Uplink:
         self._due.hello.clear()
         self._depth_told = queue.depth
         self._follow_interval(reply.hello_interval_s)
+        self._frame_layout = min(max(reply.frame_layout, LAYOUT_RECORDS), LAYOUT_COLUMNS)
         theirs = {int(head.lane): head for head in reply.heads}
         for head in heads:
             if head.lane in theirs:
@@ -283,6 +286,7 @@ class Uplink:
             first_seq=head.acked_seq + 1,
             previous_hash=previous_hash,
             records_max=self._batch_records_max,
+            layout=self._frame_layout,
         )
         async with self._link.call():
             answer = await self._central.put_batch(self._identity.edge_id, lane, head.epoch, batch)

@@ -122,7 +122,8 @@ class HelloReply(msgspec.Struct, frozen=True, kw_only=True):
     """Central's side of the same: its heads, in the newest epoch, say from where to resend.
 
     ``starts``: a new epoch for every lane, only with order ``recover``. ``detail``: why, for the
-    operator.
+    operator. ``frame_layout``: the newest layout of frames (``shared.wire.frames``) that central
+    reads; the first release told none and read the first.
     """
 
     heads: list[LaneHead]
@@ -131,3 +132,4 @@ class HelloReply(msgspec.Struct, frozen=True, kw_only=True):
     order: HelloOrder = HelloOrder.CONTINUE
     starts: list[LaneStart] = []
     detail: str = ""
+    frame_layout: int = 1
