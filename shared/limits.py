@@ -52,3 +52,11 @@ OUTBOX_DEPTH_REPORTED_MAX: Final = 10**12
 IDENTIFIER_CHARS_MAX: Final = 200
 ACKED_RECORD_KEEP_DAYS: Final = 45
 """Acknowledged records stay at the edge this long: a restored central is refilled from them."""
+
+# --- the shop's own memory of its records
+TELEMETRY_RECORDS_MAX: Final = 10_000
+"""What a shop keeps of telemetry until it is sent; then the oldest make room. Money never does."""
+WITNESS_LEASES_MAX: Final = 2_000
+"""Leases whose unconfirmed spends the witness names: as many as a hub holds at one time."""
+JOURNAL_SEGMENT_BYTES_MAX: Final = 8 * 2**20
+"""One file of the second journal: about a week of a hub's records, thrown away as a whole."""

@@ -22,21 +22,17 @@ PRAGMA cell_size_check = on;
 -- A reader's connection cannot write.
 PRAGMA query_only = on;
 
--- application_id_get --
--- Whose file this is; 0 for a new one.
-PRAGMA application_id;
+-- foreign_key_check --
+-- Rows whose reference points nowhere.
+PRAGMA foreign_key_check;
 
--- application_id_set --
--- 0x4B4F5049, "KOPI".
-PRAGMA application_id = 1263489097;
+-- quick_check --
+-- One row "ok", or what is wrong with the file.
+PRAGMA quick_check(1);
 
--- version_get --
--- The schema version of the file.
-PRAGMA user_version;
-
--- version_set_1 --
--- Schema version 1.
-PRAGMA user_version = 1;
+-- vacuum_into --
+-- A compact copy of the whole database.
+VACUUM INTO :path;
 
 -- begin --
 -- The write lock is taken at once, so that a transaction never fails half way for want of it.

@@ -1,30 +1,79 @@
--- The shop's database, version 1. Money in minor units, points in hundredths, instants in ms.
+-- The shop's database. Money in minor units, points in hundredths, instants in ms.
+--
+-- This file is what a new database gets. Whoever changes it adds, in the same commit, the next
+-- migrations/NNNN_subject.sql with the statements that make a database of the version before into
+-- this one; the version is the number of the last migration. A test holds the two together, and
+-- another runs the migrations over a database of the first release with data in it.
+
+-- Chained records. A stream is (edge, lane, epoch); edge_id NULL is this edge, a number is who it
+-- was before it enrolled again. Records up to pruned_seq are no longer kept; pruned_hash is the
+-- chain's hash there. current: where the lane's next record goes.
 
 CREATE TABLE stream (
-    lane INTEGER PRIMARY KEY,
+    stream_id INTEGER PRIMARY KEY,
+    edge_id INTEGER,
+    lane INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
+    current INTEGER NOT NULL DEFAULT 1 CHECK (current IN (0, 1)),
     seq INTEGER NOT NULL,
     hash BLOB NOT NULL CHECK (length(hash) = 32),
     genesis BLOB NOT NULL CHECK (length(genesis) = 32),
-    acked_seq INTEGER NOT NULL DEFAULT 0 CHECK (acked_seq BETWEEN 0 AND seq)
+    acked_seq INTEGER NOT NULL DEFAULT 0 CHECK (acked_seq BETWEEN 0 AND seq),
+    pruned_seq INTEGER NOT NULL DEFAULT 0 CHECK (pruned_seq BETWEEN 0 AND acked_seq),
+    pruned_hash BLOB NOT NULL CHECK (length(pruned_hash) = 32)
 ) STRICT;
+CREATE UNIQUE INDEX stream_current ON stream (lane) WHERE current = 1;
+CREATE UNIQUE INDEX stream_name ON stream (coalesce(edge_id, 0), lane, epoch);
+
+-- local: what only this shop needs of a fact (of a sale, the hash of the till's body); never sent.
 
 CREATE TABLE outbox (
-    lane INTEGER NOT NULL REFERENCES stream (lane),
-    epoch INTEGER NOT NULL,
+    stream_id INTEGER NOT NULL REFERENCES stream (stream_id),
     seq INTEGER NOT NULL CHECK (seq > 0),
     uid BLOB NOT NULL UNIQUE CHECK (length(uid) = 16),
     recorded_at_ms INTEGER NOT NULL,
     record BLOB NOT NULL,
     hash BLOB NOT NULL CHECK (length(hash) = 32),
-    PRIMARY KEY (lane, epoch, seq)
+    local BLOB NOT NULL DEFAULT x'',
+    PRIMARY KEY (stream_id, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- Facts that have no number yet: all of them while recovery lasts, and telemetry until it is sent.
+
+CREATE TABLE held (
+    held_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    lane INTEGER NOT NULL,
+    uid BLOB NOT NULL UNIQUE CHECK (length(uid) = 16),
+    recorded_at_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    body BLOB NOT NULL,
+    local BLOB NOT NULL
+) STRICT;
+CREATE INDEX held_by_lane ON held (lane, held_id);
+
+-- One row while this database may lack what was recorded: nothing is numbered, nothing is spent.
+
+CREATE TABLE recovery (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    reason TEXT NOT NULL,
+    recovery_id BLOB NOT NULL CHECK (length(recovery_id) = 16),
+    since_ms INTEGER NOT NULL
+) STRICT;
+
+-- Trusted time never goes below the floor; boot_ns is the boot clock of boot_id at that moment.
+
+CREATE TABLE clock_floor (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    floor_ms INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    boot_ns INTEGER NOT NULL
+) STRICT;
 
 CREATE TABLE receipt (
     receipt_id TEXT PRIMARY KEY,
     state TEXT NOT NULL CHECK (state IN ('committed', 'cancelled')),
     body_sha256 BLOB CHECK (length(body_sha256) = 32),
-    record_uid BLOB UNIQUE REFERENCES outbox (uid) DEFERRABLE INITIALLY DEFERRED,
+    record_uid BLOB UNIQUE,
     fact BLOB,
     recorded_at_ms INTEGER NOT NULL,
     CHECK ((state = 'committed') = (fact IS NOT NULL)),

@@ -1,43 +1,147 @@
 -- start_stream --
--- A lane begins with the epoch and nonce that central issued.
-INSERT INTO stream (lane, epoch, seq, hash, genesis) VALUES (:lane, :epoch, 0, :hash, :hash)
-ON CONFLICT (lane) DO NOTHING;
+-- A lane begins with the epoch and nonce that central issued; one that has begun stays.
+INSERT INTO stream (lane, epoch, seq, hash, genesis, pruned_hash)
+VALUES (:lane, :epoch, 0, :hash, :hash, :hash)
+ON CONFLICT DO NOTHING;
+
+-- retire_current --
+-- A newer epoch begins: the streams so far take no more records.
+UPDATE stream SET current = 0 WHERE current = 1;
+
+-- name_owner --
+-- This folder becomes another edge: what it has is of the one it was.
+UPDATE stream SET edge_id = :edge_id, current = 0 WHERE edge_id IS NULL;
+
+-- ask_again --
+-- Of each older stream one record is sent once more: the answer says how far central has it.
+UPDATE stream SET acked_seq = max(pruned_seq, acked_seq - 1) WHERE current = 0;
 
 -- head --
--- Where the chain of a lane stands.
-SELECT epoch, seq, hash, genesis, acked_seq FROM stream WHERE lane = :lane;
+-- Where the chain of a lane stands, in the epoch that takes records.
+SELECT stream_id, edge_id, lane, epoch, current, seq, hash, genesis, acked_seq, pruned_seq,
+       pruned_hash
+FROM stream WHERE lane = :lane AND current = 1;
+
+-- head_by_id --
+-- Where one stream stands.
+SELECT stream_id, edge_id, lane, epoch, current, seq, hash, genesis, acked_seq, pruned_seq,
+       pruned_hash
+FROM stream WHERE stream_id = :stream_id;
 
 -- heads --
 -- Where the chains of all lanes stand, the most urgent first.
-SELECT lane, epoch, seq, hash, genesis, acked_seq FROM stream ORDER BY lane;
+SELECT stream_id, edge_id, lane, epoch, current, seq, hash, genesis, acked_seq, pruned_seq,
+       pruned_hash
+FROM stream WHERE current = 1 ORDER BY lane;
+
+-- streams --
+-- All streams, those of older epochs first.
+SELECT stream_id, edge_id, lane, epoch, current, seq, hash, genesis, acked_seq, pruned_seq,
+       pruned_hash
+FROM stream ORDER BY stream_id;
+
+-- epoch --
+-- The epoch that takes records.
+SELECT max(epoch) FROM stream WHERE current = 1;
 
 -- append --
--- One more record of the lane.
-INSERT INTO outbox (lane, epoch, seq, uid, recorded_at_ms, record, hash)
-VALUES (:lane, :epoch, :seq, :uid, :recorded_at_ms, :record, :hash);
+-- One more record of the stream.
+INSERT INTO outbox (stream_id, seq, uid, recorded_at_ms, record, hash, local)
+VALUES (:stream_id, :seq, :uid, :recorded_at_ms, :record, :hash, :local);
 
 -- advance --
 -- The chain stands at its new last record.
-UPDATE stream SET seq = :seq, hash = :hash WHERE lane = :lane;
+UPDATE stream SET seq = :seq, hash = :hash WHERE stream_id = :stream_id;
 
 -- hash_at --
 -- The chain hash after one record.
-SELECT hash FROM outbox WHERE lane = :lane AND epoch = :epoch AND seq = :seq;
+SELECT hash FROM outbox WHERE stream_id = :stream_id AND seq = :seq;
 
 -- pending --
 -- The next records to send, in order.
 SELECT seq, record FROM outbox
-WHERE lane = :lane AND epoch = :epoch AND seq > :after ORDER BY seq LIMIT :limit;
+WHERE stream_id = :stream_id AND seq > :after ORDER BY seq LIMIT :limit;
 
 -- acknowledge --
 -- Central has everything up to here.
-UPDATE stream SET acked_seq = :seq WHERE lane = :lane;
+UPDATE stream SET acked_seq = :seq WHERE stream_id = :stream_id;
 
--- oldest_pending --
--- When the oldest unacknowledged record was made.
-SELECT o.recorded_at_ms FROM outbox o JOIN stream s ON s.lane = o.lane AND s.epoch = o.epoch
-WHERE o.lane = :lane AND o.seq = s.acked_seq + 1;
+-- recorded_at --
+-- When one record was made.
+SELECT recorded_at_ms FROM outbox WHERE stream_id = :stream_id AND seq = :seq;
 
 -- whole --
--- All records of a lane in order, for checking the chain.
-SELECT seq, record, hash FROM outbox WHERE lane = :lane AND epoch = :epoch ORDER BY seq;
+-- All records of a stream in order, for checking the chain.
+SELECT seq, record, hash FROM outbox WHERE stream_id = :stream_id ORDER BY seq;
+
+-- after --
+-- Records with all that the shop keeps of them, in order.
+SELECT seq, uid, recorded_at_ms, record, hash, local FROM outbox
+WHERE stream_id = :stream_id AND seq > :after ORDER BY seq LIMIT :limit;
+
+-- has_uid --
+-- Whether a fact stands in a chain here.
+SELECT 1 FROM outbox WHERE uid = :uid;
+
+-- prunable --
+-- The first acknowledged records that are still kept.
+SELECT seq, recorded_at_ms, hash FROM outbox
+WHERE stream_id = :stream_id AND seq > :pruned_seq AND seq <= :acked_seq
+ORDER BY seq LIMIT :limit;
+
+-- prune --
+-- Keep no record up to here.
+DELETE FROM outbox WHERE stream_id = :stream_id AND seq <= :seq;
+
+-- note_pruned --
+-- The chain is kept from here on.
+UPDATE stream SET pruned_seq = :seq, pruned_hash = :hash WHERE stream_id = :stream_id;
+
+-- hold --
+-- A fact waits for its number.
+INSERT INTO held (lane, uid, recorded_at_ms, kind, body, local)
+VALUES (:lane, :uid, :recorded_at_ms, :kind, :body, :local);
+
+-- held --
+-- The first facts of a lane that wait for a number.
+SELECT held_id, uid, recorded_at_ms, kind, body, local FROM held
+WHERE lane = :lane ORDER BY held_id LIMIT :limit;
+
+-- held_after --
+-- Facts that began to wait after this one, of lanes that are never dropped.
+SELECT held_id, lane, uid, recorded_at_ms, kind, body, local FROM held
+WHERE held_id > :after AND lane < 3 ORDER BY held_id LIMIT :limit;
+
+-- held_has_uid --
+-- Whether a fact waits here.
+SELECT 1 FROM held WHERE uid = :uid;
+
+-- held_last --
+-- The last number given to a waiting fact.
+SELECT seq FROM sqlite_sequence WHERE name = 'held';
+
+-- held_counts --
+-- How many facts wait by lane, and since when.
+SELECT lane, count(*), min(recorded_at_ms) FROM held GROUP BY lane ORDER BY lane;
+
+-- release --
+-- The fact has its number.
+DELETE FROM held WHERE held_id = :held_id;
+
+-- trim_ring --
+-- The ring is full: its oldest facts go.
+DELETE FROM held WHERE lane = :lane AND held_id <= (
+    SELECT held_id FROM held WHERE lane = :lane ORDER BY held_id DESC LIMIT 1 OFFSET :keep);
+
+-- recovery --
+-- Whether, why and since when this database may lack what was recorded.
+SELECT reason, recovery_id, since_ms FROM recovery WHERE only = 1;
+
+-- enter_recovery --
+-- Nothing is numbered or spent from now on; a recovery that goes on keeps its id.
+INSERT INTO recovery (only, reason, recovery_id, since_ms) VALUES (1, :reason, :recovery_id, :since_ms)
+ON CONFLICT (only) DO UPDATE SET reason = excluded.reason;
+
+-- leave_recovery --
+-- Central gave a new epoch.
+DELETE FROM recovery;

@@ -297,7 +297,7 @@ class Uplink:
                 return False
             if step.seq == head.acked_seq:
                 raise UnavailableError("central asks for the records it was just sent")
-            await self._acknowledge(lane, step.seq, step.hash)
+            await self._acknowledge(head, step.seq, step.hash)
             return True
         if answer.epoch != head.epoch:
             self._stop_lane(lane, f"central acknowledged epoch {answer.epoch}, not {head.epoch}")
@@ -307,7 +307,7 @@ class Uplink:
         self._batch_records_max = min(max(answer.next_batch_records_max, 1), BATCH_RECORDS_MAX)
         if answer.seq <= head.acked_seq:
             raise UnavailableError("central acknowledged nothing of what it was sent")
-        await self._acknowledge(lane, answer.seq, answer.hash)
+        await self._acknowledge(head, answer.seq, answer.hash)
         if answer.pause_ms > 0:
             await asyncio.sleep(min(answer.pause_ms, _PAUSE_MS_MAX) / 1000)
         return True
@@ -323,14 +323,14 @@ class Uplink:
         if theirs.seq != ours.acked_seq:
             now = next(h for h in await self._reader.run(heads_of) if h.lane == ours.lane)
             if theirs.seq < ours.acked_seq or theirs.seq > now.acked_seq:
-                await self._acknowledge(ours.lane, theirs.seq, theirs.hash)
+                await self._acknowledge(ours, theirs.seq, theirs.hash)
                 self._due.flush.set()
 
-    async def _acknowledge(self, lane: int, seq: int, head_hash: bytes) -> None:
+    async def _acknowledge(self, head: Head, seq: int, head_hash: bytes) -> None:
         try:
-            await self._writer.run(lambda connection: acknowledge(connection, lane, seq, head_hash))
+            await self._writer.run(lambda c: acknowledge(c, head.stream_id, seq, head_hash))
         except CorruptionError as error:
-            self._stop_lane(lane, error.message)
+            self._stop_lane(head.lane, error.message)
 
     def _stop_lane(self, lane: int, reason: str) -> None:
         if lane not in self._stopped:
@@ -353,7 +353,7 @@ class Uplink:
 def _queue_of(connection: apsw.Connection) -> Queue:
     heads = heads_of(connection)
     depth = sum(head.seq - head.acked_seq for head in heads)
-    oldest = [oldest_pending_at_ms(connection, head.lane) for head in heads]
+    oldest = [oldest_pending_at_ms(connection, head) for head in heads]
     return Queue(
         depth=min(depth, OUTBOX_DEPTH_REPORTED_MAX),
         oldest_at_ms=min((at_ms for at_ms in oldest if at_ms is not None), default=None),

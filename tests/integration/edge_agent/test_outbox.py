@@ -13,11 +13,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from edge_agent.database.connection import APPLICATION_ID, open_reader, open_writer, pragma_int
+from edge_agent.database.connection import open_reader, open_writer
+from edge_agent.database.migrate import APPLICATION_ID, pragma_int
 from edge_agent.database.writer import Writer
 from edge_agent.outbox.store import (
     Fact,
-    Head,
     acknowledge,
     append_fact,
     hash_at,
@@ -85,7 +85,7 @@ async def test_failing_job_is_undone_alone(tmp_path: Path) -> None:
     path = prepared(tmp_path / "edge.sqlite")
     writer = Writer(path)
 
-    def fail(connection: apsw.Connection) -> Head:
+    def fail(connection: apsw.Connection) -> None:
         append_fact(connection, LANE, fact(99))
         raise ConflictError("no")
 
@@ -110,22 +110,23 @@ def test_acknowledgement_must_match_our_hash(tmp_path: Path) -> None:
     head = head_of(connection, LANE)
 
     with pytest.raises(CorruptionError):
-        acknowledge(connection, LANE, 2, b"x" * 32)
+        acknowledge(connection, head.stream_id, 2, b"x" * 32)
     with pytest.raises(CorruptionError):
-        acknowledge(connection, LANE, 4, head.hash)
-    acknowledge(connection, LANE, 2, hash_at(connection, head, 2))
+        acknowledge(connection, head.stream_id, 4, head.hash)
+    acknowledge(connection, head.stream_id, 2, hash_at(connection, head, 2))
 
     assert len(pending_records(connection, head_of(connection, LANE), 10)) == 1
-    assert oldest_pending_at_ms(connection, LANE) == 3
+    assert oldest_pending_at_ms(connection, head_of(connection, LANE)) == 3
     connection.close()
 
 
 def test_restored_central_is_sent_everything_again(tmp_path: Path) -> None:
     """A lower confirmed mark makes the records pending again."""
     connection = open_writer(prepared(tmp_path / "edge.sqlite"))
-    head = append_fact(connection, LANE, fact(1))
-    acknowledge(connection, LANE, 1, head.hash)
-    acknowledge(connection, LANE, 0, head.genesis)
+    append_fact(connection, LANE, fact(1))
+    head = head_of(connection, LANE)
+    acknowledge(connection, head.stream_id, 1, head.hash)
+    acknowledge(connection, head.stream_id, 0, head.genesis)
 
     assert len(pending_records(connection, head_of(connection, LANE), 10)) == 1
     connection.close()
@@ -165,7 +166,7 @@ def test_file_is_ours_durable_and_readers_cannot_write(tmp_path: Path) -> None:
     path = prepared(tmp_path / "edge.sqlite")
     reader = open_reader(path)
 
-    assert pragma_int(reader, "application_id_get") == APPLICATION_ID
+    assert pragma_int(reader, "application_id") == APPLICATION_ID
     with pytest.raises(apsw.ReadOnlyError):
         reader.execute("DELETE FROM stream")
     reader.close()
