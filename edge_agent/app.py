@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from edge_agent.bundles.service import BundleService
+from edge_agent.checkout.desk import ShopDesk
 from edge_agent.checkout.knowledge import look_up
 from edge_agent.checkout.service import Checkout
 from edge_agent.config import (
@@ -77,11 +78,15 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     )
     writer = Writer(folder / DATABASE_FILE)
     reader = Reader(folder / DATABASE_FILE)
+    desk = ShopDesk(
+        writer=writer, edge_id=config.edge_id, trusted_now_ms=clock.now_ms, chance=chance
+    )
     checkout = Checkout(
         database=folder / DATABASE_FILE,
         writer=writer,
         bundles=bundles,
         look_up=look_up,
+        desk=desk,
         store_id=config.store_id,
         clock=clock,
         chance=chance,
@@ -129,7 +134,7 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     api = TillApi(
         checkout=checkout,
         reader=reader,
-        clock=clock,
+        desk=desk,
         report=report.collect,
         on_commit=uplink.note_flush,
     )

@@ -43,6 +43,16 @@ FEED_PAGE_BYTES_MAX: Final = 2**20
 FEED_WAIT_S_MAX: Final = 55
 """Below the 60 s after which common proxies drop an idle request."""
 FEED_CURSOR_CHARS_MAX: Final = 200
+FEED_ENTRY_BYTES_MAX: Final = 2**17
+"""One entry's payload; a product with every attribute takes a few KB."""
+FEED_CHUNK_RAW_BYTES_MAX: Final = 2**18
+"""A piece of a snapshot before compression: half a minute at 64 kbit/s is the most a cut costs."""
+FEED_CHUNK_BYTES_MAX: Final = FEED_CHUNK_RAW_BYTES_MAX + 2**10
+"""As it is sent: what does not compress grows by a header."""
+FEED_CHUNKS_MAX: Final = 100_000
+"""In one snapshot: 25 GB, far beyond what a store may have to know."""
+TOMBSTONE_KEEP_DAYS: Final = 45
+"""A shop that was away for less is told what was deleted; one that was away longer begins anew."""
 
 # --- uplink requests of any other kind
 UPLINK_BODY_BYTES_MAX: Final = 2**20
@@ -52,6 +62,28 @@ OUTBOX_DEPTH_REPORTED_MAX: Final = 10**12
 IDENTIFIER_CHARS_MAX: Final = 200
 ACKED_RECORD_KEEP_DAYS: Final = 45
 """Acknowledged records stay at the edge this long: a restored central is refilled from them."""
+
+# --- leases and the shop's own network
+HOLD_PARTS_MAX: Final = 8
+"""Leases that pay for one hold; a customer has one or two at a hub, gifts bring a few more."""
+SUB_LEASE_PERCENT_MAX: Final = 20
+"""Of one lease, for one till: what a dead hub makes unreachable is the other tills' loss."""
+SUB_LEASES_PERCENT_MAX: Final = 50
+"""Of one lease, for all tills together."""
+SUB_LEASE_UNITS_MAX: Final = 500
+"""Whole points, uses or minor units: what a stolen till can spend of one owner's asset."""
+SUB_LEASES_PER_TILL_MAX: Final = 200
+"""Open at one time: the regular customers of a till on a day without its hub."""
+LEASE_CLOSES_PER_ROUND_MAX: Final = 200
+"""Closes written in one transaction, so that tills do not wait for them."""
+LAN_TIMEOUT_S: Final = 1.0
+"""A till waits so long for its hub; a customer stands in front of it."""
+LAN_BODY_BYTES_MAX: Final = 2**20
+"""A batch's frame and its envelope fit several times."""
+RELAY_BYTES_PER_TILL_MAX: Final = 64 * 2**20
+"""About a year of a till's records, so that one broken till does not fill the hub's disk."""
+RELAY_BYTES_MAX: Final = 512 * 2**20
+"""Of all tills together on the hub's disk."""
 
 # --- the shop's own memory of its records
 TELEMETRY_RECORDS_MAX: Final = 10_000

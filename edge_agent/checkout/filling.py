@@ -16,7 +16,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from edge_agent.checkout.notices import notices_of
-from edge_agent.checkout.policy import Right
 from shared.crypto.tags import card_tag
 from shared.wire.facts import Incident
 from shared.wire.feed import CouponEntry, CustomerEntry, ProductEntry
@@ -26,13 +25,16 @@ from shared.wire.receipt import Coupon, Customer, Receipt, ReceiptLine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the shop knows of the things one receipt names; coupons by code in upper case."""
+    """What the shop knows of the things one receipt names; coupons by code in upper case.
+
+    ``spendable_centi``: by account, what this receipt may take of the customer's points.
+    """
 
     products: Mapping[str, ProductEntry] = field(default_factory=dict)
     coupons: Mapping[str, CouponEntry] = field(default_factory=dict)
     customer: CustomerEntry | None = None
     balances_centi: Mapping[str, int] = field(default_factory=dict)
-    rights: tuple[Right, ...] = ()
+    spendable_centi: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,7 @@ def _customer(
     balances = {**known.balances_centi, **customer.points_centi}
     if receipt.spend is not None:
         account = receipt.spend.account
-        right_centi = sum(r.left_centi for r in known.rights if r.account == account)
+        right_centi = known.spendable_centi.get(account, 0)
         balances[account] = max(min(balances.get(account, right_centi), right_centi), 0)
     return replace(
         customer,

@@ -1,4 +1,4 @@
-"""What a sale takes from which lease, and what about it did not fit. Pure.
+"""What a sale takes of what is limited, and what about it did not fit. Pure.
 
 A sale is a fact: nothing here refuses one. Points that no lease covers are recorded without a
 lease and named as an incident; central books them to the store's shortage.
@@ -7,41 +7,46 @@ lease and named as an incident; central books them to the store's shortage.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from edge_agent.leases.policy import Paid, Wanted
 from shared.money import format_centi, format_minor
 from shared.wire.answer import Answer
+from shared.wire.assets import AssetKind, asset_parts, points_asset
 from shared.wire.facts import Incident, LeaseSpend
+from shared.wire.receipt import Receipt
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Right:
-    """What may still be spent from one open lease now, in hundredths of a point."""
+def wanted_of(receipt: Receipt, answer: Answer) -> list[Wanted]:
+    """What the answer takes, by owner and asset; points are the customer's.
 
-    lease_id: str
-    account: str
-    spend_until_ms: int
-    left_centi: int
-
-
-def take_from_leases(answer: Answer, rights: Sequence[Right], now_ms: int) -> list[LeaseSpend]:
-    """Cover the answer's spent points, the lease that ends first first; the rest has no lease."""
-    left = {right.lease_id: right.left_centi for right in rights}
-    spends: list[LeaseSpend] = []
+    Uses of personal coupons, limits of a customer and budgets of promotions are not among it: an
+    answer does not say how much of them it used.
+    """
+    customer = receipt.customer
+    owner = customer.id if customer is not None and customer.id is not None else ""
+    amounts: dict[str, int] = {}
     for spent in answer.spent:
-        wanted_centi = spent.points_centi
-        usable = [r for r in rights if r.account == spent.account and now_ms < r.spend_until_ms]
-        for right in sorted(usable, key=lambda r: (r.spend_until_ms, r.lease_id)):
-            taken_centi = min(wanted_centi, left[right.lease_id])
-            if taken_centi > 0:
-                left[right.lease_id] -= taken_centi
-                wanted_centi -= taken_centi
-                spends.append(_spend(right.lease_id, spent.account, taken_centi))
-        if wanted_centi > 0:
-            spends.append(_spend(None, spent.account, wanted_centi))
-    total_centi = sum(spent.points_centi for spent in answer.spent)
-    assert sum(spend.points_centi for spend in spends) == total_centi, "every point is accounted"
-    return spends
+        if spent.points_centi > 0:
+            asset = points_asset(spent.account)
+            amounts[asset] = amounts.get(asset, 0) + spent.points_centi
+    return [Wanted(owner=owner, asset=asset, amount=amount) for asset, amount in amounts.items()]
+
+
+def lease_spends_of(paid: Sequence[Paid]) -> list[LeaseSpend]:
+    """The same as the receipt tells it: the second source of every spend."""
+    return [
+        LeaseSpend(
+            lease_id=part.lease_id,
+            account=name,
+            points_centi=part.amount,
+            spend_uid=part.spend_uid,
+            sub_lease_id=part.sub_lease_id,
+        )
+        for each in paid
+        for kind, name in [asset_parts(each.wanted.asset)]
+        if kind == AssetKind.POINTS
+        for part in each.parts
+    ]
 
 
 def incidents_of(
@@ -65,7 +70,3 @@ def incidents_of(
             )
         )
     return incidents
-
-
-def _spend(lease_id: str | None, account: str, points_centi: int) -> LeaseSpend:
-    return LeaseSpend(lease_id=lease_id, account=account, points_centi=points_centi)

@@ -22,7 +22,10 @@ import msgspec
 from msgspec.structs import replace
 
 from edge_agent.checkout.calculations import Calculation, Calculations
+from edge_agent.checkout.desk import Desk
 from edge_agent.checkout.filling import Filled, Known, fill_in
+from edge_agent.checkout.knowledge import find_customer
+from edge_agent.checkout.policy import wanted_of
 from edge_agent.checkout.store import (
     Recorded,
     Sale,
@@ -34,10 +37,11 @@ from edge_agent.checkout.store import (
 )
 from edge_agent.database.connection import open_reader
 from edge_agent.database.writer import Writer
+from edge_agent.leases.policy import Standing
 from shared.bundle.trust import VerifiedBundle
 from shared.clock import Clock
 from shared.engine.evaluate import evaluate
-from shared.errors import InputError, NotFoundError, UnavailableError
+from shared.errors import ConflictError, InputError, NotFoundError, UnavailableError
 from shared.ids import Chance
 from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.wire.answer import Answer
@@ -67,8 +71,8 @@ class Bundles(Protocol):
         ...
 
 
-LookUp = Callable[[apsw.Connection, Receipt, str | None, int], Known]
-"""(reader connection, the till's receipt, card, now in ms) -> what the shop knows of it."""
+LookUp = Callable[[apsw.Connection, Receipt, str | None, Standing, Mapping[str, int]], Known]
+"""``edge_agent.checkout.knowledge.look_up``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,7 @@ class Checkout:
         writer: Writer,
         bundles: Bundles,
         look_up: LookUp,
+        desk: Desk,
         store_id: str,
         clock: Clock,
         chance: Chance,
@@ -111,6 +116,7 @@ class Checkout:
         self._writer = writer
         self._bundles = bundles
         self._look_up = look_up
+        self._desk = desk
         self._store_id = store_id
         self._clock = clock
         self._chance = chance
@@ -133,9 +139,11 @@ class Checkout:
             UnavailableError: no programme has arrived yet.
         """
         bundle = self._active()
+        asked, owner = await self._on_thread(lambda reader: self._whose(reader, self._decode(body)))
+        elsewhere = {} if owner is None else await self._desk.elsewhere(owner)
         calculation, answer = await self._on_thread(
             lambda reader: self._calculate(
-                reader, bundle, self._decode(body), trace=trace, hints=hints
+                reader, bundle, asked, elsewhere, trace=trace, hints=hints
             )
         )
         receipt_hash = _receipt_hash(calculation.filled.receipt)
@@ -165,7 +173,46 @@ class Checkout:
         sale = await self._on_thread(lambda reader: self._sale(reader, receipt_id, body, now_ms))
         if isinstance(sale, Recorded):
             return sale
-        return await self._writer.run(lambda connection: commit_sale(connection, sale))
+        wanted = wanted_of(sale.receipt, sale.answer)
+        if wanted:
+            await self._desk.prepare(receipt_id, wanted)
+        return await self._writer.run(
+            lambda connection: commit_sale(connection, sale, self._desk.standing(connection))
+        )
+
+    async def freeze(self, receipt_id: str, body: bytes) -> Priced:
+        """Set aside the points that this receipt is to take, before the customer pays the rest.
+
+        The body is that of ``commit``. A repeat changes nothing; another calculation of the same
+        receipt replaces what was set aside before, and ``cancel`` takes it back.
+
+        Raises:
+            InputError: the body or the receipt breaks its format.
+            ConflictError: ``receipt_cancelled``, ``already_committed``, or ``points_not_promised``:
+                nothing is set aside; calculate again and show the customer the new sum.
+            UnavailableError: no programme has arrived yet, or the disk refuses.
+        """
+        _check_id(receipt_id)
+        now_ms = self._clock.now_ms()
+        sale = await self._on_thread(lambda reader: self._sale(reader, receipt_id, body, now_ms))
+        if isinstance(sale, Recorded):
+            raise ConflictError("this receipt is already a sale", code="already_committed")
+        wanted = wanted_of(sale.receipt, sale.answer)
+        reason = await self._desk.promise(receipt_id, wanted)
+        if reason is not None:
+            raise ConflictError(
+                f"the points of this receipt could not be set aside: {reason.value}",
+                code="points_not_promised",
+                hint="Calculate the receipt again: it now takes what can be set aside.",
+            )
+        receipt_hash = _receipt_hash(sale.receipt)
+        return Priced(
+            calculation_id=f"{sale.bundle_version}-{receipt_hash[:32]}",
+            bundle_version=sale.bundle_version,
+            receipt_hash=receipt_hash,
+            answer=sale.answer,
+            notices=(),
+        )
 
     async def cancel(self, receipt_id: str) -> None:
         """Note that a receipt will not become a sale.
@@ -176,7 +223,11 @@ class Checkout:
         """
         _check_id(receipt_id)
         now_ms = self._clock.now_ms()
-        await self._writer.run(lambda connection: cancel_receipt(connection, receipt_id, now_ms))
+        await self._writer.run(
+            lambda connection: cancel_receipt(
+                connection, receipt_id, now_ms, self._desk.standing(connection)
+            )
+        )
 
     async def get(self, receipt_id: str) -> Recorded | None:
         """The sale of this id; None when it was cancelled.
@@ -231,17 +282,26 @@ class Checkout:
             )
         return _Asked(raw=raw, receipt=receipt, card=card, raw_sha256=raw_sha256)
 
+    def _whose(self, reader: apsw.Connection, asked: _Asked) -> tuple[_Asked, str | None]:
+        """The member whose points the receipt asks to spend; None: it asks for none."""
+        if asked.receipt.spend is None:
+            return asked, None
+        entry = find_customer(reader, asked.receipt.customer, asked.card)
+        return asked, None if entry is None or entry.blocked else entry.customer_id
+
     def _calculate(
         self,
         reader: apsw.Connection,
         bundle: VerifiedBundle,
         asked: _Asked,
+        elsewhere: Mapping[str, int],
         *,
         trace: bool,
         hints: bool = False,
     ) -> tuple[Calculation, Answer]:
         """What is kept (without trace and hints), and what is told."""
-        known = self._look_up(reader, asked.receipt, asked.card, self._clock.now_ms())
+        standing = self._desk.standing(reader)
+        known = self._look_up(reader, asked.receipt, asked.card, standing, elsewhere)
         filled = fill_in(asked.raw, asked.receipt, asked.card, known)
         answer = evaluate(bundle.ready, filled.receipt, trace=trace, hints=hints)
         calculation = Calculation(
@@ -275,7 +335,7 @@ class Checkout:
         calculation = self._told(calculation_id, raw["receipt"], asked)
         if calculation is None:
             bundle = self._bundle_of(calculation_id)
-            calculation, _ = self._calculate(reader, bundle, asked, trace=False)
+            calculation, _ = self._calculate(reader, bundle, asked, {}, trace=False)
         filled = _of_id(calculation.filled, receipt_id)
         return Sale(
             receipt=filled.receipt,

@@ -8,12 +8,13 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from edge_agent.checkout.policy import Right, incidents_of, take_from_leases
+from edge_agent.checkout.policy import incidents_of, lease_spends_of, wanted_of
+from edge_agent.leases.payment import pay, take_back
+from edge_agent.leases.policy import Standing
 from edge_agent.outbox.store import Fact, append_fact
 from shared.errors import ConflictError
 from shared.sqlfile import load_queries
 from shared.wire.answer import Answer
-from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.facts import FactKind, Incident, ReceiptCommitted
 from shared.wire.receipt import Receipt
 from shared.wire.stream import Lane
@@ -50,8 +51,8 @@ class Recorded:
     fact: ReceiptCommitted
 
 
-def commit_sale(connection: apsw.Connection, sale: Sale) -> Recorded:
-    """Record receipt, lease use and outbox record together; a repeat gives the first answer.
+def commit_sale(connection: apsw.Connection, sale: Sale, standing: Standing) -> Recorded:
+    """Record receipt, spends and outbox records together; a repeat gives the first answer.
 
     Raises:
         ConflictError: ``receipt_changed`` (recorded with another body), ``receipt_cancelled``.
@@ -60,7 +61,7 @@ def commit_sale(connection: apsw.Connection, sale: Sale) -> Recorded:
     repeated = repeat_of(connection, receipt_id, sale.body_sha256)
     if repeated is not None:
         return repeated
-    fact = _fact_of(connection, sale)
+    fact = _fact_of(connection, sale, standing)
     body = _ENCODER.encode(fact)
     connection.execute(
         _QUERIES["insert_committed"],
@@ -72,16 +73,6 @@ def commit_sale(connection: apsw.Connection, sale: Sale) -> Recorded:
             "recorded_at_ms": sale.now_ms,
         },
     )
-    for spend in fact.lease_spends:
-        if spend.lease_id is not None:
-            connection.execute(
-                _QUERIES["insert_lease_use"],
-                {
-                    "lease_id": spend.lease_id,
-                    "receipt_id": receipt_id,
-                    "points_centi": spend.points_centi,
-                },
-            )
     append_fact(
         connection,
         int(Lane.RECEIPTS),
@@ -116,8 +107,10 @@ def repeat_of(connection: apsw.Connection, receipt_id: str, body_sha256: bytes) 
     return Recorded(record_uid=record_uid, fact=_DECODER.decode(fact))
 
 
-def cancel_receipt(connection: apsw.Connection, receipt_id: str, now_ms: int) -> None:
-    """Note that a receipt will not become a sale; a repeat changes nothing.
+def cancel_receipt(
+    connection: apsw.Connection, receipt_id: str, now_ms: int, standing: Standing
+) -> None:
+    """Note that a receipt will not become a sale, and take back what was promised for it.
 
     Raises:
         ConflictError: ``already_committed``.
@@ -126,6 +119,7 @@ def cancel_receipt(connection: apsw.Connection, receipt_id: str, now_ms: int) ->
     if row is None:
         parameters = {"receipt_id": receipt_id, "recorded_at_ms": now_ms}
         connection.execute(_QUERIES["insert_cancelled"], parameters)
+        take_back(connection, receipt_id, standing)
     elif row[0] == "committed":
         raise ConflictError("this receipt is already a sale", code="already_committed")
 
@@ -144,28 +138,19 @@ def is_cancelled(connection: apsw.Connection, receipt_id: str) -> bool:
     return row is not None and row[0] == "cancelled"
 
 
-def rights_of(connection: apsw.Connection, customer_id: str, now_ms: int) -> list[Right]:
-    """What this customer may still spend here, the lease that ends first first."""
-    parameters = {"owner": customer_id, "now_ms": now_ms}
-    rows: list[Any] = connection.execute(_QUERIES["rights"], parameters).fetchall()
-    return [
-        Right(lease_id=lease_id, account=name, spend_until_ms=until_ms, left_centi=left)
-        for lease_id, asset, until_ms, left in rows
-        for kind, name in [asset_parts(asset)]
-        if kind == AssetKind.POINTS
-    ]
-
-
 def _row_of(connection: apsw.Connection, receipt_id: str) -> Any:
     return connection.execute(_QUERIES["receipt"], {"receipt_id": receipt_id}).fetchone()
 
 
-def _fact_of(connection: apsw.Connection, sale: Sale) -> ReceiptCommitted:
-    customer = sale.receipt.customer
-    rights: list[Right] = []
-    if customer is not None and customer.id is not None:
-        rights = rights_of(connection, customer.id, sale.now_ms)
-    spends = take_from_leases(sale.answer, rights, sale.now_ms)
+def _fact_of(connection: apsw.Connection, sale: Sale, standing: Standing) -> ReceiptCommitted:
+    paid = pay(
+        connection,
+        sale.receipt.receipt_id,
+        wanted_of(sale.receipt, sale.answer),
+        standing,
+        sale.record_uid,
+    )
+    spends = lease_spends_of(paid)
     return ReceiptCommitted(
         receipt_id=sale.receipt.receipt_id,
         store_id=sale.receipt.store,

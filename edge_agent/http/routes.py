@@ -9,18 +9,20 @@ import apsw
 import msgspec
 from aiohttp import web
 
+from edge_agent.checkout.desk import Desk
+from edge_agent.checkout.knowledge import points_spendable
 from edge_agent.checkout.service import Checkout
-from edge_agent.checkout.store import Recorded, rights_of
+from edge_agent.checkout.store import Recorded
 from edge_agent.database.reader import Reader
 from edge_agent.http.middleware import bearer_token, refusals
 from edge_agent.loyalty.store import balances_of, customer_by_card, customer_by_id
-from shared.clock import Clock
 from shared.crypto.tags import card_tag
 from shared.errors import InputError, NotFoundError
 from shared.ids import Chance
 from shared.limits import TILL_BODY_BYTES_MAX
 from shared.money import format_centi
 from shared.wire.answer import answer_to_json
+from shared.wire.feed import CustomerEntry
 
 StatusReport = Callable[[], Awaitable[dict[str, Any]]]
 """What GET /v1/status answers."""
@@ -35,7 +37,7 @@ class TillApi:
         *,
         checkout: Checkout,
         reader: Reader,
-        clock: Clock,
+        desk: Desk,
         report: StatusReport,
         on_commit: Callable[[], None],
     ) -> None:
@@ -43,7 +45,7 @@ class TillApi:
         self._checkout = checkout
         self._on_commit = on_commit
         self._reader = reader
-        self._clock = clock
+        self._desk = desk
         self._report = report
 
     def application(self, *, token: str, chance: Chance) -> web.Application:
@@ -58,6 +60,7 @@ class TillApi:
                 web.get("/v1/status", self.status),
                 web.get("/v1/customers", self.customer),
                 web.post("/v1/receipts/calculate", self.calculate),
+                web.post("/v1/receipts/{id}/freeze", self.freeze),
                 web.post("/v1/receipts/{id}/commit", self.commit),
                 web.post("/v1/receipts/{id}/cancel", self.cancel),
                 web.get("/v1/receipts/{id}", self.receipt),
@@ -90,6 +93,18 @@ class TillApi:
             }
         )
 
+    async def freeze(self, request: web.Request) -> web.Response:
+        """Set the receipt's points aside before the customer pays."""
+        priced = await self._checkout.freeze(request.match_info["id"], await request.read())
+        return _json(
+            {
+                **answer_to_json(priced.answer),
+                "calculation_id": priced.calculation_id,
+                "bundle_version": priced.bundle_version,
+                "receipt_hash": priced.receipt_hash,
+            }
+        )
+
     async def commit(self, request: web.Request) -> web.Response:
         """Record a sale; answered only when it is durable."""
         recorded = await self._checkout.commit(request.match_info["id"], await request.read())
@@ -115,25 +130,34 @@ class TillApi:
         card, customer_id = request.query.get("card"), request.query.get("id")
         if (card is None) == (customer_id is None):
             raise InputError("ask by card or by id", code="bad_query")
-        now_ms = self._clock.now_ms()
+        entry = await self._reader.run(lambda reader: _member(reader, card, customer_id))
+        elsewhere = await self._desk.elsewhere(entry.customer_id)
         return _json(
-            await self._reader.run(lambda reader: _member(reader, card, customer_id, now_ms))
+            await self._reader.run(
+                lambda reader: _member_to_json(
+                    entry,
+                    balances_of(reader, entry.customer_id),
+                    points_spendable(
+                        reader, entry.customer_id, self._desk.standing(reader), elsewhere
+                    ),
+                )
+            )
         )
 
 
-def _member(
-    reader: apsw.Connection, card: str | None, customer_id: str | None, now_ms: int
-) -> dict[str, Any]:
+def _member(reader: apsw.Connection, card: str | None, customer_id: str | None) -> CustomerEntry:
     if card is not None:
         entry = customer_by_card(reader, card_tag(card))
     else:
         entry = customer_by_id(reader, customer_id or "")
     if entry is None:
         raise NotFoundError("this shop knows no such member")
-    spendable: dict[str, int] = {}
-    for right in rights_of(reader, entry.customer_id, now_ms):
-        spendable[right.account] = spendable.get(right.account, 0) + max(right.left_centi, 0)
-    balances = balances_of(reader, entry.customer_id)
+    return entry
+
+
+def _member_to_json(
+    entry: CustomerEntry, balances: dict[str, int], spendable: dict[str, int]
+) -> dict[str, Any]:
     return {
         "id": entry.customer_id,
         "segments": entry.segments,

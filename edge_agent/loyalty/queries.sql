@@ -39,6 +39,23 @@ DELETE FROM balance WHERE customer_id = :customer_id AND account = :account;
 -- The member's points by account.
 SELECT account, available_centi FROM balance WHERE customer_id = :customer_id ORDER BY account;
 
+-- customer_entries --
+-- What is kept of some members.
+SELECT customer_id, entry FROM customer
+WHERE customer_id IN (SELECT value FROM json_each(:keys));
+
+-- cards_of --
+-- The cards of some members.
+SELECT card_tag, customer_id FROM card
+WHERE customer_id IN (SELECT value FROM json_each(:keys));
+
+-- balance_entries --
+-- What is kept of some accounts, named as in the feed.
+SELECT k.value, b.customer_id, b.account, b.available_centi, b.as_of_ms
+FROM json_each(:keys) k
+JOIN balance b ON b.customer_id = rtrim(rtrim(k.value, replace(k.value, '/', '')), '/')
+    AND b.customer_id || '/' || b.account = k.value;
+
 -- put_lease --
 -- A right to spend here. Grants only grow: the sum of all of them never becomes less.
 INSERT INTO lease (lease_id, owner, asset, granted, spend_until_ms, state, edge_id, epoch, version)
@@ -53,11 +70,3 @@ ON CONFLICT (lease_id) DO UPDATE SET
 -- forget_lease --
 -- A right that is no more; what was used of it stays.
 DELETE FROM lease WHERE lease_id = :lease_id;
-
--- spendable --
--- Granted less used, of open leases that still run, by asset.
-SELECT l.asset, sum(l.granted - coalesce(
-    (SELECT sum(u.points_centi) FROM lease_use u WHERE u.lease_id = l.lease_id), 0))
-FROM lease l
-WHERE l.owner = :owner AND l.state = 'open' AND l.spend_until_ms > :now_ms
-GROUP BY l.asset ORDER BY l.asset;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Final
 
 import apsw
@@ -14,6 +16,90 @@ from shared.wire.feed import BalanceEntry, CustomerEntry, LeaseEntry
 _QUERIES: Final = load_queries("edge_agent.loyalty")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _CUSTOMER: Final = msgspec.msgpack.Decoder(CustomerEntry)
+
+
+def put_customers(
+    connection: apsw.Connection,
+    members: Sequence[tuple[CustomerEntry, bytes]],
+    *,
+    known: Container[str],
+) -> None:
+    """Keep many members, each as the bytes the entry came in; ``known``: who was kept before.
+
+    Cards that an entry does not name are its member's no longer.
+    """
+    connection.executemany(
+        _QUERIES["put_customer"], [(entry.customer_id, payload) for entry, payload in members]
+    )
+    connection.executemany(
+        _QUERIES["forget_cards"],
+        [(entry.customer_id,) for entry, _ in members if entry.customer_id in known],
+    )
+    connection.executemany(
+        _QUERIES["put_card"],
+        [(tag, entry.customer_id) for entry, _ in members for tag in entry.card_tags],
+    )
+
+
+def forget_customers(connection: apsw.Connection, ids: Iterable[str]) -> None:
+    """Keep nothing of many members; what they bought stays recorded."""
+    connection.executemany(_QUERIES["forget_customer"], [(each,) for each in ids])
+
+
+def customer_entries(connection: apsw.Connection, ids: Iterable[str]) -> dict[str, bytes]:
+    """What is kept of these members; one who lost a card, or has one too many, is left out."""
+    names = {"keys": json.dumps(list(ids))}
+    rows: list[Any] = connection.execute(_QUERIES["customer_entries"], names).fetchall()
+    cards: dict[str, set[bytes]] = {}
+    for tag, customer_id in connection.execute(_QUERIES["cards_of"], names):
+        cards.setdefault(str(customer_id), set()).add(tag)
+    found: dict[str, bytes] = {}
+    for customer_id, payload in rows:
+        try:
+            tags = set(_CUSTOMER.decode(payload).card_tags)
+        except msgspec.DecodeError:
+            continue
+        if tags == cards.get(customer_id, set()):
+            found[customer_id] = payload
+    return found
+
+
+def put_balances(connection: apsw.Connection, entries: Iterable[BalanceEntry]) -> None:
+    """Keep what central says many accounts hold."""
+    connection.executemany(
+        _QUERIES["put_balance"],
+        [
+            (entry.customer_id, entry.account, entry.available_centi, entry.as_of_ms)
+            for entry in entries
+        ],
+    )
+
+
+def forget_balances(connection: apsw.Connection, keys: Iterable[str]) -> None:
+    """Keep nothing of many accounts, named as in the feed: customer id ``/`` account."""
+    # An account's name has no slash; a customer id may.
+    parts = (key.rpartition("/") for key in keys)
+    connection.executemany(
+        _QUERIES["forget_balance"], [(customer_id, account) for customer_id, _, account in parts]
+    )
+
+
+def balance_entries(connection: apsw.Connection, keys: Iterable[str]) -> dict[str, bytes]:
+    """What is kept of these accounts, as the feed would bring it."""
+    rows: list[Any] = connection.execute(
+        _QUERIES["balance_entries"], {"keys": json.dumps(list(keys))}
+    ).fetchall()
+    return {
+        key: _ENCODE(
+            BalanceEntry(
+                customer_id=customer_id,
+                account=account,
+                available_centi=available_centi,
+                as_of_ms=as_of_ms,
+            )
+        )
+        for key, customer_id, account, available_centi, as_of_ms in rows
+    }
 
 
 def put_customer(connection: apsw.Connection, entry: CustomerEntry) -> None:
@@ -71,10 +157,3 @@ def forget_lease(connection: apsw.Connection, lease_id: str) -> None:
     """Keep no such right; what was used of it stays recorded."""
     connection.execute(_QUERIES["forget_lease"], {"lease_id": lease_id})
 
-
-def spendable_of(connection: apsw.Connection, owner: str, now_ms: int) -> dict[str, int]:
-    """What may be spent here without asking, by asset in its unit: granted less used."""
-    rows: list[Any] = connection.execute(
-        _QUERIES["spendable"], {"owner": owner, "now_ms": now_ms}
-    ).fetchall()
-    return dict(rows)

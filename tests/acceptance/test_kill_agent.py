@@ -171,7 +171,7 @@ def check_database(folder: Path, book: Book) -> None:
             assert sale.record_uid.hex() == reply["record_uid"]
             spends = [each for each in sale.fact.lease_spends if each.lease_id == "L1"]
             spent_centi += sum(each.points_centi for each in spends)
-        used = connection.execute("SELECT sum(points_centi) FROM lease_use").get
+        used = connection.execute("SELECT spent_amount FROM lease_book").get
         receipts = connection.execute("SELECT count(*) FROM receipt").get
         assert (used, receipts) == (spent_centi, len(book.answered))
         assert 0 < spent_centi <= 3_000

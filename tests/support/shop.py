@@ -103,6 +103,7 @@ def make_shop(
         granted=3_000,
         spend_until_ms=FAR_MS,
         state=LeaseState.OPEN,
+        edge_id=7,
     )
     put_lease(connection, lease, 1)
     connection.close()

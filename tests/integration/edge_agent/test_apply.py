@@ -13,7 +13,9 @@ from edge_agent.catalogue.store import coupons_of, products_of
 from edge_agent.database.connection import open_writer
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
-from edge_agent.loyalty.store import balances_of, customer_by_id, spendable_of
+from edge_agent.leases.policy import Standing
+from edge_agent.leases.store import spendable_of
+from edge_agent.loyalty.store import balances_of, customer_by_id
 from edge_agent.uplink.apply import apply_page, feed_cursor, wanted_bundle
 from shared.errors import TrustError
 from shared.wire.feed import (
@@ -68,7 +70,9 @@ def test_every_topic_finds_its_place_and_leaves_it_again(tmp_path: Path) -> None
         granted=500,
         spend_until_ms=10,
         state=LeaseState.OPEN,
+        edge_id=7,
     )
+    standing = Standing(edge_id=7, epoch=1, now_ms=0)
     result = apply_page(
         connection,
         page(
@@ -88,7 +92,7 @@ def test_every_topic_finds_its_place_and_leaves_it_again(tmp_path: Path) -> None
     assert wanted_bundle(connection) == bundle
     assert customer_by_id(connection, "a/b") == customer
     assert balances_of(connection, "a/b") == {"main": 700}
-    assert spendable_of(connection, "a/b", 0) == {"points:main": 500}
+    assert spendable_of(connection, "a/b", standing) == {"points:main": 500}
 
     keys = [
         (Topic.PRODUCT, "milk"),
@@ -101,7 +105,7 @@ def test_every_topic_finds_its_place_and_leaves_it_again(tmp_path: Path) -> None
     apply_page(connection, page("1-20", *(delete(topic, key, 20) for topic, key in keys)))
     assert products_of(connection, ["milk"]) == coupons_of(connection, ["SPRING"]) == {}
     assert customer_by_id(connection, "a/b") is None
-    assert balances_of(connection, "a/b") == spendable_of(connection, "a/b", 0) == {}
+    assert balances_of(connection, "a/b") == spendable_of(connection, "a/b", standing) == {}
     assert wanted_bundle(connection) is None
     connection.close()
 

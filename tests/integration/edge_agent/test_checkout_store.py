@@ -15,9 +15,10 @@ from edge_agent.checkout.store import (
     cancel_receipt,
     commit_sale,
     recorded_sale,
-    rights_of,
 )
 from edge_agent.database.connection import open_writer
+from edge_agent.leases.policy import Standing
+from edge_agent.leases.store import spendable_of
 from edge_agent.outbox.store import head_of, pending_records, start_stream, verify_chain
 from shared.errors import ConflictError
 from shared.wire.answer import Answer, Spent, Totals
@@ -26,12 +27,14 @@ from shared.wire.receipt import Customer, Receipt
 from shared.wire.stream import Lane
 
 LANE = int(Lane.RECEIPTS)
+STANDING = Standing(edge_id=7, epoch=1, now_ms=1)
 
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     connection = open_writer(tmp_path / "edge.sqlite")
-    start_stream(connection, 7, LaneStart(lane=Lane.RECEIPTS, epoch=1, nonce=b"n" * 16))
+    for lane in (Lane.MONEY, Lane.RECEIPTS):
+        start_stream(connection, 7, LaneStart(lane=lane, epoch=1, nonce=b"n" * 16))
     connection.execute(
         "INSERT INTO lease (lease_id, owner, asset, granted, spend_until_ms, state, edge_id, epoch,"
         " version) VALUES ('lease', 'c1', 'points:main', 1000, 99999, 'open', 7, 1, 1)"
@@ -42,7 +45,7 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
 
 def commit(connection: apsw.Connection, made: Sale) -> Recorded:
     with connection:
-        return commit_sale(connection, made)
+        return commit_sale(connection, made, STANDING)
 
 
 def sale(number: int, *, points_centi: int = 0, body: bytes = b"b") -> Sale:
@@ -83,7 +86,7 @@ def test_repeated_commit_gives_the_first_answer(connection: apsw.Connection) -> 
 
     assert first == again == recorded_sale(connection, "r1")
     assert verify_chain(connection, LANE) == 1
-    assert rights_of(connection, "c1", 1)[0].left_centi == 600
+    assert spendable_of(connection, "c1", STANDING) == {"points:main": 600}
 
 
 def test_other_body_under_a_recorded_id_is_refused(connection: apsw.Connection) -> None:
@@ -100,7 +103,7 @@ def test_lease_is_never_spent_above_its_grant(connection: apsw.Connection) -> No
     """Sales together take at most the grant; what is beyond has no lease and is named."""
     recorded = [commit(connection, sale(n, points_centi=400)) for n in (1, 2, 3)]
 
-    assert rights_of(connection, "c1", 1)[0].left_centi == 0
+    assert spendable_of(connection, "c1", STANDING) == {"points:main": 0}
     assert [s.points_centi for s in recorded[2].fact.lease_spends] == [200, 200]
     assert recorded[2].fact.lease_spends[1].lease_id is None
     assert [i.code for i in recorded[2].fact.incidents] == ["points_without_lease"]
@@ -108,14 +111,14 @@ def test_lease_is_never_spent_above_its_grant(connection: apsw.Connection) -> No
 
 def test_cancelled_receipt_and_sale_exclude_each_other(connection: apsw.Connection) -> None:
     """A cancelled id cannot be sold, a sold one not cancelled; repeats change nothing."""
-    cancel_receipt(connection, "r1", 1)
-    cancel_receipt(connection, "r1", 2)
+    cancel_receipt(connection, "r1", 1, STANDING)
+    cancel_receipt(connection, "r1", 2, STANDING)
     commit(connection, sale(2))
 
     with pytest.raises(ConflictError) as cancelled:
         commit(connection, sale(1))
     with pytest.raises(ConflictError) as committed:
-        cancel_receipt(connection, "r2", 3)
+        cancel_receipt(connection, "r2", 3, STANDING)
     assert cancelled.value.stable_code == "receipt_cancelled"
     assert committed.value.stable_code == "already_committed"
     assert recorded_sale(connection, "r1") is None

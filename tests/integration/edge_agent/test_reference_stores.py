@@ -16,8 +16,6 @@ from shared.wire.feed import (
     BalanceEntry,
     CouponEntry,
     CustomerEntry,
-    LeaseEntry,
-    LeaseState,
     ProductEntry,
     StoreEntry,
 )
@@ -28,24 +26,6 @@ def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     opened = open_writer(tmp_path / "edge.sqlite")
     yield opened
     opened.close()
-
-
-def lease(lease_id: str, granted: int, **changes: object) -> LeaseEntry:
-    values: dict[str, object] = {
-        "owner": "c1",
-        "asset": "points:main",
-        "spend_until_ms": 100,
-        "state": LeaseState.OPEN,
-    }
-    return LeaseEntry(lease_id=lease_id, granted=granted, **(values | changes))
-
-
-def use(connection: apsw.Connection, lease_id: str, points_centi: int) -> None:
-    connection.execute(
-        "INSERT OR IGNORE INTO receipt (receipt_id, state, recorded_at_ms)"
-        " VALUES ('r', 'cancelled', 1)"
-    )
-    connection.execute("INSERT INTO lease_use VALUES (?, 'r', ?)", (lease_id, points_centi))
 
 
 def test_receipt_gets_the_products_and_coupons_it_names(connection: apsw.Connection) -> None:
@@ -105,34 +85,3 @@ def test_balances_are_kept_by_account(connection: apsw.Connection) -> None:
     assert loyalty.balances_of(connection, "c/1") == {"gift": 10, "main": 700}
     loyalty.forget_balance(connection, "c/1", "gift")
     assert loyalty.balances_of(connection, "c/1") == {"main": 700}
-
-
-def test_spendable_is_granted_less_used_of_open_leases_that_run(
-    connection: apsw.Connection,
-) -> None:
-    """Frozen, closed and ended leases give nothing; uses are taken off their own lease."""
-    loyalty.put_lease(connection, lease("a", 1_000), 1)
-    loyalty.put_lease(connection, lease("b", 300), 1)
-    loyalty.put_lease(connection, lease("gift", 50, asset="points:gift"), 1)
-    loyalty.put_lease(connection, lease("frozen", 9, state=LeaseState.FROZEN), 1)
-    loyalty.put_lease(connection, lease("closed", 9, state=LeaseState.CLOSED), 1)
-    loyalty.put_lease(connection, lease("ended", 9, spend_until_ms=50), 1)
-    loyalty.put_lease(connection, lease("other", 9, owner="c2"), 1)
-    use(connection, "a", 400)
-
-    assert loyalty.spendable_of(connection, "c1", 50) == {"points:gift": 50, "points:main": 900}
-    assert loyalty.spendable_of(connection, "c1", 100) == {}
-
-
-def test_grants_grow_and_uses_outlive_the_lease(connection: apsw.Connection) -> None:
-    """A grant told smaller does not shrink; a lease told again after deletion is still used."""
-    loyalty.put_lease(connection, lease("a", 1_000), 1)
-    use(connection, "a", 400)
-    loyalty.put_lease(connection, lease("a", 1_500), 2)
-    loyalty.put_lease(connection, lease("a", 100), 3)
-    assert loyalty.spendable_of(connection, "c1", 0) == {"points:main": 1_100}
-
-    loyalty.forget_lease(connection, "a")
-    assert loyalty.spendable_of(connection, "c1", 0) == {}
-    loyalty.put_lease(connection, lease("a", 1_500), 4)
-    assert loyalty.spendable_of(connection, "c1", 0) == {"points:main": 1_100}

@@ -1,20 +1,18 @@
-"""What pays for the points of a sale."""
+"""What a sale takes, and what about it did not fit."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from edge_agent.checkout.policy import Right, incidents_of, take_from_leases
+from edge_agent.checkout.policy import incidents_of, lease_spends_of, wanted_of
+from edge_agent.leases.policy import Paid, Part, Wanted
 from shared.wire.answer import Answer, Spent, Totals
 from shared.wire.facts import LeaseSpend
+from shared.wire.receipt import Customer, Receipt
 
 
-def answer_with(points_centi: int, to_pay_minor: int = 100) -> Answer:
+def answer_with(*spent: Spent) -> Answer:
     total = Totals(
         list_minor=100, discount_minor=0, net_minor=100, points_spent_minor=0, to_pay_minor=100
     )
-    assert to_pay_minor == 100
     return Answer(
         receipt_id="r",
         programme="p",
@@ -22,52 +20,47 @@ def answer_with(points_centi: int, to_pay_minor: int = 100) -> Answer:
         optimal=True,
         lines=[],
         total=total,
-        spent=[Spent(account="main", points_centi=points_centi)],
+        spent=list(spent),
     )
 
 
-def right(lease_id: str, left_centi: int, until_ms: int = 1_000) -> Right:
-    return Right(lease_id=lease_id, account="main", spend_until_ms=until_ms, left_centi=left_centi)
+def receipt_of(customer: Customer | None) -> Receipt:
+    return Receipt(receipt_id="r", store="S1", time="", lines=[], customer=customer)
 
 
-def test_lease_that_ends_first_pays_first() -> None:
-    """Points are taken from the lease nearest its end, then from the next."""
-    spends = take_from_leases(answer_with(150), [right("b", 100, 900), right("a", 100, 950)], 0)
+def test_points_of_one_account_are_wanted_once() -> None:
+    """What a request and a promotion's cost take of one account is one amount, the customer's."""
+    answer = answer_with(
+        Spent(account="main", points_centi=100),
+        Spent(account="main", points_centi=50, promotion="p"),
+        Spent(account="gift", points_centi=7),
+        Spent(account="none", points_centi=0),
+    )
 
-    assert [(spend.lease_id, spend.points_centi) for spend in spends] == [("b", 100), ("a", 50)]
+    assert wanted_of(receipt_of(Customer(id="c1")), answer) == [
+        Wanted(owner="c1", asset="points:main", amount=150),
+        Wanted(owner="c1", asset="points:gift", amount=7),
+    ]
+    assert wanted_of(receipt_of(None), answer)[0].owner == ""
 
 
-def test_points_beyond_the_leases_are_recorded_and_named() -> None:
-    """What no lease covers is a spend without lease and an incident, not a refusal."""
-    answer = answer_with(150)
-    spends = take_from_leases(answer, [right("a", 100)], 0)
+def test_receipt_names_every_spend_and_its_lease() -> None:
+    """The receipt is the second source: lease, part, amount and uid of each spend."""
+    part = Part(lease_id="a", sub_lease_id="s", amount=5, spend_uid=b"u" * 16)
+    rest = Part(lease_id=None, sub_lease_id=None, amount=2, spend_uid=b"v" * 16)
+    wanted = Wanted(owner="c1", asset="points:main", amount=7)
+    spends = lease_spends_of([Paid(wanted=wanted, parts=(part, rest))])
 
-    assert spends[-1] == LeaseSpend(lease_id=None, account="main", points_centi=50)
-    assert [i.code for i in incidents_of(answer, spends, None)] == ["points_without_lease"]
-
-
-def test_ended_lease_and_other_account_pay_nothing() -> None:
-    """A lease past its end, or of another account, covers nothing."""
-    other = Right(lease_id="o", account="other", spend_until_ms=1_000, left_centi=500)
-    spends = take_from_leases(answer_with(50), [right("a", 100, until_ms=10), other], 10)
-
-    assert [spend.lease_id for spend in spends] == [None]
+    assert spends == [
+        LeaseSpend(
+            lease_id="a", account="main", points_centi=5, spend_uid=b"u" * 16, sub_lease_id="s"
+        ),
+        LeaseSpend(lease_id=None, account="main", points_centi=2, spend_uid=b"v" * 16),
+    ]
+    assert [i.code for i in incidents_of(answer_with(), spends, None)] == ["points_without_lease"]
 
 
 def test_other_sum_at_the_till_is_an_incident() -> None:
     """The till's own sum is compared, and only a difference is named."""
-    answer = answer_with(0)
-
-    assert incidents_of(answer, [], 100) == []
-    assert [i.code for i in incidents_of(answer, [], 99)] == ["to_pay_differs"]
-
-
-@given(st.integers(0, 1_000), st.lists(st.integers(-50, 400), max_size=5))
-def test_no_lease_pays_more_than_its_right(wanted_centi: int, lefts: list[int]) -> None:
-    """Spends add up to the points wanted, and none is above what its lease had left."""
-    rights = [right(str(index), left) for index, left in enumerate(lefts)]
-    spends = take_from_leases(answer_with(wanted_centi), rights, 0)
-
-    assert sum(spend.points_centi for spend in spends) == wanted_centi
-    left = {r.lease_id: r.left_centi for r in rights}
-    assert all(s.points_centi <= left[s.lease_id] for s in spends if s.lease_id is not None)
+    assert incidents_of(answer_with(), [], 100) == []
+    assert [i.code for i in incidents_of(answer_with(), [], 99)] == ["to_pay_differs"]

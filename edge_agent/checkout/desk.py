@@ -1,0 +1,89 @@
+"""Where a sale's rights come from: this agent's own leases, or (at a till) its hub's as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import apsw
+
+from edge_agent.leases.payment import promise
+from edge_agent.leases.policy import NO_CAPS, Caps, Reason, Standing, Wanted
+from edge_agent.leases.store import UID_BYTES, standing_of
+from shared.ids import Chance
+
+_Result = TypeVar("_Result")
+
+
+class Writes(Protocol):
+    """``edge_agent.database.writer.Writer``, or its twin in memory."""
+
+    async def run(self, job: Callable[[apsw.Connection], _Result]) -> _Result:
+        """Do ``job`` in one transaction; returns when it is durable."""
+        ...
+
+
+class Desk(Protocol):
+    """What a sale asks for on its way from price to record."""
+
+    def standing(self, connection: apsw.Connection) -> Standing:
+        """As whom this agent speaks, by its trusted clock."""
+        ...
+
+    async def elsewhere(self, owner: str) -> Mapping[str, int]:
+        """What somebody else would set aside of this owner's assets now; empty: nobody is there."""
+        ...
+
+    async def promise(self, receipt_id: str, wanted: Sequence[Wanted]) -> Reason | None:
+        """Set all of it aside for the receipt, durably; None: done, else nothing is set aside."""
+        ...
+
+    async def prepare(self, receipt_id: str, wanted: Sequence[Wanted]) -> None:
+        """The sale is made and about to be recorded: ask for what nobody has promised yet."""
+        ...
+
+
+class ShopDesk:
+    """The desk of an agent that spends only its own leases.
+
+    ``trusted_now_ms`` never goes back.
+    """
+
+    def __init__(
+        self,
+        *,
+        writer: Writes,
+        edge_id: int,
+        trusted_now_ms: Callable[[], int],
+        chance: Chance,
+        caps: Caps = NO_CAPS,
+    ) -> None:
+        self._writer = writer
+        self._edge_id = edge_id
+        self._trusted_now_ms = trusted_now_ms
+        self._chance = chance
+        self.caps = caps
+
+    def standing(self, connection: apsw.Connection) -> Standing:
+        """As whom this agent speaks.
+
+        Raises:
+            ConflictError: it is not enrolled.
+        """
+        return standing_of(connection, self._edge_id, self._trusted_now_ms())
+
+    async def elsewhere(self, owner: str) -> Mapping[str, int]:  # noqa: ARG002 - Desk's
+        """Nobody else is asked."""
+        return {}
+
+    async def promise(self, receipt_id: str, wanted: Sequence[Wanted]) -> Reason | None:
+        """Set it aside out of this agent's leases."""
+        uids = [self._chance.token_bytes(UID_BYTES) for _ in wanted]
+        return await self._writer.run(
+            lambda connection: promise(
+                connection, receipt_id, wanted, self.standing(connection), self.caps, uids
+            )
+        )
+
+    async def prepare(self, receipt_id: str, wanted: Sequence[Wanted]) -> None:
+        """The transaction of the sale takes what it needs."""

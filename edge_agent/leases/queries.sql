@@ -1,0 +1,119 @@
+-- books_of_owner --
+-- The leases on one owner's asset, with all that was done with them.
+SELECT lease_id, owner, asset, edge_id, epoch, state, spend_until_ms, granted, held, spend_count,
+       spent_amount, lent, ended
+FROM lease_book WHERE owner = :owner AND asset = :asset ORDER BY spend_until_ms, lease_id;
+
+-- book --
+-- One lease with all that was done with it.
+SELECT lease_id, owner, asset, edge_id, epoch, state, spend_until_ms, granted, held, spend_count,
+       spent_amount, lent, ended
+FROM lease_book WHERE lease_id = :lease_id;
+
+-- books_due --
+-- Leases of this agent that central wants back, or whose time is over, and that nobody uses.
+SELECT lease_id, owner, asset, edge_id, epoch, state, spend_until_ms, granted, held, spend_count,
+       spent_amount, lent, ended
+FROM lease_book
+WHERE edge_id = :edge_id AND epoch = :epoch
+  AND (state = 'recalled' OR (state = 'open' AND spend_until_ms <= :now_ms))
+  AND NOT ended AND held = 0 AND lent = 0
+ORDER BY spend_until_ms, lease_id LIMIT :limit;
+
+-- assets_of_owner --
+-- Which assets of an owner this agent has leases or parts of leases on.
+SELECT asset FROM lease WHERE owner = :owner
+UNION SELECT asset FROM own_sub_lease WHERE owner = :owner
+ORDER BY asset;
+
+-- own_parts_of_owner --
+-- The parts of a hub's leases that this till has on one owner's asset, and what is left of them.
+SELECT s.sub_lease_id, s.lease_id, s.owner, s.asset, s.epoch, s.state, s.spend_until_ms,
+    s.amount - coalesce((SELECT sum(p.amount) FROM hold_part p JOIN hold h ON h.uid = p.uid
+        WHERE p.sub_lease_id = s.sub_lease_id AND h.state IN ('held', 'captured')), 0)
+FROM own_sub_lease s
+WHERE s.owner = :owner AND s.asset = :asset AND s.state = 'open'
+ORDER BY s.spend_until_ms, s.sub_lease_id;
+
+-- hold --
+-- What is known of one hold.
+SELECT state, receipt_id, owner, asset, asker FROM hold WHERE uid = :uid;
+
+-- parts --
+-- What pays for it.
+SELECT lease_id, sub_lease_id, amount, spend_uid FROM hold_part WHERE uid = :uid ORDER BY part;
+
+-- insert_hold --
+-- Something was set aside, or a tombstone stands where it would have been.
+INSERT INTO hold (uid, state, receipt_id, owner, asset, asker, held_at_ms)
+VALUES (:uid, :state, :receipt_id, :owner, :asset, :asker, :held_at_ms);
+
+-- insert_part --
+-- One lease's share.
+INSERT INTO hold_part (uid, part, lease_id, sub_lease_id, amount, spend_uid)
+VALUES (:uid, :part, :lease_id, :sub_lease_id, :amount, :spend_uid);
+
+-- set_hold_state --
+-- It became a spend, or was taken back.
+UPDATE hold SET state = :state WHERE uid = :uid;
+
+-- taken --
+-- What the caps count.
+SELECT coalesce(sum(CASE WHEN h.receipt_id = :receipt_id THEN p.amount END), 0),
+       coalesce(sum(CASE WHEN h.held_at_ms > :since_ms THEN p.amount END), 0)
+FROM hold h JOIN hold_part p ON p.uid = h.uid
+WHERE h.owner = :owner AND h.asset = :asset AND h.state IN ('held', 'captured')
+  AND (h.receipt_id = :receipt_id OR h.held_at_ms > :since_ms);
+
+-- open_holds_of_receipt --
+-- What was set aside here for a receipt and is not decided.
+SELECT uid FROM hold WHERE receipt_id = :receipt_id AND state = 'held' ORDER BY held_at_ms, uid;
+
+-- hold_of_spend --
+-- The hold that a spend belongs to.
+SELECT uid FROM hold_part WHERE spend_uid = :spend_uid;
+
+-- open_holds_since_before --
+-- Undecided holds of this agent's own tills that are older than this.
+SELECT h.uid, h.receipt_id FROM hold h
+WHERE h.state = 'held' AND h.asker = :asker AND h.held_at_ms < :before_ms
+ORDER BY h.held_at_ms, h.uid LIMIT :limit;
+
+-- any_part_ended --
+-- Whether a lease of the hold was closed, or the till's part of it given back.
+SELECT 1 FROM hold_part p
+LEFT JOIN lease_end e ON e.lease_id = p.lease_id AND p.sub_lease_id IS NULL
+LEFT JOIN own_sub_lease s ON s.sub_lease_id = p.sub_lease_id AND s.state <> 'open'
+WHERE p.uid = :uid AND (e.lease_id IS NOT NULL OR s.sub_lease_id IS NOT NULL) LIMIT 1;
+
+-- end_lease --
+-- This agent will never spend on the lease again.
+INSERT INTO lease_end (lease_id, spend_count, spent_amount, ended_at_ms)
+VALUES (:lease_id, :spend_count, :spent_amount, :ended_at_ms);
+
+-- sub_lease --
+-- One part that was lent to a till.
+SELECT lease_id, till_edge_id, amount, spend_until_ms, state FROM sub_lease
+WHERE sub_lease_id = :sub_lease_id;
+
+-- insert_sub_lease --
+-- A part of a lease is lent to a till.
+INSERT INTO sub_lease
+    (sub_lease_id, lease_id, till_edge_id, owner, asset, amount, spend_until_ms, state)
+VALUES (:sub_lease_id, :lease_id, :till_edge_id, :owner, :asset, :amount, :spend_until_ms, 'open');
+
+-- close_sub_lease --
+-- The till gave its part back.
+UPDATE sub_lease SET state = 'closed', spend_count = :spend_count, spent_amount = :spent_amount
+WHERE sub_lease_id = :sub_lease_id AND state = 'open';
+
+-- open_sub_leases_of_till --
+-- How many parts a till has.
+SELECT count(*) FROM sub_lease WHERE till_edge_id = :till_edge_id AND state = 'open';
+
+-- sub_leases_wanted_back --
+-- Parts that a till should give back: their lease is recalled, frozen, gone or over.
+SELECT s.sub_lease_id FROM sub_lease s LEFT JOIN lease l ON l.lease_id = s.lease_id
+WHERE s.till_edge_id = :till_edge_id AND s.state = 'open'
+  AND (l.lease_id IS NULL OR l.state <> 'open' OR l.epoch <> :epoch OR s.spend_until_ms <= :now_ms)
+ORDER BY s.sub_lease_id;

@@ -1,0 +1,80 @@
+-- insert_token --
+-- The hub is about to be asked; written before the question leaves.
+INSERT INTO token (uid, state, receipt_id, owner, asset, amount, hub_edge_id, asked_at_ms)
+VALUES (:uid, 'asked', :receipt_id, :owner, :asset, :amount, :hub_edge_id, :asked_at_ms);
+
+-- token --
+-- One promise asked for.
+SELECT uid, state, doubtful, receipt_id, owner, asset, amount, parts, hub_edge_id FROM token
+WHERE uid = :uid;
+
+-- set_token --
+-- How it stands now; what a hub has to be told is untold again.
+UPDATE token SET state = :state, parts = coalesce(:parts, parts), told = :told,
+    doubtful = max(doubtful, :doubtful)
+WHERE uid = :uid;
+
+-- tokens_of_receipt --
+-- Promises asked for one receipt.
+SELECT uid, state, doubtful, receipt_id, owner, asset, amount, parts, hub_edge_id FROM token
+WHERE receipt_id = :receipt_id ORDER BY asked_at_ms, uid;
+
+-- untold_tokens --
+-- How they ended, and the hub has not confirmed that it knows.
+SELECT uid, state, doubtful, receipt_id, owner, asset, amount, parts, hub_edge_id FROM token
+WHERE told = 0 AND state IN ('captured', 'voided') ORDER BY asked_at_ms, uid LIMIT :limit;
+
+-- stale_tokens --
+-- Asked or granted before this moment, and nobody came for them.
+SELECT uid, state, doubtful, receipt_id, owner, asset, amount, parts, hub_edge_id FROM token
+WHERE told = 0 AND state IN ('asked', 'granted') AND asked_at_ms < :before_ms
+ORDER BY asked_at_ms, uid LIMIT :limit;
+
+-- asked_tokens --
+-- Asked, and the answer never noted.
+SELECT uid, state, doubtful, receipt_id, owner, asset, amount, parts, hub_edge_id FROM token
+WHERE told = 0 AND state = 'asked' ORDER BY asked_at_ms, uid LIMIT :limit;
+
+-- keep_own_part --
+-- The hub gave a part of its lease.
+INSERT INTO own_sub_lease (sub_lease_id, lease_id, owner, asset, amount, spend_until_ms,
+    hub_edge_id, epoch, state)
+VALUES (:sub_lease_id, :lease_id, :owner, :asset, :amount, :spend_until_ms, :hub_edge_id, :epoch,
+    'open')
+ON CONFLICT (sub_lease_id) DO NOTHING;
+
+-- count_own_parts --
+-- How many parts are open, and whether this asset has one.
+SELECT count(*), coalesce(max(owner = :owner AND asset = :asset), 0) FROM own_sub_lease
+WHERE state = 'open';
+
+-- own_parts_over --
+-- Open parts whose time is over, or which were given in an older epoch.
+SELECT sub_lease_id FROM own_sub_lease
+WHERE state = 'open' AND (spend_until_ms <= :now_ms OR epoch <> :epoch)
+ORDER BY sub_lease_id LIMIT :limit;
+
+-- own_part_use --
+-- What became of a part: open holds, spends and their sum.
+SELECT s.state,
+    coalesce(sum(h.state = 'held'), 0),
+    coalesce(sum(h.state = 'captured'), 0),
+    coalesce(sum(CASE WHEN h.state = 'captured' THEN p.amount END), 0)
+FROM own_sub_lease s
+LEFT JOIN hold_part p ON p.sub_lease_id = s.sub_lease_id
+LEFT JOIN hold h ON h.uid = p.uid
+WHERE s.sub_lease_id = :sub_lease_id GROUP BY s.sub_lease_id;
+
+-- set_own_part --
+-- It is on its way back, or back.
+UPDATE own_sub_lease SET state = :state, spend_count = :spend_count, spent_amount = :spent_amount
+WHERE sub_lease_id = :sub_lease_id;
+
+-- own_parts_returning --
+-- Parts that the hub has not confirmed to have back.
+SELECT sub_lease_id, lease_id, hub_edge_id, spend_count, spent_amount FROM own_sub_lease
+WHERE state = 'returning' ORDER BY sub_lease_id LIMIT :limit;
+
+-- close_own_part --
+-- The hub has it back.
+UPDATE own_sub_lease SET state = 'closed' WHERE sub_lease_id = :sub_lease_id;
