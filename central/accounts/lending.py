@@ -1,0 +1,244 @@
+"""Leases: granted, filled up, prolonged, recalled, frozen, settled, written off. Pure.
+
+What a lease holds comes back by its holder's close, by a proof that nothing of its holder is
+missing, or by writing it off; never because time has passed.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+from central.accounts.books import (
+    AMOUNT_MAX,
+    CENTRAL,
+    NO_EXPIRY,
+    Account,
+    AccountKind,
+    Books,
+    Lease,
+    Purse,
+    transfer_id_of,
+)
+from central.accounts.ledger import end_lease, free
+from central.accounts.policy import PPM, Fate, Lending, fate_of, lending_of
+from shared.wire.facts import Incident
+from shared.wire.feed import LeaseState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """An edge that may hold leases, in its present epoch."""
+
+    edge_id: int
+    store_id: str
+    epoch: int = 1
+
+
+def grant(
+    books: Books,
+    holder: Holder,
+    owner: str,
+    asset: str,
+    *,
+    now_ms: int,
+    lending: Lending | None = None,
+    quota: int | None = None,
+) -> Lease | None:
+    """Lend an owner's asset to an edge, or fill its lease up; None where nothing was changed.
+
+    An edge has at most one live lease of an owner's asset in an epoch. ``quota`` is what the lease
+    should hold, such as a store's part of a campaign's budget; without it the share and the cap
+    of ``lending`` say. Nothing is added to a lease that is being closed, is recalled or frozen, or
+    on which more was spent than it held.
+    """
+    rules = lending or lending_of(asset)
+    purse = books.purse(owner, asset)
+    lease = live_lease(books, holder, purse)
+    if lease is not None and (
+        lease.state is not LeaseState.OPEN or lease.closing or lease.short_amount
+    ):
+        return None
+    has = books.escrow(lease) if lease is not None else 0
+    wanted = quota
+    if wanted is None:
+        wanted = min(rules.cap, books.owned(purse) * rules.share_ppm // PPM)
+    missing = min(wanted - has, books.balance(AccountKind.AVAIL, purse), AMOUNT_MAX)
+    if missing <= 0 or (lease is not None and has * PPM >= wanted * rules.refill_below_ppm):
+        return None
+    if lease is None:
+        lease = Lease(
+            lease_id=lease_id_of(holder, purse, now_ms),
+            owner=purse.owner,
+            asset=asset,
+            edge_id=holder.edge_id,
+            epoch=holder.epoch,
+            store_id=holder.store_id,
+        )
+        if lease.lease_id in books.leases:
+            return None
+    name = transfer_id_of(lease.lease_id, "granted", lease.grants)
+    avail = Account(AccountKind.AVAIL, purse.owner, purse.asset)
+    books.move(name, avail, lease.account, missing, "lease.granted")
+    lease.grants += 1
+    lease.granted += missing
+    lease.spend_until_ms = max(lease.spend_until_ms, now_ms + rules.term_ms)
+    books.put_lease(lease)
+    return lease
+
+
+def live_lease(books: Books, holder: Holder, purse: Purse) -> Lease | None:
+    """The lease of a purse that an edge holds in this epoch and has not ended."""
+    for lease in books.leases_of(purse):
+        if (lease.edge_id, lease.epoch) == (holder.edge_id, holder.epoch):
+            return lease
+    return None
+
+
+def lease_id_of(holder: Holder, purse: Purse, now_ms: int) -> str:
+    """A short name for a lease that is opened now: it travels with every spend."""
+    digest = transfer_id_of("lease", holder.edge_id, holder.epoch, purse.owner, purse.asset, now_ms)
+    return f"L{base64.b32encode(digest[:10]).decode()}"
+
+
+def renew(
+    books: Books, lease: Lease, *, now_ms: int, today: str, lending: Lending | None = None
+) -> bool:
+    """Prolong a lease whose holder is in touch, if little is left of its term.
+
+    Not while its owner has points past their last day: those live on in leases only until the
+    leases run out (see ``upkeep.expire``). ``today``: ISO day.
+    """
+    rules = lending or lending_of(lease.asset)
+    if lease.state is not LeaseState.OPEN or lease.closing:
+        return False
+    if lease.spend_until_ms >= now_ms + rules.renew_below_ms:
+        return False
+    if overdue(books, books.purse(lease.owner, lease.asset), today) > 0:
+        return False
+    lease.spend_until_ms = now_ms + rules.term_ms
+    books.put_lease(lease)
+    return True
+
+
+def used(books: Books, purse: Purse) -> int:
+    """What an owner was given in all less what is left: spent, expired, taken."""
+    left = (
+        books.balance(AccountKind.AVAIL, purse)
+        + books.balance(AccountKind.HELD, purse)
+        + books.lent(purse)
+        - books.owed(purse)
+    )
+    return sum(books.lots_of(purse).values()) - left
+
+
+def overdue(books: Books, purse: Purse, today: str) -> int:
+    """How much an owner still has of lots whose last day is past.
+
+    What was used is taken to have been used in the order in which it would have expired.
+    """
+    days = books.lots_of(purse).items()
+    past = sum(amount for day, amount in days if day < today and day != NO_EXPIRY)
+    return max(0, past - max(0, used(books, purse)))
+
+
+def recall(books: Books, lease: Lease) -> bool:
+    """Ask a lease back; its holder closes it when it hears of that."""
+    if lease.state is not LeaseState.OPEN:
+        return False
+    lease.state = LeaseState.RECALLED
+    books.put_lease(lease)
+    return True
+
+
+def freeze(books: Books, edge_id: int, epoch: int, *, now_ms: int) -> list[Lease]:
+    """Hold everything that an edge has of this epoch and older ones, until ``clear``.
+
+    The edge was restored, cloned or lost: spends on these leases are posted as ever, yet nothing
+    of them comes back, for what it said of closing may not be the whole truth.
+    """
+    frozen: list[Lease] = []
+    for lease in books.leases_at(edge_id, epoch_max=epoch):
+        if lease.state is not LeaseState.FROZEN:
+            lease.state = LeaseState.FROZEN
+            lease.frozen_at_ms = now_ms
+            books.put_lease(lease)
+            frozen.append(lease)
+    return frozen
+
+
+def clear(books: Books, edge_id: int, epoch: int) -> list[Lease]:
+    """Settle what was frozen exactly: its holder has proved that no record of it is missing.
+
+    The rest of each lease goes back to its owner. Call it when the proof was accepted *and* the
+    old epoch's last record has been taken.
+    """
+    cleared: list[Lease] = []
+    for lease in books.leases_at(edge_id, epoch_max=epoch):
+        if lease.state is LeaseState.FROZEN:
+            end_lease(books, lease, LeaseState.CLOSED, "lease.closed")
+            cleared.append(lease)
+    return cleared
+
+
+def settle(books: Books, lease: Lease, *, now_ms: int) -> Fate:
+    """Do with a lease that has run out what the policy says; what that was."""
+    fate = fate_of(
+        lease.asset,
+        rest=books.escrow(lease),
+        spend_until_ms=max(lease.spend_until_ms, lease.frozen_at_ms or 0),
+        now_ms=now_ms,
+    )
+    if fate is Fate.WRITE_OFF and lease.live:
+        write_off(books, lease)
+    return fate
+
+
+def write_off(books: Books, lease: Lease) -> list[Incident]:
+    """Give the rest of a lease back without its holder's word; later spends are the store's."""
+    if not lease.live:
+        return []
+    rest = books.escrow(lease)
+    end_lease(books, lease, LeaseState.WRITTEN_OFF, "lease.written_off")
+    return [Incident(code="lease_written_off", detail=f"{lease.lease_id}: {rest} went back")]
+
+
+def fund(
+    books: Books,
+    owner: str,
+    asset: str,
+    amount: int,
+    *,
+    cause: bytes,
+    expires_on: str | None = None,
+    store_id: str = CENTRAL,
+    reason: str = "funded",
+) -> None:
+    """Give an owner something once per ``cause``.
+
+    Points brought along, the money on a gift card when it is sold, a personal coupon, a customer's
+    limit, a campaign's budget.
+    """
+    assert 0 < amount <= AMOUNT_MAX, "amounts are checked at the border"
+    purse = books.purse(owner, asset)
+    issued = Account(AccountKind.ISSUED, store_id, asset)
+    if cause in books.transfer_ids:
+        return
+    free(books, purse, issued, amount, cause, reason)
+    books.add_lot(purse, expires_on or NO_EXPIRY, amount)
+
+
+def unfund(
+    books: Books, owner: str, asset: str, amount: int, *, cause: bytes, store_id: str = CENTRAL
+) -> bool:
+    """Take a gift back whole, such as the activation of a gift card; False when it is used."""
+    assert 0 < amount <= AMOUNT_MAX, "amounts are checked at the border"
+    purse = books.purse(owner, asset)
+    if cause in books.transfer_ids:
+        return True
+    if books.balance(AccountKind.AVAIL, purse) < amount:
+        return False
+    avail = Account(AccountKind.AVAIL, purse.owner, asset)
+    books.move(cause, avail, Account(AccountKind.ISSUED, store_id, asset), amount, "unfunded")
+    books.add_lot(purse, NO_EXPIRY, -amount)
+    return True
