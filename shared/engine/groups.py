@@ -11,8 +11,9 @@ from typing import Final
 
 from shared.engine.accrue import Accrual, Rate, count, rate_of
 from shared.engine.allowance import Allowance
-from shared.engine.best import Entrant, choose_best
+from shared.engine.best import choose_best
 from shared.engine.conditions import Situation, judge
+from shared.engine.entrants import Entrant
 from shared.engine.explain import HOLDS, Finding, Reason
 from shared.engine.goods import apply_goods, give
 from shared.engine.inform import Informed, inform

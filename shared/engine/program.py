@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-ENGINE_VERSION: Final = 2
+ENGINE_VERSION: Final = 3
 """Grows when a program written before would mean something else or could not be read."""
 
 
