@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from central.database.pool import Connection, rows_of
+from central.receipts.store import sale_of
 from shared import limits
 from shared.bundle.golden import BESIDE_RECEIPT_BYTES
 from shared.engine.program import Birthday, CustomerIs, Program
@@ -31,7 +32,7 @@ async def golden_receipts(connection: Connection, program: Program) -> list[Rece
     golden: list[Receipt] = []
     left_bytes = limits.BUNDLE_GOLDEN_BYTES_MAX
     for row in await rows_of(connection, _QUERIES["newest"], {"limit": RECEIPTS_MAX}):
-        receipt = msgspec.msgpack.decode(row["receipt"], type=Receipt)
+        receipt, _ = sale_of(row)
         stripped = nobodys(receipt, f"golden-{len(golden) + 1}", asked)
         size = len(msgspec.msgpack.encode(stripped)) + BESIDE_RECEIPT_BYTES
         if size <= left_bytes:

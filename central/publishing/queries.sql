@@ -1,3 +1,3 @@
 -- newest --
 -- The newest receipts of all shops.
-select receipt from receipt order by committed_at desc, record_uid limit %(limit)s;
+select receipt, answer, body from receipt order by committed_at desc, record_uid limit %(limit)s;

@@ -16,7 +16,6 @@ from shared.engine.evaluate import evaluate
 from shared.engine.ready import Ready
 from shared.errors import NotFoundError
 from shared.wire.answer import Answer
-from shared.wire.receipt import Receipt
 
 PROGRAMS_KEPT: Final = 8
 
@@ -52,8 +51,7 @@ class Replay:
             except NotFoundError:
                 different += 1
                 continue
-            receipt = msgspec.msgpack.decode(row["receipt"], type=Receipt)
-            answer = msgspec.msgpack.decode(row["answer"], type=Answer)
+            receipt, answer = receipts.sale_of(row)
             again = evaluate(program, receipt)
             different += again != msgspec.structs.replace(answer, trace=[])
         return different

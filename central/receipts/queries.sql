@@ -1,38 +1,40 @@
--- put --
--- A receipt, once; a known uid or receipt id adds nothing.
-insert into receipt (record_uid, content_sha256, receipt_id, edge_id, store_id, register, business_date,
+-- copy_receipts --
+-- Many receipts at once; `central.receipts.copying` gives the rows.
+copy receipt (record_uid, content_sha256, receipt_id, edge_id, store_id, register, business_date,
     committed_at, customer_id, bundle_version, list_minor, discount_minor, net_minor,
-    points_spent_centi, to_pay_minor, earned_centi, incident_count, receipt, answer)
-values (%(record_uid)s, %(content_sha256)s, %(receipt_id)s, %(edge_id)s, %(store_id)s, %(register)s,
-    %(business_date)s::date, to_timestamp(%(committed_at_ms)s::bigint / 1000.0), %(customer_id)s,
-    %(bundle_version)s, %(list_minor)s, %(discount_minor)s, %(net_minor)s, %(points_spent_centi)s,
-    %(to_pay_minor)s, %(earned_centi)s, %(incident_count)s, %(receipt)s, %(answer)s)
-on conflict do nothing;
+    points_spent_centi, to_pay_minor, earned_centi, incident_count, line_numbers, line_skus,
+    line_qty_milli, line_list_minor, line_discount_minor, line_net_minor, line_points_spent_minor,
+    line_to_pay_minor, applied_lines, applied_promotions, applied_discount_minor, applied_qty_milli,
+    body)
+from stdin;
 
--- put_line --
--- One line of it.
-insert into receipt_line (record_uid, line, sku, name, qty_milli, list_minor, discount_minor,
-    net_minor, points_spent_minor, to_pay_minor)
-values (%(record_uid)s, %(line)s, %(sku)s, %(name)s, %(qty_milli)s, %(list_minor)s,
-    %(discount_minor)s, %(net_minor)s, %(points_spent_minor)s, %(to_pay_minor)s);
+-- copy_returns --
+-- Many returns at once.
+copy receipt_return (record_uid, content_sha256, return_id, edge_id, store_id, register,
+    business_date, returned_at, sale_uid, sale_receipt_id, customer_id, money_minor,
+    points_back_centi, points_taken_centi, body)
+from stdin;
 
--- put_applied --
--- What a promotion took off a line.
-insert into receipt_applied (record_uid, line, promotion_id, discount_minor, qty_milli)
-values (%(record_uid)s, %(line)s, %(promotion_id)s, %(discount_minor)s, %(qty_milli)s);
+-- copy_facts --
+-- Many other facts at once.
+copy fact (record_uid, content_sha256, kind, edge_id, store_id, body) from stdin;
 
--- put_incident --
+-- copy_incidents --
 -- What did not fit.
-insert into receipt_incident (record_uid, number, code, detail)
-values (%(record_uid)s, %(number)s, %(code)s, %(detail)s);
-
--- count_incidents --
--- Incidents found while posting count too.
-update receipt set incident_count = %(incident_count)s where record_uid = %(record_uid)s;
+copy receipt_incident (record_uid, number, code, detail) from stdin;
 
 -- known --
--- Whether a fact is here, and its content.
-select content_sha256 from receipt where record_uid = %(record_uid)s;
+-- Which of these facts are here, and their content.
+select record_uid, content_sha256 from receipt where record_uid = any(%(uids)s)
+union all
+select record_uid, content_sha256 from receipt_return where record_uid = any(%(uids)s)
+union all
+select record_uid, content_sha256 from fact where record_uid = any(%(uids)s);
+
+-- known_ids --
+-- Which of these receipt ids one agent has sent before.
+select receipt_id from receipt
+where store_id = %(store_id)s and edge_id = %(edge_id)s and receipt_id = any(%(receipt_ids)s);
 
 -- list --
 -- One page of receipts, newest first; a null filter does not filter.
@@ -75,7 +77,7 @@ select code, detail from receipt_incident where record_uid = %(record_uid)s orde
 
 -- after --
 -- Receipts in the order of their uid, for a walk over all of them.
-select record_uid, bundle_version, receipt, answer from receipt
+select record_uid, bundle_version, receipt, answer, body from receipt
 where record_uid > %(record_uid)s order by record_uid limit 500;
 
 -- audit --
@@ -96,5 +98,6 @@ from receipt r left join lateral (
     select coalesce(sum(list_minor), 0)::bigint as list_minor,
         coalesce(sum(discount_minor), 0)::bigint as discount_minor,
         coalesce(sum(to_pay_minor), 0)::bigint as to_pay_minor
-    from receipt_line where record_uid = r.record_uid
+    from unnest(r.line_list_minor, r.line_discount_minor, r.line_to_pay_minor)
+        as l (list_minor, discount_minor, to_pay_minor)
 ) l on true;

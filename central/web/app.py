@@ -14,8 +14,10 @@ import jinja2
 import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from psycopg.rows import DictRow
 
 from central.database.pool import Pool, row_of, rows_of
+from central.receipts.store import sale_of
 from central.staff.service import SESSION_VALID_S, Session, StaffService, ThrottledError
 from central.web.languages import LANGUAGES, Tongue, choose
 from central.web.programmes import document_of, is_points_only, name_of, names_of, results_of
@@ -26,7 +28,6 @@ from shared.ids import Chance
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.answer import Answer
-from shared.wire.receipt import Receipt
 
 _LOG = get_logger(__name__)
 _TONGUE = web.RequestKey("tongue", Tongue)
@@ -319,7 +320,7 @@ class _Site:
                 {"title": INCIDENTS.get(entry["code"], entry["code"]), "detail": entry["detail"]}
                 for entry in incidents
             ],
-            sold_at=_sold_at(row["receipt"]),
+            sold_at=_sold_at(row),
             story=story,
         )
 
@@ -379,10 +380,10 @@ def _same(given: str, kept: str) -> bool:
     return hmac.compare_digest(given.encode(), kept.encode())
 
 
-def _sold_at(receipt: bytes) -> datetime | None:
+def _sold_at(row: DictRow) -> datetime | None:
     """The moment of the sale by the shop's clock; a till that was offline may send it far later."""
     try:
-        return datetime.fromisoformat(msgspec.msgpack.decode(receipt, type=Receipt).time)
+        return datetime.fromisoformat(sale_of(row)[0].time)
     except (msgspec.DecodeError, ValueError):
         return None
 

@@ -32,7 +32,7 @@ limit %(limit)s offset %(offset)s;
 select r.record_uid, r.receipt_id, r.edge_id, r.store_id, s.name as store_name, s.timezone,
        s.currency, r.register, r.committed_at, r.received_at, r.customer_id, r.bundle_version,
        r.list_minor, r.discount_minor, r.net_minor, r.points_spent_centi, r.to_pay_minor,
-       r.earned_centi, r.receipt, b.document, b.programme
+       r.earned_centi, r.receipt, r.answer, r.body, b.document, b.programme
 from receipt r join store s using (store_id) left join bundle b on b.version = r.bundle_version
 where r.record_uid = %(uid)s;
 

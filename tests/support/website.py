@@ -28,10 +28,10 @@ _STATEMENTS = (
        last_contact_at, bundle_version, queue_depth)
        values (1, 'S1', 'hub', 'k', 'c', now(), 7, 12)""",
     """insert into receipt values (%(uid)s, 'h', 'R-100', 1, 'S1', 'K1', '2026-11-24', now(), now(),
-       'C1', 7, 20000, 2000, 18000, 0, 18000, 500, 0, '', '')""",
-    """insert into receipt_line
-       values (%(uid)s, 1, 'A', 'Arabica', 1000, 20000, 2000, 18000, 0, 18000)""",
-    "insert into receipt_applied values (%(uid)s, 1, 'coffee', 2000, 1000)",
+       'C1', 7, 20000, 2000, 18000, 0, 18000, 500, 0, '', '', null,
+       '{1}', '{A}', '{1000}', '{20000}', '{2000}', '{18000}', '{0}', '{18000}',
+       '{1}', '{coffee}', '{2000}', '{1000}')""",
+    "insert into product (sku, name) values ('A', 'Arabica')",
 )
 
 

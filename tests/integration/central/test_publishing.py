@@ -14,7 +14,9 @@ from central.promotions.store import get_bundle, latest_bundle
 from central.publishing.golden import RECEIPTS_MAX
 from central.publishing.replay import Replay
 from central.publishing.service import Publishing
-from central.receipts.store import put_receipt
+from central.receipts.copying import Copying
+from central.receipts.sale import columns_of
+from central.receipts.store import Rows, put_rows
 from central.uplink.enrol import Enrolment
 from shared.bundle.golden import prove_golden
 from shared.bundle.trust import VerifiedBundle, open_bundle
@@ -74,14 +76,16 @@ async def sell(pool: Pool, bundle: VerifiedBundle) -> None:
                 lease_spends=[],
                 incidents=[],
             )
-            await put_receipt(
-                connection,
+            row = Copying().sale(
                 fact,
+                columns_of(fact),
                 record_uid=number.to_bytes(16, "big"),
                 content_sha256=bytes(32),
                 edge_id=edge.edge_id,
-                names={},
+                incident_count=0,
+                body=msgspec.msgpack.encode(fact),
             )
+            await put_rows(connection, Rows(receipts=[row]))
 
 
 async def test_the_newest_receipts_travel_as_nobodys(pool: Pool) -> None:
