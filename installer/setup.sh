@@ -50,6 +50,11 @@ has_headers || missing="$missing python3-dev"
 if [ $tests = yes ]; then
     command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
     [ -d /usr/share/fonts/truetype/dejavu ] || missing="$missing fonts-dejavu-core"
+    # Networks that fail are made in namespaces; an ordinary user's PATH often lacks these.
+    in_sbin() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
+    in_sbin nft || missing="$missing nftables"
+    in_sbin ip && in_sbin tc || missing="$missing iproute2"
+    in_sbin pkill || missing="$missing procps"
 fi
 
 if [ -n "$missing" ]; then

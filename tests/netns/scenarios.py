@@ -1,0 +1,346 @@
+"""What happens to shops while their network fails; run by ``world_command``, one scenario a run.
+
+Central and agents are the real programs over real sockets; the tills are here. A scenario ends
+with the books: every answered sale is at central once, points agree with what the tills were told,
+and the ledger's own checks find nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import aiohttp
+
+from central.database.embedded import EmbeddedPostgres
+from tests.netns.network import CENTRAL, Host, make_bridge
+from tests.support.programmes import TEA_AND_POINTS
+
+UPLINK_PORT: Final = 8443
+TILL_PORT: Final = 8470
+START_S: Final = 60
+DRAIN_S: Final = 150
+MEMBERS: Final = 20
+CARD_POINTS: Final = "150.00"
+_COMMANDS: Final = Path(sys.executable).parent
+
+
+class Central:
+    """Head office, at the head of the street."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._server: asyncio.subprocess.Process | None = None
+
+    def command(self, name: str, *arguments: str) -> str:
+        """Run one command to its end; what it printed."""
+        done = subprocess.run(
+            [str(_COMMANDS / "kopilka-central"), name, "--folder", str(self.folder), *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=name != "verify",
+        )
+        return done.stdout
+
+    def set_up(self) -> None:
+        """A head office with stores, members and a programme."""
+        self.command(
+            "init", "--embedded", "--web", "127.0.0.1:0", "--uplink", f"{CENTRAL}:{UPLINK_PORT}"
+        )
+        for store in ("S1", "S2"):
+            self.command("store-add", store, f"Store {store}")
+        members = self.folder / "members.jsonl"
+        with members.open("w") as file:
+            for number in range(MEMBERS):
+                row = {
+                    "customer_id": f"c{number}",
+                    "cards": [f"card-{number}"],
+                    "home_store": f"S{1 + number % 2}",
+                    "points": {"main": CARD_POINTS},
+                }
+                file.write(json.dumps(row) + "\n")
+        self.command("import", "--customers", str(members))
+        programme = self.folder / "programme.json"
+        programme.write_text(json.dumps(TEA_AND_POINTS | {"version": 1}))
+        self.command("publish", str(programme))
+
+    async def start(self) -> None:
+        """Serve the shops."""
+        self._server = await asyncio.create_subprocess_exec(
+            str(_COMMANDS / "kopilka-central"), "run", "--folder", str(self.folder),
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert self._server.stdout is not None
+        async with asyncio.timeout(START_S):
+            assert (await self._server.stdout.readline()).startswith(b"ready")
+
+    def kill_database(self) -> None:
+        """SIGKILL for PostgreSQL and every process of it."""
+        file = EmbeddedPostgres(self.folder).home / "data" / "postmaster.pid"
+        pid = int(file.read_text().splitlines()[0])
+        subprocess.run(["pkill", "-9", "-P", str(pid)], check=False)
+        with suppress(ProcessLookupError):
+            os.kill(pid, 9)
+
+    def forget(self) -> None:
+        """Take the database away."""
+        EmbeddedPostgres(self.folder).wipe()
+
+    async def stop(self) -> None:
+        """Stop the server and its database."""
+        if self._server is not None and self._server.returncode is None:
+            self._server.terminate()
+            await self._server.wait()
+
+    def books(self) -> dict[str, Any]:
+        """What ``verify`` finds."""
+        found: dict[str, Any] = json.loads(self.command("verify", "--json"))
+        return found
+
+
+class Shop:
+    """One store's agent on its own host, and a till beside it."""
+
+    def __init__(self, folder: Path, number: int, seed: int) -> None:
+        self.store = f"S{number}"
+        self.folder = folder
+        self.host = Host(f"shop{number}", number, UPLINK_PORT)
+        self.answered: dict[str, dict[str, Any]] = {}
+        self.waits_ms: list[float] = []
+        self._chance = Random(f"{seed}-{number}")
+        self._process: asyncio.subprocess.Process | None = None
+        self._http: aiohttp.ClientSession | None = None
+
+    async def open(self, central: Central) -> None:
+        """Enrol, start, and wait for the programme and the members."""
+        token = central.command("enrol-token", "--store", self.store).strip()
+        edge = str(_COMMANDS / "kopilka-edge")
+        self.host.run(
+            edge, "enrol", "--folder", str(self.folder), "--token", token,
+            "--central", f"https://{CENTRAL}:{UPLINK_PORT}",
+            "--ca", str(central.folder / "uplink-ca.pem"),
+            "--listen", f"{self.host.address}:{TILL_PORT}",
+        )  # fmt: skip
+        settings = self.folder / "edge.toml"
+        # A failing network is looked at in minutes here, not in hours.
+        text = settings.read_text().replace("backoff_max_s = 60.0", "backoff_max_s = 3.0")
+        settings.write_text(text.replace("backoff_max_s = 300.0", "backoff_max_s = 3.0"))
+        with (self.folder / "agent.err").open("wb") as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.host.command(edge, "run", "--folder", str(self.folder)),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+            )
+        assert self._process.stdout is not None
+        async with asyncio.timeout(START_S):
+            ready = (await self._process.stdout.readline()).decode()
+        assert ready.startswith("ready "), (self.folder / "agent.err").read_text()[-2000:]
+        token = (self.folder / "till.token").read_text()
+        self._http = aiohttp.ClientSession(
+            ready.split()[1],
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=aiohttp.ClientTimeout(total=START_S),
+        )
+        await until(self._knows_everybody, START_S, f"{self.store} is ready")
+
+    async def close(self) -> None:
+        """Stop the agent."""
+        if self._http is not None:
+            await self._http.close()
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+    async def sell(self, count: int, pause_s: float = 0.0) -> None:
+        """So many sales, half of them to members who pay with points what they may."""
+        for _ in range(count):
+            await self.sale(self._chance.choice([None, self._chance.randrange(MEMBERS)]))
+            await asyncio.sleep(pause_s)
+
+    async def sale(self, member: int | None, price: str = "", points: str = "max") -> Any:
+        """One sale, calculated and committed; the till's answer."""
+        receipt_id = f"{self.store}-{len(self.answered):06d}"
+        receipt: dict[str, Any] = {
+            "receipt_id": receipt_id,
+            "register": "R1",
+            "time": "2026-11-24T12:00:00+03:00",
+            "lines": [
+                {
+                    "line": 1,
+                    "sku": self._chance.choice(["tea", "bread"]),
+                    "qty": "1",
+                    "price": price or f"{self._chance.randrange(10, 200)}.00",
+                }
+            ],
+        }
+        if member is not None:
+            receipt["customer"] = {"card": f"card-{member}"}
+            receipt["spend"] = {"account": "main", "points": points}
+        started = time.perf_counter()
+        told = await self._post("/v1/receipts/calculate", receipt)
+        self.waits_ms.append((time.perf_counter() - started) * 1000)
+        body = {"receipt": receipt, "calculation_id": told["calculation_id"]}
+        self.answered[receipt_id] = await self._post(f"/v1/receipts/{receipt_id}/commit", body)
+        return self.answered[receipt_id]
+
+    async def queue_depth(self) -> int:
+        """Records that central has not confirmed."""
+        assert self._http is not None
+        async with self._http.get("/v1/status") as response:
+            status = await response.json()
+        depth: int = status["queue_depth"]
+        return depth
+
+    async def _post(self, path: str, body: Any) -> Any:
+        assert self._http is not None
+        async with self._http.post(path, json=body) as response:
+            reply = await response.json()
+            assert response.status == 200, reply
+            return reply
+
+    async def _knows_everybody(self) -> bool:
+        assert self._http is not None
+        receipt = {
+            "receipt_id": "look",
+            "time": "2026-11-24T12:00:00+03:00",
+            "lines": [{"line": 1, "sku": "tea", "qty": "1", "price": "10.00"}],
+            "customer": {"card": f"card-{MEMBERS - 1}"},
+        }
+        async with self._http.post("/v1/receipts/calculate", json=receipt) as response:
+            reply = await response.json()
+        return response.status == 200 and not reply.get("notices")
+
+
+async def until(asked: Callable[[], Awaitable[bool]], patience_s: float, what: str) -> float:
+    """Wait until it is so; how long it took, in seconds."""
+    started = time.monotonic()
+    while not await asked():
+        assert time.monotonic() - started < patience_s, f"waited {patience_s} s: {what}"
+        await asyncio.sleep(0.1)
+    return time.monotonic() - started
+
+
+async def drained(shops: list[Shop]) -> float:
+    """Wait until central has confirmed everything; in how many seconds."""
+
+    async def empty() -> bool:
+        return not any([await shop.queue_depth() for shop in shops])
+
+    return await until(empty, DRAIN_S, "all queues are empty")
+
+
+def check_books(central: Central, shops: list[Shop]) -> None:
+    """Central has what the tills were told: no sale less, none twice, the same points."""
+    books = central.books()
+    assert books["ok"], books
+    answers = [reply["answer"] for shop in shops for reply in shop.answered.values()]
+    assert books["receipts"] == len(answers), books
+    assert books["quarantined"] == 0, books
+    earned = sum(Decimal(each["points"]) for answer in answers for each in answer["accrued"])
+    spent = sum(Decimal(each["points"]) for answer in answers for each in answer["spent"])
+    to_pay = sum(Decimal(answer["total"]["to_pay"]) for answer in answers)
+    assert (books["earned_centi"], books["spent_centi"]) == (earned * 100, spent * 100), books
+    assert books["to_pay_minor"] == to_pay * 100
+    assert books["shortage_centi"] == 0, books
+
+
+async def partitions(central: Central, shops: list[Shop]) -> None:
+    """Each shape of a cut, one after another, while both tills sell on."""
+    first, second = shops
+    shapes: list[tuple[str, Callable[[Host], None]]] = [
+        ("requests vanish", lambda host: host.drop(requests=True)),
+        ("answers vanish", lambda host: host.drop(answers=True)),
+        ("nothing passes", lambda host: host.drop(requests=True, answers=True)),
+        ("connections are reset", Host.refuse),
+        ("a third of all packets vanishes", lambda host: host.lose(30)),
+    ]
+    whole: list[float] = []
+    for name, cut in shapes:
+        cut(first.host)
+        first.waits_ms.clear()
+        await asyncio.gather(first.sell(25, 0.1), second.sell(25, 0.1))
+        print(f"{name}: slowest calculation {max(first.waits_ms):.0f} ms", flush=True)
+        whole += first.waits_ms
+        first.host.heal()
+        await asyncio.sleep(1)
+    for _ in range(6):
+        first.host.drop(requests=True, answers=True)
+        second.host.drop(answers=True)
+        await asyncio.gather(first.sell(5, 0.05), second.sell(5, 0.05))
+        first.host.heal()
+        second.host.heal()
+        await asyncio.gather(first.sell(5, 0.05), second.sell(5, 0.05))
+    took_s = await drained(shops)
+    sold = sum(len(shop.answered) for shop in shops)
+    print(f"flapping; all {sold} sales confirmed {took_s:.1f} s after the last cut", flush=True)
+    check_books(central, shops)
+
+
+async def narrow_and_lossy(central: Central, shops: list[Shop]) -> None:
+    """A store's day gathered offline goes through 64 kbit/s, and another with losses on top."""
+    first, second = shops
+    for shop in shops:
+        shop.host.drop(requests=True, answers=True)
+    await asyncio.gather(first.sell(1_300), second.sell(150))
+    for shop in shops:
+        shop.host.narrow(64)
+    first.host.heal()
+    second.host.lose(20)
+    took_s = await drained([first])
+    print(f"1,300 receipts through 64 kbit/s: {took_s:.1f} s", flush=True)
+    took_s = await drained([second])
+    print(f"150 receipts through 64 kbit/s with 20 % loss: {took_s:.1f} s more", flush=True)
+    check_books(central, shops)
+
+
+async def central_killed(central: Central, shops: list[Shop]) -> None:
+    """PostgreSQL dies by SIGKILL under load, three times; nothing that was answered is missing."""
+    for _ in range(3):
+        selling = asyncio.gather(*(shop.sell(60, 0.02) for shop in shops))
+        await asyncio.sleep(0.7)
+        await asyncio.to_thread(central.kill_database)
+        await selling
+        await central.stop()
+        await central.start()
+    await drained(shops)
+    print(f"{sum(len(shop.answered) for shop in shops)} sales, three dead databases", flush=True)
+    check_books(central, shops)
+
+
+SCENARIOS: Final = {each.__name__: each for each in (partitions, narrow_and_lossy, central_killed)}
+
+
+async def main(name: str, root: Path) -> None:
+    """Open everything, let it happen."""
+    seed = int(os.environ.get("KOPILKA_SEED") or secrets.randbits(32))
+    print(f"KOPILKA_SEED={seed}", flush=True)
+    async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, root, ignore_errors=True)
+        central = Central(root / "central")
+        stack.callback(central.forget)
+        stack.push_async_callback(central.stop)
+        await asyncio.to_thread(central.set_up)
+        await central.start()
+        shops = [Shop(root / f"shop{number}", number, seed) for number in (1, 2)]
+        for shop in shops:
+            stack.push_async_callback(shop.close)
+            await shop.open(central)
+        await SCENARIOS[name](central, shops)
+
+
+if __name__ == "__main__":
+    make_bridge()
+    asyncio.run(main(sys.argv[1], Path(tempfile.mkdtemp(prefix="kopilka-netns-"))))
