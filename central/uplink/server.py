@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from central.database.pool import Pool
-from central.feed import store as feed
+from central.feed.service import Feed
 from central.fleet import store as fleet
 from central.promotions import store as promotions
 from central.uplink.enrol import Enrolment
@@ -20,13 +21,12 @@ from shared.errors import AppError, ForbiddenError, InputError
 from shared.limits import FEED_WAIT_S_MAX, UPLINK_BODY_BYTES_MAX
 from shared.logs import get_logger
 from shared.wire.enrol import EnrolRequest, HelloReply, HelloRequest
+from shared.wire.feed import FeedBuckets, FeedPage, FeedRepair, FeedReset
 from shared.wire.frames import LAYOUT_COLUMNS, decode_batch
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem, problem_of
 from shared.wire.stream import Ack, Refusal
 
 HELLO_INTERVAL_S: Final = 30
-FEED_POLL_S: Final = 0.5
-"""How often a waiting reader looks; bounds how late a change is seen."""
 _HINTS: Final = {
     400: "The agent and head office may be of different versions: update the older one.",
     401: "Enrol the agent again with a new token.",
@@ -51,6 +51,7 @@ class Uplink:
         self._clock = clock
         self._enrolment = enrolment
         self._ingest = ingest
+        self._feed = Feed(pool, clock)
 
     def application(self) -> web.Application:
         """The listener's application."""
@@ -66,10 +67,22 @@ class Uplink:
                     self.stream,
                 ),
                 web.get("/v1/feed", self.feed),
+                web.get("/v1/feed/buckets", self.feed_buckets),
+                web.get("/v1/feed/repair", self.feed_repair),
+                web.get("/v1/feed/snapshot", self.feed_snapshot),
+                web.get(r"/v1/feed/chunks/{sha256:[0-9a-f]{64}}", self.feed_chunk),
                 web.get(r"/v1/bundles/{version:\d{1,18}}", self.bundle),
             ]
         )
+        app.cleanup_ctx.append(self._publisher)
         return app
+
+    async def _publisher(self, _app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._feed.run())
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
     async def time(self, _request: web.Request) -> web.Response:
         """Central's clock."""
@@ -92,6 +105,7 @@ class Uplink:
                 hello_interval_s=HELLO_INTERVAL_S,
                 frame_layout=LAYOUT_COLUMNS,
             )
+        await self._feed.confirm(edge_id, hello.feed_cursor)
         return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
 
     async def stream(self, request: web.Request) -> web.Response:
@@ -120,19 +134,49 @@ class Uplink:
 
     async def feed(self, request: web.Request) -> web.Response:
         """What changed after the cursor; waits when nothing did."""
-        _, store_id = await self._edge(request)
-        cursor = request.query.get("cursor", "")
+        edge_id, store_id = await self._edge(request)
         try:
             wait_s = min(max(float(request.query.get("wait_s", "0")), 0.0), FEED_WAIT_S_MAX)
-            deadline_ns = self._clock.mono_ns() + int(wait_s * 1e9)
+            int(wait_s)
         except ValueError as error:  # no number, or "nan"
             raise InputError("wait_s is a number of seconds", pointer="/wait_s") from error
-        while True:
-            async with self._pool.connection() as connection:
-                page = await feed.page(connection, store_id, cursor)
-            if page.changes or self._clock.mono_ns() >= deadline_ns:
-                return web.Response(body=msgspec.msgpack.encode(page), content_type=_MSGPACK)
-            await asyncio.sleep(FEED_POLL_S)
+        return _feed_answer(
+            await self._feed.page(edge_id, store_id, request.query.get("cursor", ""), wait_s)
+        )
+
+    async def feed_buckets(self, request: web.Request) -> web.Response:
+        """What each bucket of a topic adds up to."""
+        _, store_id = await self._edge(request)
+        query = request.query
+        return _feed_answer(
+            await self._feed.buckets(store_id, query.get("cursor", ""), query.get("topic", ""))
+        )
+
+    async def feed_repair(self, request: web.Request) -> web.Response:
+        """All entries of some buckets of a topic."""
+        _, store_id = await self._edge(request)
+        query = request.query
+        try:
+            buckets = list(bytes.fromhex(query.get("buckets", "")))
+        except ValueError as error:
+            raise InputError("buckets are hexadecimal", pointer="/buckets") from error
+        return _feed_answer(
+            await self._feed.repair(
+                store_id, query.get("cursor", ""), query.get("topic", ""), buckets
+            )
+        )
+
+    async def feed_snapshot(self, request: web.Request) -> web.Response:
+        """The pieces of all that a store has to know."""
+        _, store_id = await self._edge(request)
+        manifest = await self._feed.snapshot(store_id)
+        return web.Response(body=msgspec.msgpack.encode(manifest), content_type=_MSGPACK)
+
+    async def feed_chunk(self, request: web.Request) -> web.Response:
+        """One piece of a snapshot."""
+        _, store_id = await self._edge(request)
+        data = await self._feed.chunk(store_id, bytes.fromhex(request.match_info["sha256"]))
+        return web.Response(body=data, content_type="application/octet-stream")
 
     async def bundle(self, request: web.Request) -> web.Response:
         """A bundle exactly as it was signed."""
@@ -143,6 +187,14 @@ class Uplink:
 
     async def _edge(self, request: web.Request) -> tuple[int, str]:
         return await self._enrolment.edge_of(request.headers.get("Authorization"))
+
+
+def _feed_answer(answer: FeedPage | FeedBuckets | FeedRepair | FeedReset) -> web.Response:
+    return web.Response(
+        status=410 if isinstance(answer, FeedReset) else 200,
+        body=msgspec.msgpack.encode(answer),
+        content_type=_MSGPACK,
+    )
 
 
 def _from_json(body: bytes, kind: type[_T]) -> _T:

@@ -36,3 +36,15 @@ DELETE FROM coupon WHERE code = :key;
 -- coupons --
 -- The codes of one receipt.
 SELECT entry FROM coupon WHERE code IN (SELECT value FROM json_each(:keys));
+
+-- store_entries --
+-- What is kept of some stores.
+SELECT store_id, entry FROM store WHERE store_id IN (SELECT value FROM json_each(:keys));
+
+-- product_entries --
+-- What is kept of some products.
+SELECT sku, entry FROM product WHERE sku IN (SELECT value FROM json_each(:keys));
+
+-- coupon_entries --
+-- What is kept of some codes.
+SELECT code, entry FROM coupon WHERE code IN (SELECT value FROM json_each(:keys));

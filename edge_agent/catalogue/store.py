@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import apsw
 import msgspec
 
 from shared.sqlfile import load_queries
-from shared.wire.feed import CouponEntry, ProductEntry, StoreEntry
+from shared.wire.feed import CouponEntry, ProductEntry, StoreEntry, Topic
 
 _QUERIES: Final = load_queries("edge_agent.catalogue")
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _STORE: Final = msgspec.msgpack.Decoder(StoreEntry)
 _PRODUCT: Final = msgspec.msgpack.Decoder(ProductEntry)
 _COUPON: Final = msgspec.msgpack.Decoder(CouponEntry)
+
+
+def put_entries(
+    connection: apsw.Connection, topic: Topic, rows: Sequence[tuple[str, bytes]]
+) -> None:
+    """Keep many entries of one topic (store, product, coupon) as the bytes they came in, by key."""
+    connection.executemany(_QUERIES[f"put_{topic.value}"], rows)
+
+
+def forget_entries(connection: apsw.Connection, topic: Topic, keys: Iterable[str]) -> None:
+    """Keep nothing of many keys of one topic."""
+    connection.executemany(_QUERIES[f"forget_{topic.value}"], [(key,) for key in keys])
+
+
+def entries_of(connection: apsw.Connection, topic: Topic, keys: Iterable[str]) -> dict[str, bytes]:
+    """The bytes kept of these keys of one topic."""
+    names = {"keys": json.dumps(list(keys))}
+    rows: list[Any] = connection.execute(_QUERIES[f"{topic.value}_entries"], names).fetchall()
+    return dict(rows)
 
 
 def put_store(connection: apsw.Connection, entry: StoreEntry) -> None:

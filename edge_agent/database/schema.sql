@@ -99,15 +99,44 @@ CREATE INDEX lease_by_owner ON lease (owner, asset);
 
 CREATE TABLE feed (
     only INTEGER PRIMARY KEY CHECK (only = 1),
-    cursor TEXT NOT NULL
+    cursor TEXT NOT NULL,
+    reading TEXT NOT NULL DEFAULT '',
+    rebuilding INTEGER NOT NULL DEFAULT 0 CHECK (rebuilding IN (0, 1))
 ) STRICT;
 
+-- the hash is that of the entry as it came; empty for a forgotten key
 CREATE TABLE feed_key (
     topic TEXT NOT NULL,
     key TEXT NOT NULL,
     version INTEGER NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) IN (0, 16)),
     PRIMARY KEY (topic, key)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE feed_sum (
+    topic TEXT PRIMARY KEY,
+    total BLOB NOT NULL CHECK (length(total) = 16),
+    entries INTEGER NOT NULL CHECK (entries >= 0)
+) STRICT;
+
+-- changes that wait for the rest of their checkpoint; chunk is the snapshot's piece they came in
+CREATE TABLE feed_staged (
+    topic TEXT NOT NULL,
+    key TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    operation TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    chunk INTEGER NOT NULL,
+    PRIMARY KEY (topic, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE feed_chunk (
+    number INTEGER PRIMARY KEY,
+    sha256 BLOB NOT NULL UNIQUE CHECK (length(sha256) = 32),
+    size_bytes INTEGER NOT NULL,
+    raw_bytes INTEGER NOT NULL,
+    staged INTEGER NOT NULL CHECK (staged IN (0, 1))
+) STRICT;
 
 CREATE TABLE wanted_bundle (
     key TEXT PRIMARY KEY,

@@ -50,11 +50,11 @@ SELECT card_tag, customer_id FROM card
 WHERE customer_id IN (SELECT value FROM json_each(:keys));
 
 -- balance_entries --
--- What is kept of some accounts, named as in the feed.
+-- What is kept of some accounts, named as in the feed: up to the last slash stands the customer.
 SELECT k.value, b.customer_id, b.account, b.available_centi, b.as_of_ms
-FROM json_each(:keys) k
-JOIN balance b ON b.customer_id = rtrim(rtrim(k.value, replace(k.value, '/', '')), '/')
-    AND b.customer_id || '/' || b.account = k.value;
+FROM (SELECT value, rtrim(value, replace(value, '/', '')) AS head FROM json_each(:keys)) k
+JOIN balance b ON b.customer_id = substr(k.head, 1, length(k.head) - 1)
+    AND b.account = substr(k.value, length(k.head) + 1);
 
 -- put_lease --
 -- A right to spend here. Grants only grow: the sum of all of them never becomes less.

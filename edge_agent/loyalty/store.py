@@ -156,4 +156,3 @@ def put_lease(connection: apsw.Connection, entry: LeaseEntry, version: int) -> N
 def forget_lease(connection: apsw.Connection, lease_id: str) -> None:
     """Keep no such right; what was used of it stays recorded."""
     connection.execute(_QUERIES["forget_lease"], {"lease_id": lease_id})
-

@@ -26,16 +26,18 @@ from edge_agent.outbox.store import (
     oldest_pending_at_ms,
     pending_records,
 )
-from edge_agent.uplink.apply import apply_page, feed_cursor, wanted_bundle
+from edge_agent.uplink.apply import feed_cursor
+from edge_agent.uplink.feed import FeedCalls, FeedReader
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import Stop, step_after
+from edge_agent.uplink.topics import wanted_bundle
 from shared.clock import Clock
 from shared.errors import AppError, ConflictError, CorruptionError, TrustError, UnavailableError
 from shared.limits import BATCH_RECORDS_MAX, OUTBOX_DEPTH_REPORTED_MAX
 from shared.logs import get_logger
 from shared.status import Status
 from shared.wire.enrol import ComponentReport, HelloReply, HelloRequest, LaneHead
-from shared.wire.feed import BundleEntry, FeedPage
+from shared.wire.feed import BundleEntry
 from shared.wire.frames import LAYOUT_COLUMNS, LAYOUT_RECORDS, make_batch
 from shared.wire.stream import Ack, Batch, Lane, Refusal
 
@@ -43,11 +45,9 @@ _LOG = get_logger(__name__)
 _PAUSE_MS_MAX: Final = 60_000
 """Central may ask for a pause, not for silence."""
 _HELLO_INTERVAL_S_MIN: Final = 1
-_EMPTY_PAGE_PAUSE_S: Final = 0.5
-"""A central that does not hold the answer back must not be asked in a tight circle."""
 
 
-class Central(Protocol):
+class Central(FeedCalls, Protocol):
     """The calls these loops make; ``edge_agent.uplink.transport.Transport`` makes them."""
 
     async def hello(self, request: HelloRequest) -> HelloReply:
@@ -56,10 +56,6 @@ class Central(Protocol):
 
     async def put_batch(self, edge_id: int, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:
         """Send records."""
-        ...
-
-    async def feed(self, cursor: str, wait_s: float) -> FeedPage:
-        """Hear what changed."""
         ...
 
     async def bundle(self, version: int) -> bytes:
@@ -125,6 +121,15 @@ class Uplink:
         self._statuses = statuses
         self._due = _Due()
         self._due.set_all()
+        self._feed = FeedReader(
+            central=central,
+            writer=writer,
+            reader=reader,
+            link=link,
+            clock=clock,
+            wait_s=identity.feed_wait_s,
+            on_bundle=self._due.bundle.set,
+        )
         self._stopped: dict[int, str] = {}
         self._refused_sha256: bytes | None = None
         self._batch_records_max = BATCH_RECORDS_MAX
@@ -219,19 +224,8 @@ class Uplink:
             raise ConflictError(f"lane {lane} is stopped: {reason}", code="lane_stopped")
 
     async def feed_round(self) -> None:
-        """Ask for the next page, waiting at central until there is one, and apply it."""
-        cursor = await self._reader.run(feed_cursor)
-        asked_mono_ns = self._clock.mono_ns()
-        async with self._link.call():
-            page = await self._central.feed(cursor, self._identity.feed_wait_s)
-        if page.changes or page.cursor != cursor:
-            applied = await self._writer.run(lambda connection: apply_page(connection, page))
-            if applied.unknown:
-                _LOG.warning("feed.unknown_topics_skipped", count=applied.unknown)
-            if applied.bundle_wanted:
-                self._due.bundle.set()
-        elif self._clock.mono_ns() - asked_mono_ns < _EMPTY_PAGE_PAUSE_S * 1e9:
-            await asyncio.sleep(_EMPTY_PAGE_PAUSE_S)
+        """Fetch the next thing that the feed lacks, or wait at central for news."""
+        await self._feed.round()
 
     async def bundle_round(self) -> None:
         """When due: fetch the bundle central wants in force and offer it.

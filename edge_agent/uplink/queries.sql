@@ -1,18 +1,108 @@
--- cursor --
--- Up to where the feed was applied.
-SELECT cursor FROM feed WHERE only = 1;
+-- feed_state --
+-- The checkpoint in force, up to where the next one was read, and whether that one is a snapshot.
+SELECT cursor, reading, rebuilding FROM feed WHERE only = 1;
 
--- put_cursor --
--- The feed was applied up to here.
-INSERT INTO feed (only, cursor) VALUES (1, :cursor)
-ON CONFLICT (only) DO UPDATE SET cursor = excluded.cursor;
+-- put_feed_state --
+-- The feed was applied, and read, up to here.
+INSERT INTO feed (only, cursor, reading, rebuilding) VALUES (1, :cursor, :reading, :rebuilding)
+ON CONFLICT (only) DO UPDATE
+SET cursor = excluded.cursor, reading = excluded.reading, rebuilding = excluded.rebuilding;
 
--- claim_version --
--- Note a key's version; answers a row only if it is above the one noted before.
-INSERT INTO feed_key (topic, key, version) VALUES (:topic, :key, :version)
-ON CONFLICT (topic, key) DO UPDATE SET version = excluded.version
-WHERE excluded.version > feed_key.version
-RETURNING version;
+-- any_key --
+-- Whether anything was ever taken from a feed.
+SELECT EXISTS (SELECT 1 FROM feed_key);
+
+-- known_keys --
+-- The versions and hashes of some keys of a topic.
+SELECT key, version, hash FROM feed_key
+WHERE topic = :topic AND key IN (SELECT value FROM json_each(:keys));
+
+-- put_key --
+-- A key's version and the hash of its entry; a forgotten key has none.
+INSERT INTO feed_key (topic, key, version, hash) VALUES (:topic, :key, :version, :hash)
+ON CONFLICT (topic, key) DO UPDATE SET version = excluded.version, hash = excluded.hash;
+
+-- drop_key --
+-- A key that central does not know.
+DELETE FROM feed_key WHERE topic = :topic AND key = :key;
+
+-- topic_keys --
+-- Every key of a topic that has an entry.
+SELECT key, hash FROM feed_key WHERE topic = :topic AND hash <> x'';
+
+-- keys_after --
+-- The next keys of a topic that have an entry.
+SELECT key, version, hash FROM feed_key
+WHERE topic = :topic AND key > :after AND hash <> x'' ORDER BY key LIMIT :limit;
+
+-- sums --
+-- What each topic adds up to.
+SELECT topic, total, entries FROM feed_sum;
+
+-- put_sum --
+-- A topic adds up to this.
+INSERT INTO feed_sum (topic, total, entries) VALUES (:topic, :total, :entries)
+ON CONFLICT (topic) DO UPDATE SET total = excluded.total, entries = excluded.entries;
+
+-- stage --
+-- A change that waits for its checkpoint.
+INSERT INTO feed_staged (topic, key, version, operation, payload, chunk)
+VALUES (:topic, :key, :version, :operation, :payload, :chunk)
+ON CONFLICT (topic, key) DO UPDATE SET version = excluded.version, operation = excluded.operation,
+    payload = excluded.payload, chunk = excluded.chunk
+WHERE excluded.version >= feed_staged.version;
+
+-- any_staged --
+-- Whether changes wait.
+SELECT EXISTS (SELECT 1 FROM feed_staged);
+
+-- staged_topics --
+-- The topics of what waits.
+SELECT DISTINCT topic FROM feed_staged ORDER BY topic;
+
+-- staged_after --
+-- The next changes of a topic that wait.
+SELECT key, version, operation, payload FROM feed_staged
+WHERE topic = :topic AND key > :after ORDER BY key LIMIT :limit;
+
+-- known_topics --
+-- Topics of which something is noted.
+SELECT DISTINCT topic FROM feed_key ORDER BY topic;
+
+-- ghosts --
+-- Keys noted here that the snapshot does not hold.
+SELECT k.key FROM feed_key k
+WHERE k.topic = :topic AND NOT EXISTS (
+    SELECT 1 FROM feed_staged s WHERE s.topic = k.topic AND s.key = k.key AND s.operation = 'put');
+
+-- forget_staged --
+-- Nothing waits.
+DELETE FROM feed_staged;
+
+-- forget_staged_chunk --
+-- A piece that the newer snapshot does not have.
+DELETE FROM feed_staged WHERE chunk = :number;
+
+-- chunks --
+-- The pieces of the snapshot that is being fetched, those not yet here first.
+SELECT number, sha256, size_bytes, raw_bytes, staged FROM feed_chunk ORDER BY staged, number;
+
+-- put_chunk --
+-- A piece to be fetched.
+INSERT INTO feed_chunk (sha256, size_bytes, raw_bytes, staged)
+VALUES (:sha256, :size_bytes, :raw_bytes, 0) ON CONFLICT (sha256) DO NOTHING;
+
+-- chunk_staged --
+-- A piece is here.
+UPDATE feed_chunk SET staged = 1 WHERE number = :number;
+
+-- forget_chunk --
+-- A piece that is wanted no longer.
+DELETE FROM feed_chunk WHERE number = :number;
+
+-- forget_chunks --
+-- No snapshot is being fetched.
+DELETE FROM feed_chunk;
 
 -- put_wanted_bundle --
 -- The bundle that central wants in force.
@@ -26,3 +116,7 @@ DELETE FROM wanted_bundle WHERE key = :key;
 -- wanted_bundle --
 -- What should be in force.
 SELECT entry FROM wanted_bundle WHERE key = 'rules';
+
+-- wanted_bundles --
+-- All that the feed said of bundles.
+SELECT key, entry FROM wanted_bundle;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -27,9 +27,20 @@ from shared.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from shared.limits import BUNDLE_BYTES_MAX, FEED_PAGE_BYTES_MAX, UPLINK_BODY_BYTES_MAX
+from shared.limits import (
+    BUNDLE_BYTES_MAX,
+    FEED_CHUNK_BYTES_MAX,
+    FEED_PAGE_BYTES_MAX,
+    UPLINK_BODY_BYTES_MAX,
+)
 from shared.wire.enrol import EnrolReply, EnrolRequest, HelloReply, HelloRequest
-from shared.wire.feed import FeedPage
+from shared.wire.feed import (
+    FeedBuckets,
+    FeedPage,
+    FeedRepair,
+    FeedReset,
+    SnapshotManifest,
+)
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem
 from shared.wire.stream import Ack, Batch, Refusal
 
@@ -39,6 +50,7 @@ READ_TIMEOUT_S: Final = 30.0
 FEED_BODY_BYTES_MAX: Final = 4 * FEED_PAGE_BYTES_MAX
 """Central bounds a page by its payloads; keys and framing come on top."""
 _REFUSED: Final = (409, 423)
+_GONE: Final = 410
 _ERRORS: Final[Mapping[int, type[AppError]]] = {
     400: InputError,
     401: UnauthorizedError,
@@ -116,20 +128,57 @@ class Transport:
             _raise_for(response, answer)
             return _from_msgpack(answer, Ack)
 
-    async def feed(self, cursor: str, wait_s: float) -> FeedPage:
+    async def feed(self, cursor: str, wait_s: float) -> FeedPage | FeedReset:
         """What changed after the cursor; central holds the answer back for up to ``wait_s``."""
-        answer = await self._call(
-            "GET",
+        return await self._feed(
             "/v1/feed",
-            query={"cursor": cursor, "wait_s": f"{wait_s:g}"},
-            bytes_max=FEED_BODY_BYTES_MAX,
+            {"cursor": cursor, "wait_s": f"{wait_s:g}"},
+            FeedPage,
             read_timeout_s=wait_s + READ_TIMEOUT_S,
         )
-        return _from_msgpack(answer, FeedPage)
+
+    async def feed_buckets(self, cursor: str, topic: str) -> FeedBuckets | FeedReset:
+        """What the buckets of a topic add up to, after what changed after the cursor."""
+        query = {"cursor": cursor, "topic": topic}
+        return await self._feed("/v1/feed/buckets", query, FeedBuckets)
+
+    async def feed_repair(
+        self, cursor: str, topic: str, buckets: Sequence[int]
+    ) -> FeedRepair | FeedReset:
+        """All entries of some buckets of a topic, after what changed after the cursor."""
+        query = {"cursor": cursor, "topic": topic, "buckets": bytes(buckets).hex()}
+        return await self._feed("/v1/feed/repair", query, FeedRepair)
+
+    async def feed_snapshot(self) -> SnapshotManifest:
+        """The pieces of all that this shop has to know."""
+        answer = await self._call("GET", "/v1/feed/snapshot", bytes_max=FEED_BODY_BYTES_MAX)
+        return _from_msgpack(answer, SnapshotManifest)
+
+    async def feed_chunk(self, sha256: bytes) -> bytes:
+        """The bytes of a piece, not yet checked."""
+        path = f"/v1/feed/chunks/{sha256.hex()}"
+        return await self._call("GET", path, bytes_max=FEED_CHUNK_BYTES_MAX)
 
     async def bundle(self, version: int) -> bytes:
         """The bytes of a bundle, not yet checked."""
         return await self._call("GET", f"/v1/bundles/{version}", bytes_max=BUNDLE_BYTES_MAX)
+
+    async def _feed(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        kind: type[_T],
+        *,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> _T | FeedReset:
+        async with self._request(
+            "GET", path, query=query, read_timeout_s=read_timeout_s
+        ) as response:
+            answer = await _read(response, FEED_BODY_BYTES_MAX)
+            if response.status == _GONE and response.content_type != PROBLEM_CONTENT_TYPE:
+                return _from_msgpack(answer, FeedReset)
+            _raise_for(response, answer)
+            return _from_msgpack(answer, kind)
 
     async def _call(
         self,

@@ -1,4 +1,8 @@
-"""The change feed from central to an edge: last state per key, ordered, resumable."""
+"""The change feed from central to an edge: last state per key, ordered, resumable.
+
+A *checkpoint* is a state of central's between two of its transactions. Pages lead from one to the
+next; the receiver shows a checkpoint whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +35,8 @@ class Operation(enum.StrEnum):
 
     PUT = "put"
     DELETE = "delete"
+    ERASE = "erase"
+    """Forget the key and leave no trace of it in files: it is about a person who left."""
 
 
 class FeedChange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -43,15 +49,82 @@ class FeedChange(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     payload: bytes
 
 
-class FeedPage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A run of changes. After applying all of it, and only then, the receiver keeps ``cursor``.
+class TopicSum(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What a topic must add up to at a checkpoint: ``shared.crypto.set_hash`` over its entries.
 
-    ``complete`` says that nothing more was there when the page was cut.
+    ``total``: 16 bytes. A topic without entries is not named.
+    """
+
+    topic: str
+    total: bytes
+    count: int
+
+
+class FeedPage(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A run of changes, after which the receiver asks with ``cursor``.
+
+    ``complete``: this page ends a checkpoint, which the receiver now applies together with all
+    pages since the last one, and ``sums`` are those of the state it then has.
     """
 
     cursor: str
     changes: list[FeedChange]
     complete: bool
+    sums: list[TopicSum] = []
+
+
+class FeedReset(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """HTTP 410: what follows the cursor is no longer known. Begin again from a snapshot.
+
+    ``reason`` is for people: ``other_generation``, ``too_old``, ``first_load``.
+    """
+
+    reason: str
+
+
+class ChunkRef(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One piece of a snapshot, named by the SHA-256 of its bytes.
+
+    The bytes are zstd over a msgpack list of ``FeedChange``, ``raw_bytes`` long before compression.
+    """
+
+    sha256: bytes
+    size_bytes: int
+    raw_bytes: int
+
+
+class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """All that a store has to know, in pieces; ``cursor`` is where the feed goes on after it.
+
+    The pieces together are no checkpoint yet: the pages after ``cursor`` make one of them.
+    """
+
+    cursor: str
+    chunks: list[ChunkRef]
+
+
+class FeedBuckets(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A topic's sums by bucket of the key, and the page that leads to the state they are of.
+
+    ``totals``: 256 times 16 bytes, or nothing when ``page`` does not end a checkpoint.
+    """
+
+    page: FeedPage
+    topic: str
+    totals: list[bytes]
+
+
+class FeedRepair(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """All entries of some buckets of a topic, and the page that leads to the state they are of.
+
+    ``buckets``: those told in full here, of the ones asked for; a key in them that is not in
+    ``changes`` does not exist. Empty when ``page`` does not end a checkpoint.
+    """
+
+    page: FeedPage
+    topic: str
+    buckets: list[int]
+    changes: list[FeedChange]
 
 
 class StoreEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
