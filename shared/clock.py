@@ -15,3 +15,15 @@ class Clock(Protocol):
     def mono_ns(self) -> int:
         """Monotonic nanoseconds since an arbitrary start; only differences mean anything."""
         ...
+
+
+class BootClock(Clock, Protocol):
+    """A clock that also counts through sleep, and knows since which start of the machine."""
+
+    def boot_ns(self) -> int:
+        """Nanoseconds since the machine started, sleep included."""
+        ...
+
+    def boot_id(self) -> str:
+        """Names this start of the machine; empty where the system does not tell."""
+        ...

@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from pathlib import Path
+from typing import Final
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class SystemClock:
-    """The machine's clocks (``shared.clock.Clock``)."""
+    """The machine's clocks (``shared.clock.BootClock``)."""
 
     def now_ms(self) -> int:
         """UTC milliseconds since the epoch."""
@@ -17,6 +21,17 @@ class SystemClock:
     def mono_ns(self) -> int:
         """Monotonic nanoseconds since an arbitrary start."""
         return time.monotonic_ns()
+
+    def boot_ns(self) -> int:
+        """Nanoseconds since the machine started, sleep included."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def boot_id(self) -> str:
+        """Names this start of the machine; empty where the system does not tell."""
+        try:
+            return _BOOT_ID.read_text("ascii").strip()
+        except OSError:
+            return ""
 
 
 class SystemChance:

@@ -1,7 +1,8 @@
 """One thread writes. Jobs that wait while the disk syncs are committed together by the next sync.
 
 A job is a function of the write connection. It runs in a savepoint: when it raises, it alone is
-undone and its caller gets the error. A caller is answered only after the group is durable.
+undone and its caller gets the error. A caller is answered only after the group is durable, and
+after the guard has told the other media of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import apsw
 
@@ -30,12 +31,25 @@ _Result = TypeVar("_Result")
 _Entry = tuple[Callable[[apsw.Connection], Any], Future[Any]]
 
 
+class CommitGuard(Protocol):
+    """Who stands at every group commit, in the writer's thread (``edge_agent.witness.guard``)."""
+
+    def before_commit(self, connection: apsw.Connection) -> None:
+        """Add to the transaction."""
+        ...
+
+    def after_commit(self, connection: apsw.Connection) -> None:
+        """What was written is durable here; never raises."""
+        ...
+
+
 class Writer:
     """Owner of the write connection; use ``run`` from the event loop, ``close`` at the end."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, guard: CommitGuard | None = None) -> None:
         """Open the file and start the thread. Raises what ``open_writer`` raises."""
         self._connection = open_writer(path)
+        self._guard = guard
         self._queue: queue.Queue[_Entry | None] = queue.Queue(QUEUE_JOBS_MAX)
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="database-writer", daemon=True)
@@ -93,6 +107,8 @@ class Writer:
             self._connection.execute(_QUERIES["begin"])
             for job, future in group:
                 self._run_job(job, future, done)
+            if self._guard is not None:
+                self._guard.before_commit(self._connection)
             self._connection.execute(_QUERIES["commit"])
         except apsw.Error as error:
             if self._connection.in_transaction:
@@ -103,6 +119,8 @@ class Writer:
                 if not future.done():
                     future.set_exception(refusal)
             return
+        if self._guard is not None:
+            self._guard.after_commit(self._connection)
         for future, result in done:
             future.set_result(result)
 

@@ -118,3 +118,8 @@ def held_counts(connection: apsw.Connection) -> dict[int, tuple[int, int]]:
 def is_held(connection: apsw.Connection, uid: bytes) -> bool:
     """Whether the fact waits for its number here."""
     return connection.execute(_QUERIES["held_has_uid"], {"uid": uid}).get is not None
+
+
+def release_held(connection: apsw.Connection, uid: bytes) -> None:
+    """The fact has its number: it waits no longer, if it did."""
+    connection.execute(_QUERIES["release_uid"], {"uid": uid})

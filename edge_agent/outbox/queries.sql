@@ -4,6 +4,18 @@ INSERT INTO stream (lane, epoch, seq, hash, genesis, pruned_hash)
 VALUES (:lane, :epoch, 0, :hash, :hash, :hash)
 ON CONFLICT DO NOTHING;
 
+-- start_stream_at --
+-- A stream that is known only from here on.
+INSERT INTO stream (lane, epoch, seq, hash, genesis, acked_seq, pruned_seq, pruned_hash)
+VALUES (:lane, :epoch, :seq, :hash, :hash, :seq, :seq, :hash)
+ON CONFLICT (coalesce(edge_id, 0), lane, epoch) DO UPDATE SET
+    seq = excluded.seq, hash = excluded.hash, acked_seq = excluded.seq,
+    pruned_seq = excluded.seq, pruned_hash = excluded.hash;
+
+-- retire_lane --
+-- A newer epoch of one lane begins.
+UPDATE stream SET current = 0 WHERE current = 1 AND lane = :lane;
+
 -- retire_current --
 -- A newer epoch begins: the streams so far take no more records.
 UPDATE stream SET current = 0 WHERE current = 1;
@@ -39,6 +51,12 @@ FROM stream WHERE current = 1 ORDER BY lane;
 SELECT stream_id, edge_id, lane, epoch, current, seq, hash, genesis, acked_seq, pruned_seq,
        pruned_hash
 FROM stream ORDER BY stream_id;
+
+-- stream_named --
+-- Where this edge's stream of a lane and epoch stands.
+SELECT stream_id, edge_id, lane, epoch, current, seq, hash, genesis, acked_seq, pruned_seq,
+       pruned_hash
+FROM stream WHERE edge_id IS NULL AND lane = :lane AND epoch = :epoch;
 
 -- epoch --
 -- The epoch that takes records.
@@ -80,8 +98,8 @@ SELECT seq, uid, recorded_at_ms, record, hash, local FROM outbox
 WHERE stream_id = :stream_id AND seq > :after ORDER BY seq LIMIT :limit;
 
 -- has_uid --
--- Whether a fact stands in a chain here.
-SELECT 1 FROM outbox WHERE uid = :uid;
+-- Where a fact stands in a chain here.
+SELECT stream_id, seq, hash FROM outbox WHERE uid = :uid;
 
 -- prunable --
 -- The first acknowledged records that are still kept.
@@ -127,6 +145,10 @@ SELECT lane, count(*), min(recorded_at_ms) FROM held GROUP BY lane ORDER BY lane
 -- release --
 -- The fact has its number.
 DELETE FROM held WHERE held_id = :held_id;
+
+-- release_uid --
+-- The fact has its number, whatever it was here.
+DELETE FROM held WHERE uid = :uid;
 
 -- trim_ring --
 -- The ring is full: its oldest facts go.

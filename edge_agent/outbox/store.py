@@ -78,10 +78,32 @@ def start_stream(connection: apsw.Connection, edge_id: int, start: LaneStart) ->
     put_stream(connection, int(start.lane), start.epoch, genesis)
 
 
-def put_stream(connection: apsw.Connection, lane: int, epoch: int, genesis: bytes) -> None:
-    """Begin a lane at the hash before its first record; one that has begun stays as it is."""
+def put_stream(
+    connection: apsw.Connection,
+    lane: int,
+    epoch: int,
+    genesis: bytes,
+    *,
+    replace_current: bool = False,
+) -> None:
+    """Begin a lane at the hash before its first record; one that has begun stays as it is.
+
+    ``replace_current``: the lane's stream so far takes no more records, if it is another one.
+    """
+    if replace_current and find_stream(connection, lane, epoch) is None:
+        connection.execute(_QUERIES["retire_lane"], {"lane": lane})
     parameters = {"lane": lane, "epoch": epoch, "hash": genesis}
     connection.execute(_QUERIES["start_stream"], parameters)
+
+
+def start_stream_at(
+    connection: apsw.Connection, lane: int, epoch: int, seq: int, head_hash: bytes
+) -> None:
+    """Begin, or move, a stream of which only what follows ``seq`` is known; none of it is kept."""
+    if find_stream(connection, lane, epoch) is None:
+        connection.execute(_QUERIES["retire_lane"], {"lane": lane})
+    parameters = {"lane": lane, "epoch": epoch, "seq": seq, "hash": head_hash}
+    connection.execute(_QUERIES["start_stream_at"], parameters)
 
 
 def begin_epoch(connection: apsw.Connection, edge_id: int, starts: list[LaneStart]) -> bool:
@@ -128,6 +150,14 @@ def stream_of(connection: apsw.Connection, stream_id: int) -> Head:
     row: Any = connection.execute(_QUERIES["head_by_id"], {"stream_id": stream_id}).fetchone()
     assert row is not None, "streams are never removed"
     return _to_head(row)
+
+
+def find_stream(connection: apsw.Connection, lane: int, epoch: int) -> Head | None:
+    """Where this edge's stream of a lane and epoch stands; None: there is none."""
+    row: Any = connection.execute(
+        _QUERIES["stream_named"], {"lane": lane, "epoch": epoch}
+    ).fetchone()
+    return None if row is None else _to_head(row)
 
 
 def heads_of(connection: apsw.Connection) -> list[Head]:
@@ -207,10 +237,7 @@ def carry_on(connection: apsw.Connection, stream_id: int, limit: int) -> int:
     if not carried:
         return 0
     last = carried[-1]
-    place = {"stream_id": stream_id, "seq": last.seq}
-    connection.execute(_QUERIES["prune"], place)
-    connection.execute(_QUERIES["acknowledge"], place)
-    connection.execute(_QUERIES["note_pruned"], {**place, "hash": last.hash})
+    forget_stream_until(connection, last.uid, not_in=0)
     head = head_of(connection, old.lane)
     for kept in carried:
         record = _RECORD.decode(kept.record)
@@ -227,7 +254,22 @@ def carry_on(connection: apsw.Connection, stream_id: int, limit: int) -> int:
 
 def has_fact(connection: apsw.Connection, uid: bytes) -> bool:
     """Whether the fact stands in a chain here."""
-    return connection.execute(_QUERIES["has_uid"], {"uid": uid}).get is not None
+    return connection.execute(_QUERIES["has_uid"], {"uid": uid}).fetchone() is not None
+
+
+def forget_stream_until(connection: apsw.Connection, uid: bytes, *, not_in: int) -> None:
+    """Keep no record of the fact's stream up to the fact, unless it stands in ``not_in``.
+
+    For facts that have, or get, another place.
+    """
+    row: Any = connection.execute(_QUERIES["has_uid"], {"uid": uid}).fetchone()
+    if row is None or row[0] == not_in:
+        return
+    stream_id, seq, chained = row
+    place = {"stream_id": stream_id, "seq": seq}
+    connection.execute(_QUERIES["prune"], place)
+    connection.execute(_QUERIES["acknowledge"], place)
+    connection.execute(_QUERIES["note_pruned"], {**place, "hash": chained})
 
 
 def hash_at(connection: apsw.Connection, head: Head, seq: int) -> bytes:

@@ -1,0 +1,1 @@
+"""Time that never goes back, whatever happens to the machine's clock."""

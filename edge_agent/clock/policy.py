@@ -1,0 +1,73 @@
+"""How far trusted time may go. Pure.
+
+A right to spend ends by trusted time, so it must neither stand still nor be pushed. It goes on with
+the boot clock, which nobody sets. Central's word moves it ahead. The wall clock moves it only when
+the machine was off, and then by a day at the most: a dead battery that says 2038 must not end every
+lease, and a clock put back must not revive one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+OFF_ALLOWANCE_MS: Final = 24 * 3_600_000
+"""A shop is off for a night; a longer absence is made good by central's word."""
+JUMP_MS_MIN: Final = 2_000
+"""A wall clock is moved by milliseconds when it is kept; more is a hand or a dead cell."""
+_NS_PER_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """Trusted time at a moment of the boot clock; kept, so that it holds after a restart."""
+
+    floor_ms: int
+    boot_id: str
+    boot_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the machine's clocks say at one moment."""
+
+    wall_ms: int
+    boot_ns: int
+    boot_id: str
+
+
+def floor_at_start(kept: Floor | None, reading: Reading) -> Floor:
+    """Trusted time when the agent starts, from what was kept and what the machine says."""
+    if kept is None:
+        now_ms = reading.wall_ms
+    elif kept.boot_id and kept.boot_id == reading.boot_id and reading.boot_ns >= kept.boot_ns:
+        now_ms = floor_after(kept, reading.boot_ns).floor_ms
+    else:
+        now_ms = kept.floor_ms + min(max(reading.wall_ms - kept.floor_ms, 0), OFF_ALLOWANCE_MS)
+    return Floor(floor_ms=now_ms, boot_id=reading.boot_id, boot_ns=reading.boot_ns)
+
+
+def floor_after(floor: Floor, boot_ns: int) -> Floor:
+    """The same floor moved on with the boot clock; never back."""
+    elapsed_ms = max(boot_ns - floor.boot_ns, 0) // _NS_PER_MS
+    if elapsed_ms == 0:
+        return floor
+    return Floor(
+        floor_ms=floor.floor_ms + elapsed_ms,
+        boot_id=floor.boot_id,
+        # What is less than a millisecond is not lost.
+        boot_ns=floor.boot_ns + elapsed_ms * _NS_PER_MS,
+    )
+
+
+def floor_told(floor: Floor, central_ms: int) -> Floor:
+    """The floor after central said what time it was, some moments ago at the most."""
+    if central_ms <= floor.floor_ms:
+        return floor
+    return Floor(floor_ms=central_ms, boot_id=floor.boot_id, boot_ns=floor.boot_ns)
+
+
+def jump_ms(before: Reading, after: Reading) -> int:
+    """By how much the wall clock was moved between two readings of one start; 0: it was kept."""
+    moved_ms = (after.wall_ms - before.wall_ms) - (after.boot_ns - before.boot_ns) // _NS_PER_MS
+    return moved_ms if abs(moved_ms) > JUMP_MS_MIN else 0

@@ -1,0 +1,1 @@
+"""What another medium remembers of this shop's records, so that an old database is not believed."""

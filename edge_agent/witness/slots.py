@@ -1,0 +1,70 @@
+"""The witness file: two slots written in turn, so that a torn writing leaves the one before.
+
+The file keeps its size and is written in place, so a writing is one flush of data and none of the
+file system's own books.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from edge_agent.witness.layout import SLOT_BYTES, Statement, last_statement, pack
+from shared.errors import UnavailableError
+
+_SLOTS: Final = 2
+
+
+class WitnessFile:
+    """One open witness file; raises OSError where the medium fails."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, made with empty slots where there is none.
+
+        Raises:
+            UnavailableError: the medium does not take it.
+        """
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            if os.fstat(self._descriptor).st_size < _SLOTS * SLOT_BYTES:
+                # Written out, not only sized: later writings need no new blocks.
+                os.pwrite(self._descriptor, bytes(_SLOTS * SLOT_BYTES), 0)
+                os.fsync(self._descriptor)
+                sync_folder(path.parent)
+        except OSError as error:
+            raise UnavailableError(
+                f"the witness {path.name} cannot be opened: {error.strerror}",
+                hint="Check witness_file in edge.toml.",
+                code="no_witness",
+            ) from error
+
+    def read(self) -> Statement | None:
+        """What was written last and whole; None when nothing was."""
+        return last_statement(
+            [
+                os.pread(self._descriptor, SLOT_BYTES, number * SLOT_BYTES)
+                for number in range(_SLOTS)
+            ]
+        )
+
+    def write(self, statement: Statement) -> None:
+        """Put it in the slot that is not the last one, durably."""
+        piece = pack(statement)
+        assert len(piece) <= SLOT_BYTES, "the leases named are bounded"
+        os.pwrite(self._descriptor, piece, statement.counter % _SLOTS * SLOT_BYTES)
+        os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,203 @@
+"""Open the shop's database at start: look at all media, decide, and do what was decided.
+
+Nothing is thrown away: a damaged file is moved to the folder ``aside`` with its log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from edge_agent.clock.store import kept_floor
+from edge_agent.clock.trusted import TrustedClock
+from edge_agent.database.connection import is_sound, open_writer
+from edge_agent.outbox.held import enter_recovery, recovery_of
+from edge_agent.outbox.store import find_stream, heads_of, known_hash, streams_of, verify_stream
+from edge_agent.witness.guard import Guard, floor_of
+from edge_agent.witness.journal import Journal, survey
+from edge_agent.witness.layout import Place, Statement
+from edge_agent.witness.policy import Action, Database, FileState, Start, decide_start
+from edge_agent.witness.rebuild import Replay, rebuild
+from edge_agent.witness.slots import WitnessFile, sync_folder
+from shared.clock import BootClock
+from shared.errors import CorruptionError, UnavailableError
+from shared.ids import Chance
+from shared.logs import get_logger
+
+ASIDE_FOLDER: Final = "aside"
+RECOVERY_ID_BYTES: Final = 16
+_LOG = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """Where the shop's records are. ``journal``: the folder of the second journal, if wanted."""
+
+    database: Path
+    witness: Path
+    journal: Path | None
+    edge_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What is ready: the writer's guard, the trusted clock, and how the start was decided."""
+
+    guard: Guard
+    clock: TrustedClock
+    start: Start
+    rebuilt: int
+
+
+def open_media(
+    media: Media, replays: Mapping[str, Replay], *, clock: BootClock, chance: Chance
+) -> Opened:
+    """Make the database one that may be written, and stand the guard at it.
+
+    ``replays``: for each kind of fact, what makes its business rows again.
+
+    Raises:
+        CorruptionError: ``foreign_database``; it was not touched.
+        UnavailableError: a medium that is wanted cannot be opened.
+    """
+    witness = WitnessFile(media.witness)
+    statement = witness.read()
+    if statement is not None and statement.edge_id != media.edge_id:
+        _LOG.warning("witness.of_another_edge", edge_id=statement.edge_id)
+        statement = None
+    journal = None if media.journal is None else Journal(media.journal, media.edge_id)
+    found, connection = _look(media.database, statement)
+    facts = None if journal is None else survey(journal.entries(), found.heads)
+    start = decide_start(found, _places(statement), facts)
+    for note in start.notes:
+        _LOG.info("start.noted", note=note)
+    if connection is None:
+        if start.set_aside:
+            _set_aside(media.database, clock.now_ms())
+        connection = open_writer(media.database)
+    try:
+        trusted = TrustedClock(clock, kept_floor(connection), floor_of(statement))
+        guard = Guard(
+            edge_id=media.edge_id,
+            clock=trusted,
+            witness=witness,
+            journal=journal,
+            statement=statement,
+        )
+        rebuilt: int | None = 0
+        if start.rebuild:
+            assert journal is not None, "only a journal can give back"
+            rebuilt = _rebuild(connection, journal, replays)
+            if rebuilt is None:
+                start = Start(action=Action.RECOVER, reason="journal_unusable", notes=start.notes)
+        if start.action is Action.RECOVER:
+            enter_recovery(
+                connection,
+                start.reason,
+                recovery_id=chance.token_bytes(RECOVERY_ID_BYTES),
+                now_ms=trusted.trusted_now_ms(),
+            )
+            _LOG.error("recovery.lasts", reason=start.reason, **_missing(connection, statement))
+        elif rebuilt:
+            _LOG.warning("database.rebuilt", records=rebuilt, reason=start.reason)
+        guard.opened(connection, {} if facts is None else dict(facts.heads))
+    finally:
+        connection.close()
+    return Opened(guard=guard, clock=trusted, start=start, rebuilt=rebuilt or 0)
+
+
+def _look(path: Path, statement: Statement | None) -> tuple[Database, apsw.Connection | None]:
+    """How the database is, and a connection to it where it is whole."""
+    if not path.exists():
+        return Database(state=FileState.MISSING), None
+    connection: apsw.Connection | None = None
+    try:
+        connection = open_writer(path)
+        _verify(connection)
+        return _database(connection, statement), connection
+    except (CorruptionError, apsw.Error) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, CorruptionError) and error.stable_code == "foreign_database":
+            raise
+        _LOG.error("database.damaged", detail=str(error))
+        return Database(state=FileState.DAMAGED), None
+
+
+def _verify(connection: apsw.Connection) -> None:
+    if not is_sound(connection):
+        raise CorruptionError("the database file is damaged", code="damaged_database")
+    for head in streams_of(connection):
+        verify_stream(connection, head)
+
+
+def _database(connection: apsw.Connection, statement: Statement | None) -> Database:
+    heads = {
+        head.lane: Place(lane=head.lane, epoch=head.epoch, seq=head.seq, hash=head.hash)
+        for head in heads_of(connection)
+    }
+    holds: dict[int, bool | None] = {}
+    for place in [] if statement is None else statement.heads:
+        stream = find_stream(connection, place.lane, place.epoch)
+        if stream is not None and place.seq <= stream.seq:
+            ours = known_hash(connection, stream, place.seq)
+            holds[place.lane] = None if ours is None else ours == place.hash
+    recovery = recovery_of(connection)
+    return Database(
+        state=FileState.WHOLE,
+        heads=heads,
+        holds=holds,
+        recovering=None if recovery is None else recovery.reason,
+    )
+
+
+def _places(statement: Statement | None) -> dict[int, Place] | None:
+    return None if statement is None else {place.lane: place for place in statement.heads}
+
+
+def _set_aside(path: Path, now_ms: int) -> None:
+    """Move the file and its log away, under a name that says when."""
+    aside = path.parent / ASIDE_FOLDER
+    try:
+        aside.mkdir(mode=0o700, exist_ok=True)
+        for part in ("", "-wal", "-shm"):
+            source = path.with_name(path.name + part)
+            if source.exists():
+                source.rename(aside / f"{path.name}.{now_ms}{part}")
+        sync_folder(path.parent)
+    except OSError as error:
+        raise UnavailableError(f"{path.name} is damaged and cannot be put aside") from error
+
+
+def _rebuild(
+    connection: apsw.Connection, journal: Journal, replays: Mapping[str, Replay]
+) -> int | None:
+    """How many facts came back; None when the journal was of no use, and nothing was changed."""
+    try:
+        with connection:
+            count = rebuild(connection, journal.entries(), replays)
+    except (CorruptionError, apsw.Error, OSError) as error:
+        _LOG.error("journal.unusable", detail=str(error))
+        return None
+    return count
+
+
+def _missing(connection: apsw.Connection, statement: Statement | None) -> dict[str, int]:
+    """By the witness: how many records and unconfirmed spends the database may lack."""
+    if statement is None:
+        return {}
+    heads = {head.lane: head for head in heads_of(connection)}
+    records = sum(
+        place.seq - (heads[place.lane].seq if place.lane in heads else 0)
+        for place in statement.heads
+        if place.lane not in heads or heads[place.lane].epoch == place.epoch
+    )
+    return {
+        "records_missing": max(records, 0),
+        "spends_unconfirmed": sum(lease.spend_count for lease in statement.leases),
+        "amount_unconfirmed": sum(lease.spent_amount for lease in statement.leases),
+    }

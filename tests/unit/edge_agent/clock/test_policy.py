@@ -1,0 +1,121 @@
+"""Trusted time never goes back, follows the boot clock, and is not led astray by the wall clock."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.clock.policy import (
+    OFF_ALLOWANCE_MS,
+    Floor,
+    Reading,
+    floor_after,
+    floor_at_start,
+    floor_told,
+    jump_ms,
+)
+from edge_agent.clock.trusted import TrustedClock
+from tests.support.clocks import FakeClock
+from tests.support.examples import examples
+
+DAY_MS = 24 * 3_600_000
+NOW_MS = 1_790_000_000_000
+_MOVES = st.one_of(
+    st.tuples(st.just("sleep"), st.integers(0, 10**12)),
+    st.tuples(st.just("wall"), st.integers(0, 4_300_000_000_000)),
+    st.tuples(st.just("central"), st.integers(NOW_MS - DAY_MS, NOW_MS + 100 * DAY_MS)),
+    st.tuples(st.just("restart"), st.just(0)),
+    st.tuples(st.just("reboot"), st.integers(0, 10**11)),
+)
+
+
+@examples(300)
+@given(moves=st.lists(_MOVES, max_size=40))
+def test_trusted_time_never_goes_back(moves: list[tuple[str, int]]) -> None:
+    """I12: whatever is done to wall clock, process and machine."""
+    clock = FakeClock(wall_ms=NOW_MS)
+    trusted = TrustedClock(clock)
+    last_ms = trusted.trusted_now_ms()
+    for move, value in moves:
+        kept = trusted.floor()
+        if move == "sleep":
+            clock.advance_ms(value % (2 * DAY_MS))
+        elif move == "wall":
+            clock.wall_ms = value
+        elif move == "central":
+            trusted.note_central(value)
+        else:
+            if move == "reboot":
+                clock.reboot(off_ms=value)
+            trusted = TrustedClock(clock, kept)
+        now_ms = trusted.trusted_now_ms()
+        assert now_ms >= last_ms
+        last_ms = now_ms
+
+
+@examples(300)
+@given(
+    wall_ms=st.integers(0, 4_300_000_000_000),
+    slept_ms=st.integers(0, 100 * DAY_MS),
+    same_boot=st.booleans(),
+)
+def test_wall_clock_alone_moves_it_by_a_day_at_most(
+    wall_ms: int, slept_ms: int, same_boot: bool
+) -> None:
+    """One that says 2038 ends no lease at once; while the machine runs it counts for nothing."""
+    kept = Floor(floor_ms=NOW_MS, boot_id="a", boot_ns=5)
+    reading = Reading(
+        wall_ms=wall_ms, boot_ns=5 + slept_ms * 10**6, boot_id="a" if same_boot else "b"
+    )
+    moved_ms = floor_at_start(kept, reading).floor_ms - NOW_MS
+
+    if same_boot:
+        assert moved_ms == slept_ms
+    else:
+        assert moved_ms == min(max(wall_ms - NOW_MS, 0), OFF_ALLOWANCE_MS)
+
+
+@examples(100)
+@given(steps=st.lists(st.integers(0, 5_000_000), max_size=50))
+def test_boot_clock_is_followed_without_loss(steps: list[int]) -> None:
+    """Many small readings come to the same as one large."""
+    floor = Floor(floor_ms=0, boot_id="a", boot_ns=0)
+    boot_ns = 0
+    for step in steps:
+        boot_ns += step
+        floor = floor_after(floor, boot_ns)
+
+    assert floor.floor_ms == boot_ns // 10**6
+
+
+def test_central_moves_it_ahead_only() -> None:
+    """An earlier time than trusted is no news."""
+    floor = Floor(floor_ms=100, boot_id="a", boot_ns=0)
+
+    assert floor_told(floor, 99) is floor
+    assert floor_told(floor, 500).floor_ms == 500
+
+
+def test_machine_that_does_not_name_its_start_is_taken_for_restarted() -> None:
+    """Without a boot id the boot clock cannot be compared."""
+    kept = Floor(floor_ms=NOW_MS, boot_id="", boot_ns=0)
+    reading = Reading(wall_ms=NOW_MS + 5, boot_ns=10**18, boot_id="")
+
+    assert floor_at_start(kept, reading).floor_ms == NOW_MS + 5
+
+
+def test_jump_of_the_wall_clock_is_told_from_sleep() -> None:
+    """Suspended time is counted by the boot clock; only a set clock is a jump."""
+    before = Reading(wall_ms=0, boot_ns=0, boot_id="a")
+
+    assert jump_ms(before, Reading(wall_ms=600_000, boot_ns=600 * 10**9, boot_id="a")) == 0
+    assert jump_ms(before, Reading(wall_ms=-DAY_MS, boot_ns=0, boot_id="a")) == -DAY_MS
+
+
+def test_highest_floor_of_all_media_counts() -> None:
+    """A database put back from a copy does not put trusted time back."""
+    clock = FakeClock(wall_ms=5)
+    old = Floor(floor_ms=NOW_MS, boot_id="x", boot_ns=0)
+    new = Floor(floor_ms=NOW_MS + DAY_MS, boot_id="x", boot_ns=0)
+
+    assert TrustedClock(clock, old, None, new).trusted_now_ms() == NOW_MS + DAY_MS
