@@ -20,7 +20,14 @@ from edge_agent.outbox.store import find_stream, heads_of, known_hash, streams_o
 from edge_agent.witness.guard import Guard, floor_of
 from edge_agent.witness.journal import Journal, survey
 from edge_agent.witness.layout import Place, Statement
-from edge_agent.witness.policy import Action, Database, FileState, Start, decide_start
+from edge_agent.witness.policy import (
+    Action,
+    Database,
+    FileState,
+    JournalFacts,
+    Start,
+    decide_start,
+)
 from edge_agent.witness.rebuild import Replay, rebuild
 from edge_agent.witness.slots import WitnessFile, sync_folder
 from shared.clock import BootClock
@@ -65,49 +72,97 @@ def open_media(
         UnavailableError: a medium that is wanted cannot be opened.
     """
     witness = WitnessFile(media.witness)
-    statement = witness.read()
-    if statement is not None and statement.edge_id != media.edge_id:
-        _LOG.warning("witness.of_another_edge", edge_id=statement.edge_id)
-        statement = None
+    statement = own_statement(witness, media.edge_id)
     journal = None if media.journal is None else Journal(media.journal, media.edge_id)
     found, connection = _look(media.database, statement)
-    facts = None if journal is None else survey(journal.entries(), found.heads)
-    start = decide_start(found, _places(statement), facts)
-    for note in start.notes:
-        _LOG.info("start.noted", note=note)
+    beside = Beside(witness=witness, journal=journal, statement=statement, edge_id=media.edge_id)
+    start, facts = compare(found, beside)
     if connection is None:
         if start.set_aside:
             _set_aside(media.database, clock.now_ms())
         connection = open_writer(media.database)
     try:
-        trusted = TrustedClock(clock, kept_floor(connection), floor_of(statement))
-        guard = Guard(
-            edge_id=media.edge_id,
-            clock=trusted,
-            witness=witness,
-            journal=journal,
-            statement=statement,
-        )
-        rebuilt: int | None = 0
-        if start.rebuild:
-            assert journal is not None, "only a journal can give back"
-            rebuilt = _rebuild(connection, journal, replays)
-            if rebuilt is None:
-                start = Start(action=Action.RECOVER, reason="journal_unusable", notes=start.notes)
-        if start.action is Action.RECOVER:
-            enter_recovery(
-                connection,
-                start.reason,
-                recovery_id=chance.token_bytes(RECOVERY_ID_BYTES),
-                now_ms=trusted.trusted_now_ms(),
-            )
-            _LOG.error("recovery.lasts", reason=start.reason, **_missing(connection, statement))
-        elif rebuilt:
-            _LOG.warning("database.rebuilt", records=rebuilt, reason=start.reason)
-        guard.opened(connection, {} if facts is None else dict(facts.heads))
+        return begin(connection, start, facts, beside, replays, clock=clock, chance=chance)
     finally:
         connection.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """The media beside the database, open, and what the witness says of this edge."""
+
+    witness: WitnessFile
+    journal: Journal | None
+    statement: Statement | None
+    edge_id: int
+
+
+def own_statement(witness: WitnessFile, edge_id: int) -> Statement | None:
+    """What the witness says of this edge; of another one it says nothing that counts."""
+    statement = witness.read()
+    if statement is not None and statement.edge_id != edge_id:
+        _LOG.warning("witness.of_another_edge", edge_id=statement.edge_id)
+        return None
+    return statement
+
+
+def compare(found: Database, beside: Beside) -> tuple[Start, JournalFacts | None]:
+    """How the agent starts, and what the journal remembers."""
+    facts = None if beside.journal is None else survey(beside.journal.entries(), found.heads)
+    start = decide_start(found, _places(beside.statement), facts)
+    for note in start.notes:
+        _LOG.info("start.noted", note=note)
+    return start, facts
+
+
+def begin(
+    connection: apsw.Connection,
+    start: Start,
+    facts: JournalFacts | None,
+    beside: Beside,
+    replays: Mapping[str, Replay],
+    *,
+    clock: BootClock,
+    chance: Chance,
+) -> Opened:
+    """Do in the database what was decided, and stand the guard at it."""
+    trusted = TrustedClock(clock, kept_floor(connection), floor_of(beside.statement))
+    guard = Guard(
+        edge_id=beside.edge_id,
+        clock=trusted,
+        witness=beside.witness,
+        journal=beside.journal,
+        statement=beside.statement,
+    )
+    rebuilt: int | None = 0
+    if start.rebuild:
+        assert beside.journal is not None, "only a journal can give back"
+        rebuilt = _rebuild(connection, beside.journal, replays)
+        if rebuilt is None:
+            start = Start(action=Action.RECOVER, reason="journal_unusable", notes=start.notes)
+    if start.action is Action.RECOVER:
+        enter_recovery(
+            connection,
+            start.reason,
+            recovery_id=chance.token_bytes(RECOVERY_ID_BYTES),
+            now_ms=trusted.trusted_now_ms(),
+        )
+        missing = _missing(connection, beside.statement)
+        _LOG.error("recovery.lasts", reason=start.reason, **missing)
+    elif rebuilt:
+        _LOG.warning("database.rebuilt", records=rebuilt, reason=start.reason)
+    guard.opened(connection, {} if facts is None else dict(facts.heads))
     return Opened(guard=guard, clock=trusted, start=start, rebuilt=rebuilt or 0)
+
+
+def look_at(connection: apsw.Connection, statement: Statement | None) -> Database:
+    """How an open database is, beside what the witness says.
+
+    Raises:
+        CorruptionError: it is damaged.
+    """
+    _verify(connection)
+    return _database(connection, statement)
 
 
 def _look(path: Path, statement: Statement | None) -> tuple[Database, apsw.Connection | None]:
@@ -117,8 +172,7 @@ def _look(path: Path, statement: Statement | None) -> tuple[Database, apsw.Conne
     connection: apsw.Connection | None = None
     try:
         connection = open_writer(path)
-        _verify(connection)
-        return _database(connection, statement), connection
+        return look_at(connection, statement), connection
     except (CorruptionError, apsw.Error) as error:
         if connection is not None:
             connection.close()
