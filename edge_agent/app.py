@@ -18,12 +18,12 @@ import msgspec
 from aiohttp import web
 
 from edge_agent.bundles.service import BundleService
-from edge_agent.checkout.desk import ShopDesk
 from edge_agent.checkout.knowledge import look_up
 from edge_agent.checkout.service import Checkout
 from edge_agent.config import (
     BUNDLES_FOLDER,
     DATABASE_FILE,
+    DEVICE_KEY_FILE,
     TILL_TOKEN_FILE,
     Config,
     read_secret,
@@ -33,12 +33,15 @@ from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.http.routes import TillApi
 from edge_agent.http.status import StatusReport
+from edge_agent.lan.service import ShopNetwork
 from edge_agent.supervisor import Supervisor
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.loops import Identity, Uplink
 from edge_agent.uplink.plan import backoff_bounds_s
+from edge_agent.uplink.through_hub import TillTransport
 from edge_agent.uplink.transport import Transport
 from shared.clock import Clock
+from shared.crypto.signing import Signer
 from shared.errors import ConflictError, CorruptionError, UnavailableError
 from shared.ids import Chance
 from shared.status import Status
@@ -71,22 +74,16 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     (folder / BUNDLES_FOLDER).mkdir(mode=0o700, exist_ok=True)
     trusted = _trusted_keys(folder / config.trusted_keys_file)
     bundles = BundleService(folder / BUNDLES_FOLDER, trusted)
-    transport = Transport(
-        config.central_url,
-        credential=read_secret(folder / config.credential_file),
-        ca_file=None if config.ca_file is None else folder / config.ca_file,
-    )
     writer = Writer(folder / DATABASE_FILE)
     reader = Reader(folder / DATABASE_FILE)
-    desk = ShopDesk(
-        writer=writer, edge_id=config.edge_id, trusted_now_ms=clock.now_ms, chance=chance
-    )
+    network = _network(folder, config, machine, writer)
+    transport = _transport(folder, config, network)
     checkout = Checkout(
         database=folder / DATABASE_FILE,
         writer=writer,
         bundles=bundles,
         look_up=look_up,
-        desk=desk,
+        desk=network.desk,
         store_id=config.store_id,
         clock=clock,
         chance=chance,
@@ -104,6 +101,10 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
 
     def statuses() -> list[Status]:
         return report.statuses()
+
+    def noted_sale() -> None:
+        uplink.note_flush()
+        network.note_sold()
 
     uplink = Uplink(
         identity,
@@ -123,30 +124,34 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
         supervisor=supervisor,
         queue=uplink.queue,
         clock=clock,
+        more=network.status,
     )
     for name, one_round in (
         ("hello", uplink.hello_round),
         ("flush", uplink.flush_round),
         ("feed", uplink.feed_round),
         ("bundle", uplink.bundle_round),
+        *network.rounds(transport),
     ):
         supervisor.add(name, one_round)
     api = TillApi(
         checkout=checkout,
         reader=reader,
-        desk=desk,
+        desk=network.desk,
         report=report.collect,
-        on_commit=uplink.note_flush,
+        on_commit=noted_sale,
     )
     app = api.application(token=token, chance=chance)
 
     async def loops(_app: web.Application) -> AsyncIterator[None]:
         await transport.open()
+        await network.open()
         uplink.start_timers()
         supervisor.start()
         yield
         uplink.stop_timers()
         await supervisor.stop()
+        await network.close()
         await transport.close()
 
     # What is entered first is left last: the writer outlives everybody who may still write.
@@ -218,6 +223,41 @@ async def ask_status(folder: Path) -> Any:
 def agent_version() -> str:
     """The release of this program."""
     return metadata.version("kopilka")
+
+
+def _network(folder: Path, config: Config, machine: Machine, writer: Writer) -> ShopNetwork:
+    signer = None
+    if config.hub_url is not None or config.lan_listen is not None:
+        signer = Signer(_device_key(folder))
+    return ShopNetwork(
+        edge_id=config.edge_id,
+        signer=signer,
+        writer=writer,
+        trusted_now_ms=machine.clock.now_ms,
+        clock=machine.clock,
+        chance=machine.chance,
+        hub_url=config.hub_url,
+        listen=config.lan_listen,
+    )
+
+
+def _transport(folder: Path, config: Config, network: ShopNetwork) -> Transport:
+    credential = read_secret(folder / config.credential_file)
+    ca_file = None if config.ca_file is None else folder / config.ca_file
+    if network.path is None:
+        return Transport(config.central_url, credential=credential, ca_file=ca_file)
+    return TillTransport(
+        config.central_url, path=network.path, credential=credential, ca_file=ca_file
+    )
+
+
+def _device_key(folder: Path) -> bytes:
+    try:
+        return (folder / DEVICE_KEY_FILE).read_bytes()
+    except OSError as error:
+        raise CorruptionError(
+            f"{DEVICE_KEY_FILE} cannot be read", hint="Enrol this agent again."
+        ) from error
 
 
 def _lock(folder: Path) -> int:

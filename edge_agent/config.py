@@ -21,6 +21,8 @@ TRUSTED_KEYS_FILE: Final = "trusted_keys.json"
 BUNDLES_FOLDER: Final = "bundles"
 CENTRAL_URL_PATTERN: Final = r"^https?://[^/\s]+/?$"
 
+LAN_LISTEN_PATTERN: Final = r"^[^/\s]+:\d{1,5}$"
+
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
@@ -29,6 +31,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     ``listen_port`` 0 lets the system choose. ``ca_file``: who signs central's certificate; without
     it the machine's own authorities are asked. ``trusted_keys_file``: who may sign bundles.
+    ``lan_listen``: HOST:PORT where this hub's tills reach it; ``hub_url``: this agent is a till of
+    the hub there. An agent is one of the two, or neither.
     """
 
     central_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)]
@@ -44,6 +48,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     feed_wait_s: Annotated[float, msgspec.Meta(ge=0, le=55)] = 25.0
     backoff_min_s: _Seconds = 0.5
     backoff_max_s: _Seconds = 60.0
+    lan_listen: Annotated[str, msgspec.Meta(pattern=LAN_LISTEN_PATTERN)] | None = None
+    hub_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)] | None = None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -66,6 +72,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if config.backoff_max_s < config.backoff_min_s:
             raise InputError(
                 f"{CONFIG_FILE}: backoff_max_s is below backoff_min_s", code="bad_config"
+            )
+        if config.lan_listen is not None and config.hub_url is not None:
+            raise InputError(
+                f"{CONFIG_FILE}: an agent with hub_url has no lan_listen", code="bad_config"
             )
         return config
 

@@ -68,3 +68,13 @@ select e.edge_id, e.store_id, s.name as store_name, s.timezone, e.kind, e.state,
        coalesce(e.last_contact_at > now() - make_interval(secs => %(online_s)s), false) as online
 from edge e join store s using (store_id)
 order by e.store_id, e.edge_id;
+
+-- peers --
+-- The agents of a store, as they know each other.
+select edge_id, kind, device_public_key, state from edge where store_id = %(store_id)s order by edge_id;
+
+-- may_carry --
+-- Whether one agent is the hub of the other's store, and neither was taken out of service.
+select 1 as carries from edge hub join edge till using (store_id)
+where hub.edge_id = %(hub_id)s and hub.kind = 'hub' and hub.state = 'active'
+  and till.edge_id = %(till_id)s and till.state = 'active';

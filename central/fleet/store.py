@@ -12,8 +12,9 @@ from psycopg.types.json import Jsonb
 from central.database.pool import Connection, row_of, rows_of, run
 from central.feed import store as feed
 from shared.sqlfile import load_queries
-from shared.wire.enrol import HelloRequest, LaneHead
+from shared.wire.enrol import EdgeKind, HelloRequest, LaneHead
 from shared.wire.feed import StoreEntry, Topic
+from shared.wire.lan import PeerEntry
 from shared.wire.stream import Lane
 
 ONLINE_S: Final = 90
@@ -78,6 +79,31 @@ async def put_edge(connection: Connection, token: str, values: dict[str, Any]) -
         _QUERIES["mark_token_used"],
         {"edge_id": values["edge_id"], "token_sha256": secret_sha256(token)},
     )
+
+
+async def announce_peers(connection: Connection, store_id: str) -> None:
+    """Tell the agents of a store about each other; call it whenever one of them changes."""
+    rows = await rows_of(connection, _QUERIES["peers"], {"store_id": store_id})
+    await feed.put(
+        connection,
+        store_id,
+        Topic.PEER,
+        {
+            str(row["edge_id"]): PeerEntry(
+                edge_id=row["edge_id"],
+                kind=EdgeKind(row["kind"]),
+                device_public_key=bytes(row["device_public_key"]),
+                state=row["state"],
+            )
+            for row in rows
+        },
+    )
+
+
+async def may_carry(connection: Connection, hub_id: int, till_id: int) -> bool:
+    """Whether this hub may bring that till's records: both are in service in one store."""
+    parameters = {"hub_id": hub_id, "till_id": till_id}
+    return await row_of(connection, _QUERIES["may_carry"], parameters) is not None
 
 
 async def put_head(connection: Connection, values: dict[str, Any]) -> None:

@@ -116,6 +116,7 @@ class Enrolment:
                             "hash": chain_genesis(edge_id, lane, FIRST_EPOCH, nonce),
                         },
                     )
+                await fleet.announce_peers(connection, token["store_id"])
                 if request.kind is EdgeKind.HUB:
                     await lend_to_new_hub(
                         connection, token["store_id"], now_ms=self._clock.now_ms()

@@ -109,11 +109,15 @@ class Uplink:
         return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
 
     async def stream(self, request: web.Request) -> web.Response:
-        """Take a batch of records."""
-        edge_id, store_id = await self._edge(request)
+        """Take a batch of records; a hub may bring those of its store's tills."""
+        sender_id, store_id = await self._edge(request)
         path = request.match_info
-        if int(path["edge"]) != edge_id:
-            raise ForbiddenError("an agent writes only its own streams")
+        edge_id = int(path["edge"])
+        if edge_id != sender_id:
+            async with self._pool.connection() as connection:
+                carries = await fleet.may_carry(connection, sender_id, edge_id)
+            if not carries:
+                raise ForbiddenError("an agent writes only its own streams, or its tills'")
         batch = decode_batch(await request.read())
         if (batch.first_seq, batch.last_seq) != (int(path["first"]), int(path["last"])):
             raise InputError("the address names other records than the batch", code="bad_batch")

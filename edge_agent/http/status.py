@@ -30,6 +30,7 @@ class StatusReport:
         supervisor: Supervisor,
         queue: Callable[[], Awaitable[Queue]],
         clock: Clock,
+        more: Callable[[], list[Status]] = list,
     ) -> None:
         self._identity = identity
         self._store_id = store_id
@@ -38,10 +39,16 @@ class StatusReport:
         self._supervisor = supervisor
         self._queue = queue
         self._clock = clock
+        self._more = more
 
     def statuses(self) -> list[Status]:
         """How each part is."""
-        return [self._bundle_status(), self._link.status(), *self._supervisor.statuses()]
+        return [
+            self._bundle_status(),
+            self._link.status(),
+            *self._more(),
+            *self._supervisor.statuses(),
+        ]
 
     async def collect(self) -> dict[str, Any]:
         """The answer of GET /v1/status."""

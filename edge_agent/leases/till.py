@@ -48,15 +48,13 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnPart:
-    """The till's part of a hub's lease; ``epoch`` is the till's own when it was given."""
+class PartAsk:
+    """A part of a hub's lease that this till asks for; ``epoch`` is the till's own."""
 
     sub_lease_id: str
-    lease_id: str
     owner: str
     asset: str
     amount: int
-    spend_until_ms: int
     hub_edge_id: int
     epoch: int
 
@@ -137,43 +135,63 @@ def tokens_of_receipt(connection: apsw.Connection, receipt_id: str) -> list[Toke
     return [_token(row) for row in rows]
 
 
-def untold_tokens(connection: apsw.Connection, limit: int) -> list[Token]:
-    """Tokens whose end the hub has not confirmed."""
-    rows: list[Any] = connection.execute(_QUERIES["untold_tokens"], {"limit": limit}).fetchall()
+def untold_tokens(connection: apsw.Connection, hub_edge_id: int, limit: int) -> list[Token]:
+    """Tokens of this hub's whose end it has not confirmed."""
+    parameters = {"hub_edge_id": hub_edge_id, "limit": limit}
+    rows: list[Any] = connection.execute(_QUERIES["untold_tokens"], parameters).fetchall()
     return [_token(row) for row in rows]
 
 
-def void_asked(connection: apsw.Connection, limit: int) -> int:
-    """At the start: what was asked when this program ended is in doubt, and is taken back."""
-    rows: list[Any] = connection.execute(_QUERIES["asked_tokens"], {"limit": limit}).fetchall()
+def void_stale(connection: apsw.Connection, state: TokenState, before_ms: int, limit: int) -> int:
+    """Take back what was left in this state before that moment; how many.
+
+    What is still ``asked`` after the time-out (this program was ended meanwhile) is in doubt.
+    """
+    parameters = {"state": state.value, "before_ms": before_ms, "limit": limit}
+    rows: list[Any] = connection.execute(_QUERIES["stale_tokens"], parameters).fetchall()
     for row in rows:
-        note_voided(connection, row[0], doubtful=True)
+        note_voided(connection, row[0], doubtful=state is TokenState.ASKED)
     return len(rows)
 
 
-def void_stale(connection: apsw.Connection, before_ms: int, limit: int) -> int:
-    """Take back what nobody came for; how many."""
-    rows: list[Any] = connection.execute(
-        _QUERIES["stale_tokens"], {"before_ms": before_ms, "limit": limit}
-    ).fetchall()
-    for row in rows:
-        note_voided(connection, row[0], doubtful=row[1] == TokenState.ASKED)
-    return len(rows)
-
-
-def keep_own_part(connection: apsw.Connection, part: OwnPart) -> None:
-    """The hub gave a part of its lease; a repeat changes nothing."""
+def ask_part(connection: apsw.Connection, part: PartAsk) -> None:
+    """The hub is about to be asked; ``amount`` is what is wanted."""
     connection.execute(
-        _QUERIES["keep_own_part"],
+        _QUERIES["ask_own_part"],
         {
             "sub_lease_id": part.sub_lease_id,
-            "lease_id": part.lease_id,
             "owner": part.owner,
             "asset": part.asset,
             "amount": part.amount,
-            "spend_until_ms": part.spend_until_ms,
             "hub_edge_id": part.hub_edge_id,
             "epoch": part.epoch,
+        },
+    )
+
+
+def asked_parts(
+    connection: apsw.Connection, hub_edge_id: int, limit: int
+) -> list[tuple[str, str, str, int]]:
+    """Parts asked of this hub and not answered: id, owner, asset, amount."""
+    parameters = {"hub_edge_id": hub_edge_id, "limit": limit}
+    rows: list[Any] = connection.execute(_QUERIES["asked_own_parts"], parameters).fetchall()
+    return rows
+
+
+def note_part(
+    connection: apsw.Connection, sub_lease_id: str, lease_id: str, amount: int, until_ms: int
+) -> None:
+    """The hub's answer: a part of a lease, or (``amount`` 0) none."""
+    if amount == 0:
+        connection.execute(_QUERIES["forget_own_part"], {"sub_lease_id": sub_lease_id})
+        return
+    connection.execute(
+        _QUERIES["open_own_part"],
+        {
+            "sub_lease_id": sub_lease_id,
+            "lease_id": lease_id,
+            "amount": amount,
+            "spend_until_ms": until_ms,
         },
     )
 
@@ -215,11 +233,10 @@ def begin_return(connection: apsw.Connection, sub_lease_id: str) -> bool:
     return True
 
 
-def parts_returning(connection: apsw.Connection, limit: int) -> list[Returning]:
-    """Parts that their hub has not confirmed to have back."""
-    rows: list[Any] = connection.execute(
-        _QUERIES["own_parts_returning"], {"limit": limit}
-    ).fetchall()
+def parts_returning(connection: apsw.Connection, hub_edge_id: int, limit: int) -> list[Returning]:
+    """Parts that this hub has not confirmed to have back."""
+    parameters = {"hub_edge_id": hub_edge_id, "limit": limit}
+    rows: list[Any] = connection.execute(_QUERIES["own_parts_returning"], parameters).fetchall()
     return [
         Returning(
             sub_lease_id=sub_lease_id,

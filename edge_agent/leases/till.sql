@@ -22,31 +22,40 @@ WHERE receipt_id = :receipt_id ORDER BY asked_at_ms, uid;
 -- untold_tokens --
 -- How they ended, and the hub has not confirmed that it knows.
 SELECT uid, state, doubtful, receipt_id, owner, asset, amount, parts, hub_edge_id FROM token
-WHERE told = 0 AND state IN ('captured', 'voided') ORDER BY asked_at_ms, uid LIMIT :limit;
-
--- stale_tokens --
--- Asked or granted before this moment, and nobody came for them.
-SELECT uid, state, doubtful, receipt_id, owner, asset, amount, parts, hub_edge_id FROM token
-WHERE told = 0 AND state IN ('asked', 'granted') AND asked_at_ms < :before_ms
+WHERE told = 0 AND state IN ('captured', 'voided') AND hub_edge_id = :hub_edge_id
 ORDER BY asked_at_ms, uid LIMIT :limit;
 
--- asked_tokens --
--- Asked, and the answer never noted.
+-- stale_tokens --
+-- In this state since before this moment, and nobody came for them.
 SELECT uid, state, doubtful, receipt_id, owner, asset, amount, parts, hub_edge_id FROM token
-WHERE told = 0 AND state = 'asked' ORDER BY asked_at_ms, uid LIMIT :limit;
+WHERE told = 0 AND state = :state AND asked_at_ms < :before_ms
+ORDER BY asked_at_ms, uid LIMIT :limit;
 
--- keep_own_part --
--- The hub gave a part of its lease.
+-- ask_own_part --
+-- The hub is about to be asked for a part of a lease.
 INSERT INTO own_sub_lease (sub_lease_id, lease_id, owner, asset, amount, spend_until_ms,
     hub_edge_id, epoch, state)
-VALUES (:sub_lease_id, :lease_id, :owner, :asset, :amount, :spend_until_ms, :hub_edge_id, :epoch,
-    'open')
-ON CONFLICT (sub_lease_id) DO NOTHING;
+VALUES (:sub_lease_id, '', :owner, :asset, :amount, 0, :hub_edge_id, :epoch, 'asked');
+
+-- asked_own_parts --
+-- Parts asked of this hub, whose answer was not noted.
+SELECT sub_lease_id, owner, asset, amount FROM own_sub_lease
+WHERE state = 'asked' AND hub_edge_id = :hub_edge_id ORDER BY sub_lease_id LIMIT :limit;
+
+-- open_own_part --
+-- The hub gave it.
+UPDATE own_sub_lease SET state = 'open', lease_id = :lease_id, amount = :amount,
+    spend_until_ms = :spend_until_ms
+WHERE sub_lease_id = :sub_lease_id AND state = 'asked';
+
+-- forget_own_part --
+-- The hub gave none.
+DELETE FROM own_sub_lease WHERE sub_lease_id = :sub_lease_id AND state = 'asked';
 
 -- count_own_parts --
 -- How many parts are open, and whether this asset has one.
 SELECT count(*), coalesce(max(owner = :owner AND asset = :asset), 0) FROM own_sub_lease
-WHERE state = 'open';
+WHERE state IN ('asked', 'open');
 
 -- own_parts_over --
 -- Open parts whose time is over, or which were given in an older epoch.
@@ -73,7 +82,7 @@ WHERE sub_lease_id = :sub_lease_id;
 -- own_parts_returning --
 -- Parts that the hub has not confirmed to have back.
 SELECT sub_lease_id, lease_id, hub_edge_id, spend_count, spent_amount FROM own_sub_lease
-WHERE state = 'returning' ORDER BY sub_lease_id LIMIT :limit;
+WHERE state = 'returning' AND hub_edge_id = :hub_edge_id ORDER BY sub_lease_id LIMIT :limit;
 
 -- close_own_part --
 -- The hub has it back.

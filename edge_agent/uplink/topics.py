@@ -10,6 +10,7 @@ import apsw
 import msgspec
 
 from edge_agent.catalogue import store as catalogue
+from edge_agent.lan.peers import forget_peers, peer_entries, put_peers
 from edge_agent.loyalty import store as loyalty
 from shared.errors import TrustError
 from shared.sqlfile import load_queries
@@ -24,6 +25,7 @@ from shared.wire.feed import (
     StoreEntry,
     Topic,
 )
+from shared.wire.lan import PeerEntry
 
 _QUERIES: Final = load_queries("edge_agent.uplink")
 _BUNDLE: Final = msgspec.msgpack.Decoder(BundleEntry)
@@ -158,5 +160,14 @@ PLACES: Final[dict[str, Place]] = {
         forget=_forget_leases,
         # A lease grows and ends here: its row is no copy of what came.
         stored=None,
+    ),
+    Topic.PEER: Place(
+        decoder=msgspec.msgpack.Decoder(PeerEntry),
+        key_of=lambda entry: str(entry.edge_id),
+        put=lambda connection, puts: put_peers(
+            connection, [(change.key, change.payload) for change in puts.changes]
+        ),
+        forget=forget_peers,
+        stored=peer_entries,
     ),
 }

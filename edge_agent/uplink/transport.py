@@ -45,8 +45,12 @@ from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem
 from shared.wire.stream import Ack, Batch, Refusal
 
 CONNECT_TIMEOUT_S: Final = 10.0
-READ_TIMEOUT_S: Final = 30.0
+READ_TIMEOUT_S: Final = 20.0
 """Without a byte for this long a link is as good as gone; a slow one goes on."""
+KEEPALIVE_IDLE_S: Final = 8
+KEEPALIVE_INTERVAL_S: Final = 4
+KEEPALIVE_PROBES: Final = 3
+"""A peer that vanished while an answer is awaited for long is found out within 20 s."""
 FEED_BODY_BYTES_MAX: Final = 4 * FEED_PAGE_BYTES_MAX
 """Central bounds a page by its payloads; keys and framing come on top."""
 _REFUSED: Final = (409, 423)
@@ -93,7 +97,7 @@ class Transport:
                 f"{self._ca_file} is not a readable certificate file", code="bad_ca_file"
             ) from error
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context),
+            connector=aiohttp.TCPConnector(ssl=context, socket_factory=_watched_socket),
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S
@@ -119,14 +123,22 @@ class Transport:
 
     async def put_batch(self, edge_id: int, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:
         """Send records of one stream."""
-        path = f"/v1/streams/{edge_id}/{lane}/{epoch}/{batch.first_seq}-{batch.last_seq}"
+        seqs = (batch.first_seq, batch.last_seq)
         body = msgspec.msgpack.encode(batch)
+        taken, answer = await self.put_relayed(edge_id, lane, epoch, seqs, body)
+        return _from_msgpack(answer, Ack) if taken else _from_msgpack(answer, Refusal)
+
+    async def put_relayed(
+        self, edge_id: int, lane: int, epoch: int, seqs: tuple[int, int], body: bytes
+    ) -> tuple[bool, bytes]:
+        """Send an encoded batch as it is; whether it was taken, and the answer as it came."""
+        path = f"/v1/streams/{edge_id}/{lane}/{epoch}/{seqs[0]}-{seqs[1]}"
         async with self._request("PUT", path, body=body, kind="application/msgpack") as response:
             answer = await _read(response, UPLINK_BODY_BYTES_MAX)
             if response.status in _REFUSED and response.content_type != PROBLEM_CONTENT_TYPE:
-                return _from_msgpack(answer, Refusal)
+                return False, answer
             _raise_for(response, answer)
-            return _from_msgpack(answer, Ack)
+            return True, answer
 
     async def feed(self, cursor: str, wait_s: float) -> FeedPage | FeedReset:
         """What changed after the cursor; central holds the answer back for up to ``wait_s``."""

@@ -28,6 +28,8 @@ class Topic(enum.StrEnum):
     """key: customer id + ``/`` + account; BalanceEntry"""
     LEASE = "lease"
     """key: lease id; LeaseEntry"""
+    PEER = "peer"
+    """key: edge id; ``shared.wire.lan.PeerEntry``"""
 
 
 class Operation(enum.StrEnum):

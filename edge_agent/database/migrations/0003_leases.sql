@@ -61,7 +61,7 @@ CREATE TABLE own_sub_lease (
     spend_until_ms INTEGER NOT NULL,
     hub_edge_id INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'returning', 'closed')),
+    state TEXT NOT NULL CHECK (state IN ('asked', 'open', 'returning', 'closed')),
     spend_count INTEGER NOT NULL DEFAULT 0,
     spent_amount INTEGER NOT NULL DEFAULT 0
 ) STRICT;

@@ -1,0 +1,90 @@
+"""The shop's own network: a listener at the hub, a caller at the till. Bytes in, bytes out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from edge_agent.lan.hub import HubGate
+from edge_agent.lan.link import NotReachedError
+from shared.errors import AppError, UnavailableError
+from shared.limits import LAN_BODY_BYTES_MAX, LAN_TIMEOUT_S
+from shared.logs import get_logger
+
+CALL_PATH: Final = "/lan/v1/call"
+CONTENT_TYPE: Final = "application/vnd.kopilka.lan"
+_CONNECT_TIMEOUT_S: Final = LAN_TIMEOUT_S / 2
+_LOG = get_logger(__name__)
+
+
+def lan_application(gate: HubGate) -> web.Application:
+    """What the hub listens with on the shop's network.
+
+    A stranger gets a bare status: nobody who did not sign as an agent of this store learns more.
+    """
+
+    async def call(request: web.Request) -> web.Response:
+        try:
+            answer = await gate.handle(await request.read())
+        except UnavailableError:
+            return web.Response(status=503)
+        except AppError as error:
+            _LOG.info("lan.refused", code=error.stable_code)
+            return web.Response(status=403)
+        return web.Response(body=answer, content_type=CONTENT_TYPE)
+
+    app = web.Application(client_max_size=LAN_BODY_BYTES_MAX)
+    app.add_routes([web.post(CALL_PATH, call)])
+    return app
+
+
+class HubHttp:
+    """Carries sealed questions to one hub's address; ``open`` inside the event loop."""
+
+    def __init__(self, hub_url: str) -> None:
+        self._url = hub_url.rstrip("/") + CALL_PATH
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the session."""
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=LAN_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S),
+            auto_decompress=False,
+        )
+
+    async def close(self) -> None:
+        """Close it and its connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def exchange(self, data: bytes) -> bytes:
+        """``edge_agent.lan.link.Exchange``; who does not answer within a second does not answer."""
+        assert self._session is not None, "open it first"
+        try:
+            async with self._session.post(
+                self._url,
+                data=data,
+                headers={"Content-Type": CONTENT_TYPE},
+                allow_redirects=False,
+            ) as response:
+                body = await _read(response)
+                if response.status != 200:
+                    raise UnavailableError(f"the hub answered {response.status}")
+                return body
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise NotReachedError(f"the hub is not there: {type(error).__name__}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(
+                f"the hub did not answer: {type(error).__name__}", code="no_hub"
+            ) from error
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > LAN_BODY_BYTES_MAX:
+            raise UnavailableError(f"the answer has more than {LAN_BODY_BYTES_MAX} bytes")
+    return bytes(body)
