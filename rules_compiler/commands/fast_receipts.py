@@ -27,7 +27,7 @@ _SPACED: Final = (b'" :', b'"  ', b"\t", b"\r", b"\n")
 _Texts = dict[str, str]
 
 
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
+class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A line of the plain shape; what is absent stays so when it is written again."""
 
     line: int
@@ -45,7 +45,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True):
     base_qty: str | UnsetType | None = UNSET
 
 
-class _Whole(msgspec.Struct, forbid_unknown_fields=True):
+class _Whole(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A receipt; only its lines are looked into."""
 
     lines: list[_Line]
