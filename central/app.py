@@ -20,7 +20,8 @@ from aiohttp import web
 
 from central import config as files
 from central.accounts import service as accounts
-from central.accounts import store as ledger
+from central.accounts.audit import audit
+from central.accounts.books import Purse
 from central.catalogue.store import put_products
 from central.config import CentralConfig
 from central.coupons.store import put_coupons
@@ -40,6 +41,7 @@ from shared.crypto.tags import card_tag
 from shared.errors import InputError, NotFoundError
 from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.system import SystemChance, SystemClock
+from shared.wire.assets import points_asset
 from shared.wire.enrol import TrustedKey
 from shared.wire.feed import CouponEntry, CustomerEntry, ProductEntry
 
@@ -196,13 +198,14 @@ async def import_files(
 async def verify(central: Central) -> dict[str, Any]:
     """Everything that must be zero, with the sums beside it; ``ok`` when all of it is."""
     async with central.pool.connection() as connection:
-        found = await ledger.audit(connection) | await receipts.audit(connection)
+        found = await audit(connection) | await receipts.audit(connection)
         found["different_answers"] = await central.replay.differences(connection)
     zeros = (
         "ledger_sum_centi",
         "negative_accounts",
         "unbalanced_accounts",
         "wrong_leases",
+        "drift",
         "wrong_sums",
         "counted_twice",
         "different_answers",
@@ -242,15 +245,13 @@ async def _import_customers(central: Central, members: list[Member]) -> None:
                     f"there is no store {store_id}", hint="Add it with `store-add` first."
                 )
         await put_customers(connection, [(each.entry, each.home_store) for each in members])
+        opening: dict[Purse, int] = {}
         for each in members:
             for account, points_centi in each.points_centi.items():
-                await accounts.open_balance(
-                    connection,
-                    each.entry.customer_id,
-                    account,
-                    points_centi,
-                    now_ms=central.clock.now_ms(),
+                opening.setdefault(
+                    Purse(each.entry.customer_id, points_asset(account)), points_centi
                 )
+        await accounts.open_balances(connection, opening, now_ms=central.clock.now_ms())
 
 
 def _member(row: CustomerRow) -> Member:

@@ -272,6 +272,8 @@ class Books:
         self.lots: dict[Purse, dict[str, int]] = {}
         self.transfer_ids: set[bytes] = set()
         self.changes = Changes()
+        self.wanted: set[Purse] = set()
+        """Purses that got back what was recalled: somebody else waits for it."""
         # What was asked for, whether or not it was there.
         self.known_purses: set[Purse] = set()
         self.known_lots: set[Purse] = set()
@@ -280,6 +282,10 @@ class Books:
         self.known_spends: set[bytes] = set()
         self.known_sales: set[bytes] = set()
         self.known_holds: set[bytes] = set()
+        # What the store read, so that what is new is told from what was there.
+        self.stored_leases: set[str] = set()
+        self.stored_spends: set[bytes] = set()
+        self.stored_holds: set[bytes] = set()
         self._leases_of: dict[Purse, set[str]] = defaultdict(set)
         self._leases_at: dict[int, set[str]] = defaultdict(set)
         self._pending_of: dict[bytes, set[bytes]] = defaultdict(set)

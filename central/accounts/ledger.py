@@ -335,6 +335,8 @@ def end_lease(books: Books, lease: Lease, state: LeaseState, reason: str) -> Non
     """Give back what a lease has left, for good."""
     purse = books.purse(lease.owner, lease.asset)
     rest = books.escrow(lease)
+    if lease.state is LeaseState.RECALLED:
+        books.wanted.add(purse)
     free(books, purse, lease.account, rest, transfer_id_of(lease.lease_id, reason), reason)
     lease.returned_amount += rest
     lease.state = state

@@ -1,156 +1,278 @@
-"""What happens to points: opening balances, earning, spending, activation, leases of a new hub."""
+"""What head office and its timers do with points: load, change, save, in the caller's transaction.
+
+Everything here is bounded: a job that finds more than its bound does the rest in its next turn.
+"""
 
 from __future__ import annotations
 
-from central.accounts import store
-from central.accounts.store import Account, transfer_id_of
+import datetime as dt
+from typing import Final
+
+from central.accounts import holds as online
+from central.accounts import lending, store, upkeep
+from central.accounts.books import AccountKind, Books, Origin, Purse, transfer_id_of
+from central.accounts.holds import Held
+from central.accounts.needs import Needs
+from central.accounts.policy import Fate, lending_of
 from central.database.pool import Connection
-from shared.wire.answer import Accrued
-from shared.wire.facts import Incident, LeaseSpend
+from shared.errors import ConflictError
+from shared.logs import get_logger
+from shared.wire.assets import AssetKind, asset_parts, points_asset
+from shared.wire.facts import Incident
+
+BATCH: Final = 500
+"""Owners or leases in one transaction of a job."""
+LOTS_KEPT_DAYS: Final = 60
+"""A lot is forgotten so long after its last day, when nothing of it is left."""
+_AT_HOME: Final = frozenset({AssetKind.POINTS, AssetKind.COUPON, AssetKind.LIMIT})
+"""Kinds whose owners are members, and are lent to the hub of their home store."""
+_LOG = get_logger(__name__)
+
+
+async def open_balances(connection: Connection, opening: dict[Purse, int], *, now_ms: int) -> None:
+    """Points that members bring along from before; importing the same again changes nothing."""
+    causes = {
+        purse: transfer_id_of("opening", purse.owner, asset_parts(purse.asset)[1])
+        for purse in opening
+    }
+    books = await store.load(connection, Needs(purses=set(opening), causes=set(causes.values())))
+    for purse, amount in opening.items():
+        if amount > 0:
+            lending.fund(
+                books, purse.owner, purse.asset, amount, cause=causes[purse], reason="opening"
+            )
+    await lend_home(connection, books, set(opening), now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
 
 
 async def open_balance(
-    connection: Connection,
-    customer_id: str,
-    points_account: str,
-    amount_centi: int,
-    *,
-    now_ms: int,
+    connection: Connection, customer_id: str, account: str, amount: int, *, now_ms: int
 ) -> None:
-    """Points a member brings along from before; importing the same again changes nothing."""
-    await store.lock_ledger(connection)
-    if amount_centi > 0:
-        await store.transfer(
-            connection,
-            transfer_id_of("opening", customer_id, points_account),
-            debit=Account(kind="issued", owner="system", points_account=points_account),
-            credit=Account(kind="avail", owner=customer_id, points_account=points_account),
-            amount_centi=amount_centi,
-            reason="opening",
-        )
-    await store.top_up_lease(connection, customer_id, points_account, now_ms=now_ms)
+    """The points (hundredths) of one account that one member brings along."""
+    purse = Purse(customer_id, points_asset(account))
+    await open_balances(connection, {purse: amount}, now_ms=now_ms)
 
 
-async def post_accruals(
-    connection: Connection,
-    record_uid: bytes,
-    customer_id: str,
-    accruals: list[Accrued],
-    *,
-    business_date: str,
+async def lend_home(
+    connection: Connection, books: Books, purses: set[Purse], *, now_ms: int
 ) -> None:
-    """Points earned by one receipt: free at once, or pending until their day."""
-    for index, accrued in enumerate(accruals):
-        if accrued.points_centi <= 0:
-            continue
-        transfer_id = transfer_id_of(record_uid, "accrued", index)
-        later = accrued.active_on_date > business_date
-        moved = await store.transfer(
-            connection,
-            transfer_id,
-            debit=Account(kind="issued", owner="system", points_account=accrued.account),
-            credit=Account(
-                kind="pending" if later else "avail",
-                owner=customer_id,
-                points_account=accrued.account,
-            ),
-            amount_centi=accrued.points_centi,
-            reason="receipt.accrued",
-            record_uid=record_uid,
-        )
-        if moved and later:
-            await store.put_pending(
-                connection,
-                transfer_id,
-                customer_id=customer_id,
-                points_account=accrued.account,
-                amount_centi=accrued.points_centi,
-                active_on=accrued.active_on_date,
-            )
+    """Lend what is free in these purses to the hubs of their members' home stores.
 
-
-async def post_spend(
-    connection: Connection,
-    record_uid: bytes,
-    spend: LeaseSpend,
-    *,
-    index: int,
-    edge_id: int,
-    store_id: str,
-    customer_id: str | None,
-) -> list[Incident]:
-    """Points one receipt spent: from its lease as far as that reaches, the rest on the store.
-
-    The sale was made, so the whole amount is posted; what no lease covers is the store's shortage
-    and gives an incident, and never lowers what a member has.
+    Members without a home store, or whose hub is not there, keep it free; so do those whose lease
+    was recalled and has come back just now, for the sale that it was recalled for.
     """
-    if spend.points_centi <= 0:
-        return []
-    redeemed = Account(kind="redeemed", owner="system", points_account=spend.account)
-    lease = await store.find_lease(connection, spend.lease_id) if spend.lease_id else None
-    fits = (
-        lease is not None
-        and lease["edge_id"] == edge_id
-        and lease["points_account"] == spend.account
-        and lease["customer_id"] == customer_id
-        and lease["state"] != "closed"
-    )
-    covered_centi = (
-        min(spend.points_centi, int(lease["escrow_centi"])) if lease is not None and fits else 0
-    )
-    if lease is not None and covered_centi > 0:
-        await store.transfer(
-            connection,
-            transfer_id_of(record_uid, "spent", index),
-            debit=Account(kind="escrow", owner=lease["lease_id"], points_account=spend.account),
-            credit=redeemed,
-            amount_centi=covered_centi,
-            reason="receipt.spent",
-            record_uid=record_uid,
-        )
-    short_centi = spend.points_centi - covered_centi
-    if short_centi == 0:
-        return []
-    await store.transfer(
-        connection,
-        transfer_id_of(record_uid, "shortage", index),
-        debit=Account(kind="store_shortage", owner=store_id, points_account=spend.account),
-        credit=redeemed,
-        amount_centi=short_centi,
-        reason="receipt.shortage",
-        record_uid=record_uid,
-    )
-    return [
-        Incident(code="points_shortage", detail=f"{short_centi} centi were covered by no lease")
+    wanting = [
+        purse
+        for purse in purses - books.wanted
+        if asset_parts(purse.asset)[0] in _AT_HOME and books.balance(AccountKind.AVAIL, purse) > 0
     ]
+    if not wanting:
+        return
+    holders = await store.home_holders(connection, [purse.owner for purse in wanting])
+    for purse in sorted(wanting, key=lambda each: (each.owner, each.asset)):
+        if (holder := holders.get(purse.owner)) is not None:
+            lending.grant(books, holder, purse.owner, purse.asset, now_ms=now_ms)
 
 
 async def activate_due(connection: Connection, today: str, *, now_ms: int) -> int:
-    """Free the pending points whose day has come (at most 500 at a time); how many entries."""
-    await store.lock_ledger(connection)
-    due = await store.due_pending(connection, today)
-    for row in due:
-        owner, points_account = row["customer_id"], row["points_account"]
-        await store.transfer(
-            connection,
-            transfer_id_of(row["transfer_id"], "activated"),
-            debit=Account(kind="pending", owner=owner, points_account=points_account),
-            credit=Account(kind="avail", owner=owner, points_account=points_account),
-            amount_centi=row["amount_centi"],
-            reason="points.activated",
-        )
-        await store.mark_activated(connection, row["transfer_id"])
-    for owner, points_account in sorted({(r["customer_id"], r["points_account"]) for r in due}):
-        await store.top_up_lease(connection, owner, points_account, now_ms=now_ms)
-    return len(due)
+    """Free the pending points whose day has come (a bounded number); how many lots."""
+    needs = await store.due_lots(connection, today, limit=BATCH)
+    if not needs.sales:
+        return 0
+    books = await store.load(connection, needs)
+    count = upkeep.activate(books, today)
+    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+    return count
+
+
+async def expire_due(
+    connection: Connection, today: str, *, after: Purse, now_ms: int
+) -> Purse | None:
+    """Let points past their last day expire, for a bounded number of owners after ``after``.
+
+    Returns:
+        The last owner seen, to go on from; None at the end.
+    """
+    purses = await store.due_expiry(connection, today, after=after, limit=BATCH)
+    if not purses:
+        return None
+    books = await store.load(connection, Needs(purses=set(purses), lots=True))
+    gone: list[tuple[Purse, str]] = []
+    long_past = dt.date.fromisoformat(today) - dt.timedelta(days=LOTS_KEPT_DAYS)
+    for purse in purses:
+        upkeep.expire(books, purse.owner, purse.asset, today)
+        here = books.purse(purse.owner, purse.asset)
+        if lending.overdue(books, here, today) == 0:
+            days = books.lots_of(purse)
+            gone += [(purse, day) for day in days if day < long_past.isoformat()]
+    await store.save(connection, books, now_ms=now_ms)
+    await store.forget_lots(connection, gone)
+    return purses[-1]
 
 
 async def lend_to_new_hub(connection: Connection, store_id: str, *, now_ms: int) -> int:
-    """Give a hub that has just enrolled the leases of its store's members; how many."""
-    await store.lock_ledger(connection)
-    members = await store.members_with_free_points(connection, store_id)
-    for row in members:
-        await store.top_up_lease(
-            connection, row["customer_id"], row["points_account"], now_ms=now_ms
-        )
-    return len(members)
+    """Give a hub that has just enrolled the leases of its store's members; how many purses."""
+    count, after = 0, ""
+    while purses := await store.homeless(connection, store_id, after=after, limit=BATCH):
+        books = await store.load(connection, Needs(purses=set(purses)))
+        await lend_home(connection, books, set(purses), now_ms=now_ms)
+        await store.save(connection, books, now_ms=now_ms)
+        count, after = count + len(purses), purses[-1].owner
+    return count
+
+
+async def stores_with_hubs(connection: Connection) -> list[str]:
+    """Stores that have an agent which may hold leases."""
+    return await store.stores_with_hubs(connection)
+
+
+async def renew_leases(
+    connection: Connection, today: str, *, after: str, now_ms: int
+) -> tuple[int, str | None]:
+    """Prolong leases of agents in touch, a bounded number after ``after``.
+
+    Returns:
+        How many were prolonged, and the last lease seen, to go on from; None at the end.
+    """
+    below_ms = now_ms + lending_of(points_asset("")).renew_below_ms
+    rows = await store.due_renewals(connection, renew_below_ms=below_ms, after=after, limit=BATCH)
+    if not rows:
+        return 0, None
+    needs = Needs(
+        leases={row["lease_id"] for row in rows},
+        purses={Purse(row["owner"], row["asset"]) for row in rows},
+        lots=True,
+    )
+    books = await store.load(connection, needs)
+    leases = [books.leases[row["lease_id"]] for row in rows]
+    count = sum(lending.renew(books, lease, now_ms=now_ms, today=today) for lease in leases)
+    await store.save(connection, books, now_ms=now_ms)
+    return count, rows[-1]["lease_id"]
+
+
+async def settle_due(
+    connection: Connection, *, after: str, now_ms: int
+) -> tuple[list[str], str | None]:
+    """Write off small leases that ran out long ago; large ones are left to a person.
+
+    Returns:
+        The leases on which a person has to decide, and the last lease seen, to go on from; None
+        at the end.
+    """
+    ids = await store.due_settling(connection, until_ms=now_ms, after=after, limit=BATCH)
+    if not ids:
+        return [], None
+    books = await store.load(connection, Needs(leases=set(ids)))
+    asked: list[str] = []
+    for lease_id in ids:
+        fate = lending.settle(books, books.leases[lease_id], now_ms=now_ms)
+        if fate is Fate.ASK:
+            asked.append(lease_id)
+        elif fate is Fate.WRITE_OFF:
+            _LOG.warning("lease.written_off", lease_id=lease_id)
+    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+    return asked, ids[-1]
+
+
+async def write_off(connection: Connection, lease_id: str, *, now_ms: int) -> list[Incident]:
+    """A person decides that a lease's holder will not be heard of again."""
+    books = await store.load(connection, Needs(leases={lease_id}))
+    lease = books.lease(lease_id)
+    if lease is None:
+        raise ConflictError(f"there is no lease {lease_id}")
+    incidents = lending.write_off(books, lease)
+    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+    return incidents
+
+
+async def freeze_edge(connection: Connection, edge_id: int, epoch: int, *, now_ms: int) -> int:
+    """Hold all leases of an edge, of this epoch and older ones; how many."""
+    books = await store.load(connection, Needs(edges={edge_id}))
+    frozen = lending.freeze(books, edge_id, epoch, now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+    return len(frozen)
+
+
+async def clear_edge(connection: Connection, edge_id: int, epoch: int, *, now_ms: int) -> int:
+    """Settle the frozen leases of an edge that has proved that nothing is missing; how many."""
+    books = await store.load(connection, Needs(edges={edge_id}))
+    cleared = lending.clear(books, edge_id, epoch)
+    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+    return len(cleared)
+
+
+async def hold(
+    connection: Connection,
+    origin: Origin,
+    uid: bytes,
+    purse: Purse,
+    amount: int,
+    *,
+    expires_at_ms: int,
+    now_ms: int,
+) -> Held:
+    """Set an amount aside for a sale that asks central; what it lacks is recalled from leases."""
+    books = await store.load(connection, Needs(purses={purse}, holds={uid}))
+    answer = online.hold(
+        books, origin, uid, purse.owner, purse.asset, amount, expires_at_ms=expires_at_ms
+    )
+    if not answer.granted:
+        for lease in answer.reserved:
+            lending.recall(books, lease)
+    await store.save(connection, books, now_ms=now_ms)
+    return answer
+
+
+async def capture(
+    connection: Connection, origin: Origin, uid: bytes, purse: Purse, amount: int, *, now_ms: int
+) -> list[Incident]:
+    """The sale behind a hold was made."""
+    books = await store.load(connection, Needs(purses={purse}, holds={uid}))
+    incidents = online.capture(books, origin, uid, purse.owner, purse.asset, amount)
+    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+    return incidents
+
+
+async def release(connection: Connection, origin: Origin, uid: bytes, *, now_ms: int) -> None:
+    """Nothing came of the sale behind a hold."""
+    books = await store.load(connection, Needs(holds={uid}))
+    online.release(books, origin, uid)
+    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+
+
+async def expire_holds(connection: Connection, *, now_ms: int) -> int:
+    """Let go of holds that nobody captured in time (a bounded number); how many."""
+    needs = await store.due_holds(connection, now_ms=now_ms, limit=BATCH)
+    if not needs.holds:
+        return 0
+    books = await store.load(connection, needs)
+    count = online.expire_holds(books, now_ms=now_ms)
+    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+    return count
+
+
+async def merge_customers(connection: Connection, alias: str, owner: str, *, now_ms: int) -> None:
+    """Give all that one customer has to another, now and in future."""
+    assets = await store.assets_of(connection, [alias, owner])
+    purses = {Purse(each, asset) for each in (alias, owner) for asset in assets}
+    books = await store.load(connection, Needs(purses=purses, lots=True))
+    upkeep.merge(books, alias, owner, assets)
+    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+
+
+async def give_goodwill(
+    connection: Connection, purse: Purse, amount: int, *, cause: bytes, now_ms: int
+) -> None:
+    """A present by a person's decision, once per ``cause``."""
+    books = await store.load(connection, Needs(purses={purse}, causes={cause}))
+    upkeep.give_goodwill(books, purse.owner, purse.asset, amount, cause=cause, expires_on=None)
+    await lend_home(connection, books, {purse}, now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)

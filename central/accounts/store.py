@@ -1,222 +1,440 @@
-"""Move points. Everything here runs inside the caller's transaction, after ``lock_ledger``.
+"""Books from PostgreSQL and back: a few statements for a whole batch, whatever its size.
 
-Accounts are named ``kind:owner:points account``; a balance is credits minus debits, so the sum of
-all balances is zero. What a member, a lease or a pending entry holds can never fall below zero: the
-table forbids it.
+Whoever holds the row of an owner's ``avail`` may read and change all that is the owner's: other
+accounts, leases, spends, holds, lots. These rows are locked in the order of their ids, the accounts
+of stores after them in the same order; there is no other lock. Two sources that tell one spend at
+the same moment meet in its primary key: the later one begins anew (``LostRaceError``).
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import Any, Final
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
 
 from psycopg.rows import DictRow
 
-from central.database.pool import Connection, row_of, rows_of, run
+from central.accounts.books import (
+    SYSTEM,
+    Account,
+    AccountKind,
+    Books,
+    Changes,
+    Hold,
+    HoldState,
+    Lease,
+    PendingLot,
+    Purse,
+    Spend,
+    SpendState,
+    SubLease,
+)
+from central.accounts.lending import Holder
+from central.accounts.needs import Needs
+from central.database.pool import Connection, rows_of, run
+from central.database.retry import LostRaceError
 from central.feed import store as feed
 from shared.sqlfile import load_queries
-from shared.wire.assets import points_asset
+from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.feed import BalanceEntry, LeaseEntry, LeaseState, Topic
 
-LEASE_TERM_MS: Final = 14 * 86_400_000
-_QUERIES = load_queries("central.accounts")
+_QUERIES: Final = load_queries("central.accounts")
+_OWNED: Final = (AccountKind.PENDING, AccountKind.DEBT, AccountKind.HELD)
+_LEASE: Final = tuple(Lease.__dataclass_fields__)
+_SUB_LEASE: Final = tuple(SubLease.__dataclass_fields__)
+_SPEND: Final = tuple(Spend.__dataclass_fields__)
+_HOLD: Final = tuple(Hold.__dataclass_fields__)
+_PENDING: Final = tuple(PendingLot.__dataclass_fields__)
+_T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """One account of the ledger."""
+async def load(connection: Connection, needs: Needs) -> Books:
+    """Lock and read what a piece of work needs; the locks last until the transaction ends.
 
-    kind: str
-    owner: str
-    points_account: str
-
-    @property
-    def account_id(self) -> str:
-        """The name in the table; a lease's account is known by the lease alone."""
-        if self.kind == "escrow":
-            return f"escrow:{self.owner}"
-        return f"{self.kind}:{self.owner}:{self.points_account}"
-
-
-def transfer_id_of(*parts: bytes | str | int) -> bytes:
-    """16 bytes that name a transfer for ever by what caused it, so that a retry repeats nothing."""
-    joined = b"\x00".join(part if isinstance(part, bytes) else str(part).encode() for part in parts)
-    return hashlib.sha256(b"kopilka.transfer.v1" + joined).digest()[:16]
-
-
-async def lock_ledger(connection: Connection) -> None:
-    """Wait for the turn to move points."""
-    await run(connection, _QUERIES["lock_ledger"])
-
-
-async def transfer(
-    connection: Connection,
-    transfer_id: bytes,
-    *,
-    debit: Account,
-    credit: Account,
-    amount_centi: int,
-    reason: str,
-    record_uid: bytes | None = None,
-) -> bool:
-    """Move points once; False when this transfer was made before."""
-    for account in (debit, credit):
-        await run(
-            connection,
-            _QUERIES["ensure_account"],
-            {
-                "account_id": account.account_id,
-                "kind": account.kind,
-                "owner": account.owner,
-                "points_account": account.points_account,
-            },
-        )
-    row = await row_of(
-        connection,
-        _QUERIES["transfer"],
-        {
-            "transfer_id": transfer_id,
-            "debit": debit.account_id,
-            "credit": credit.account_id,
-            "amount_centi": amount_centi,
-            "reason": reason,
-            "record_uid": record_uid,
-        },
-    )
-    return row is not None and row["moved"] == 1
-
-
-async def balance_centi(connection: Connection, account: Account) -> int:
-    """What an account holds."""
-    row = await row_of(connection, _QUERIES["balance"], {"account_id": account.account_id})
-    return 0 if row is None else int(row["balance_centi"])
-
-
-async def find_lease(connection: Connection, lease_id: str) -> DictRow | None:
-    """A lease with ``escrow_centi``, what is left of it."""
-    return await row_of(connection, _QUERIES["lease"], {"lease_id": lease_id})
-
-
-async def top_up_lease(
-    connection: Connection, customer_id: str, points_account: str, *, now_ms: int
-) -> None:
-    """Lend all free points to the hub of the member's home store, and announce balance and lease.
-
-    Without a hub the points stay free; the hub gets them when it enrols.
+    Raises:
+        LostRaceError: another transaction changed whose rows are; begin the transaction anew.
     """
-    member = {"customer_id": customer_id, "points_account": points_account}
-    free = Account(kind="avail", owner=customer_id, points_account=points_account)
-    amount_centi = await balance_centi(connection, free)
-    hub = await row_of(connection, _QUERIES["home_hub"], member)
-    if amount_centi > 0 and hub is not None:
-        lease_id = f"L-{hub['edge_id']}-{customer_id}-{points_account}"
-        row = await row_of(
-            connection,
-            _QUERIES["grant_lease"],
-            member
-            | {
-                "lease_id": lease_id,
-                "edge_id": hub["edge_id"],
-                "store_id": hub["store_id"],
-                "amount_centi": amount_centi,
-                "spend_until_ms": now_ms + LEASE_TERM_MS,
-            },
-        )
-        assert row is not None, "an upsert gives its row"
-        await transfer(
-            connection,
-            transfer_id_of("lease", lease_id, int(row["granted_centi"])),
-            debit=free,
-            credit=Account(kind="escrow", owner=lease_id, points_account=points_account),
-            amount_centi=amount_centi,
-            reason="lease.granted",
-        )
-        await _announce_lease(connection, row)
-    await _announce_balance(connection, member, now_ms=now_ms)
+    books = Books()
+    purses = set(needs.purses)
+    keys: dict[str, Any] = {
+        "leases": sorted(needs.leases),
+        "spends": sorted(needs.spends),
+        "holds": sorted(needs.holds),
+        "edges": sorted(needs.edges),
+        "sales": sorted(needs.sales),
+    }
+    if any(keys.values()):
+        rows = await rows_of(connection, _QUERIES["purses_behind"], keys)
+        purses |= {Purse(row["owner"], row["asset"]) for row in rows}
+    owners = sorted({purse.owner for purse in purses})
+    rows = await rows_of(connection, _QUERIES["aliases"], {"owners": owners})
+    books.aliases = {row["alias"]: row["owner"] for row in rows}
+    books.known_purses = {Purse(books.owner_of(each.owner), each.asset) for each in purses}
+    await _lock_owners(connection, books)
+    await _load_leases(connection, books, needs, keys)
+    await _load_rest(connection, books, needs, keys)
+    _check_race(books)
+    return books
 
 
-async def put_pending(
-    connection: Connection,
-    transfer_id: bytes,
-    *,
-    customer_id: str,
-    points_account: str,
-    amount_centi: int,
-    active_on: str,
-) -> None:
-    """Remember on which day pending points become free."""
-    await run(
-        connection,
-        _QUERIES["put_pending"],
-        {
-            "transfer_id": transfer_id,
-            "customer_id": customer_id,
-            "points_account": points_account,
-            "amount_centi": amount_centi,
-            "active_on": active_on,
-        },
+async def save(connection: Connection, books: Books, *, now_ms: int) -> Changes:
+    """Write what was changed, and announce the leases and balances it changed; what that was.
+
+    Raises:
+        LostRaceError: another transaction wrote one of these rows first; begin anew.
+    """
+    changes = books.take_changes()
+    await _save_leases(connection, books, changes)
+    await _save_rows(connection, books, changes)
+    await _save_transfers(connection, changes)
+    await _announce(connection, books, changes, now_ms=now_ms)
+    return changes
+
+
+async def home_holders(connection: Connection, owners: Iterable[str]) -> dict[str, Holder]:
+    """Which agent may hold the leases of each of these members; those without one are left out."""
+    rows = await rows_of(connection, _QUERIES["home_holders"], {"owners": sorted(set(owners))})
+    return {
+        row["customer_id"]: Holder(
+            edge_id=row["edge_id"], store_id=row["store_id"], epoch=row["epoch"]
+        )
+        for row in rows
+    }
+
+
+async def assets_of(connection: Connection, owners: list[str]) -> list[str]:
+    """Every asset of which one of these owners has or had anything."""
+    rows = await rows_of(connection, _QUERIES["assets_of"], {"owners": owners})
+    return [row["asset"] for row in rows]
+
+
+async def due_lots(connection: Connection, today: str, *, limit: int) -> Needs:
+    """What freeing the lots of the day needs."""
+    rows = await rows_of(connection, _QUERIES["due_lots"], {"today": today, "limit": limit})
+    return Needs(
+        sales={row["sale_uid"] for row in rows},
+        purses={Purse(row["owner"], row["asset"]) for row in rows},
     )
 
 
-async def due_pending(connection: Connection, today: str) -> list[DictRow]:
-    """Pending points whose day has come, at most 500, locked."""
-    return await rows_of(connection, _QUERIES["due"], {"today": today})
+async def due_holds(connection: Connection, *, now_ms: int, limit: int) -> Needs:
+    """What letting go of holds that ran out needs."""
+    rows = await rows_of(connection, _QUERIES["due_holds"], {"now_ms": now_ms, "limit": limit})
+    return Needs(holds={row["hold_uid"] for row in rows})
 
 
-async def mark_activated(connection: Connection, transfer_id: bytes) -> None:
-    """These pending points are free now."""
-    await run(connection, _QUERIES["mark_activated"], {"transfer_id": transfer_id})
-
-
-async def members_with_free_points(connection: Connection, store_id: str) -> list[DictRow]:
-    """Members of a store (customer_id, points_account) whose points are not lent to a hub."""
-    return await rows_of(connection, _QUERIES["homeless"], {"store_id": store_id})
-
-
-async def renew_leases(connection: Connection, *, now_ms: int) -> int:
-    """Prolong the leases of agents that are in touch; how many."""
+async def due_expiry(
+    connection: Connection, today: str, *, after: Purse, limit: int
+) -> list[Purse]:
+    """Purses with lots past their last day, in order, those after ``after``."""
     rows = await rows_of(
         connection,
-        _QUERIES["renew_leases"],
+        _QUERIES["due_expiry"],
+        {"today": today, "owner": after.owner, "asset": after.asset, "limit": limit},
+    )
+    return [Purse(row["owner"], row["asset"]) for row in rows]
+
+
+async def forget_lots(connection: Connection, gone: list[tuple[Purse, str]]) -> None:
+    """Lots, by their last day, of which nothing is left."""
+    await run(
+        connection,
+        _QUERIES["forget_lots"],
         {
-            "spend_until_ms": now_ms + LEASE_TERM_MS,
-            "renew_below_ms": now_ms + LEASE_TERM_MS // 2,
+            "owners": [purse.owner for purse, _ in gone],
+            "assets": [purse.asset for purse, _ in gone],
+            "days": [day for _, day in gone],
         },
     )
+
+
+async def homeless(connection: Connection, store_id: str, *, after: str, limit: int) -> list[Purse]:
+    """Purses of a store's members in which something is free, of members after ``after``."""
+    rows = await rows_of(
+        connection, _QUERIES["homeless"], {"store_id": store_id, "after": after, "limit": limit}
+    )
+    return [Purse(row["owner"], row["asset"]) for row in rows]
+
+
+async def stores_with_hubs(connection: Connection) -> list[str]:
+    """Stores that have an agent which may hold leases."""
+    return [row["store_id"] for row in await rows_of(connection, _QUERIES["stores_with_hubs"])]
+
+
+async def due_renewals(
+    connection: Connection, *, renew_below_ms: int, after: str, limit: int
+) -> list[DictRow]:
+    """Leases (lease_id, owner, asset) to be prolonged, in order, those after ``after``."""
+    return await rows_of(
+        connection,
+        _QUERIES["due_renewals"],
+        {"renew_below_ms": renew_below_ms, "after": after, "limit": limit},
+    )
+
+
+async def due_settling(
+    connection: Connection, *, until_ms: int, after: str, limit: int
+) -> list[str]:
+    """Live leases that ran out before ``until_ms``, in order, those after ``after``."""
+    rows = await rows_of(
+        connection,
+        _QUERIES["due_settling"],
+        {"until_ms": until_ms, "after": after, "limit": limit},
+    )
+    return [row["lease_id"] for row in rows]
+
+
+async def _lock_owners(connection: Connection, books: Books) -> None:
+    named = {
+        Account(AccountKind.AVAIL, purse.owner, purse.asset).account_id: purse
+        for purse in books.known_purses
+    }
+    ids = sorted(named)
+    rows = await rows_of(connection, _QUERIES["lock_accounts"], {"ids": ids})
+    if len(rows) < len(ids):
+        missing = sorted(set(ids) - {row["account_id"] for row in rows})
+        accounts = [
+            Account(AccountKind.AVAIL, named[key].owner, named[key].asset) for key in missing
+        ]
+        await _ensure(connection, accounts)
+        rows += await rows_of(connection, _QUERIES["lock_accounts"], {"ids": missing})
     for row in rows:
-        await _announce_lease(connection, row)
-    return len(rows)
+        purse = named[row["account_id"]]
+        books.balances[Account(AccountKind.AVAIL, purse.owner, purse.asset)] = row["balance"]
+    others = {
+        account.account_id: account
+        for purse in books.known_purses
+        for kind in _OWNED
+        for account in [Account(kind, purse.owner, purse.asset)]
+    }
+    for row in await rows_of(connection, _QUERIES["balances"], {"ids": list(others)}):
+        books.balances[others[row["account_id"]]] = row["balance"]
 
 
-async def audit(connection: Connection) -> DictRow:
-    """The ledger's sums, and how many accounts and leases disagree with their transfers."""
-    row = await row_of(connection, _QUERIES["audit"])
-    assert row is not None, "an aggregate always gives a row"
-    return row
+async def _load_leases(
+    connection: Connection, books: Books, needs: Needs, keys: dict[str, Any]
+) -> None:
+    heirs: dict[str, list[str]] = defaultdict(list)
+    for alias, owner in books.aliases.items():
+        heirs[owner].append(alias)
+    rights = [
+        (owner, purse.asset)
+        for purse in books.known_purses
+        for owner in (purse.owner, *heirs[purse.owner])
+    ]
+    rows = await rows_of(
+        connection,
+        _QUERIES["leases"],
+        keys
+        | {
+            "owners": [owner for owner, _ in rights],
+            "assets": [asset for _, asset in rights],
+        },
+    )
+    books.known_leases = set(needs.leases)
+    for row in rows:
+        row["state"] = LeaseState(row["state"])
+        lease = Lease(**row)
+        books.know_lease(lease)
+        if lease.live:
+            books.balances[lease.account] = (
+                lease.granted - (lease.spent_amount - lease.short_amount) - lease.returned_amount
+            )
+    books.stored_leases = set(books.leases)
 
 
-async def _announce_lease(connection: Connection, row: DictRow) -> None:
+async def _load_rest(
+    connection: Connection, books: Books, needs: Needs, keys: dict[str, Any]
+) -> None:
+    books.known_spends, books.known_sales = set(needs.spends), set(needs.sales)
+    books.known_holds, books.known_sub_leases = set(needs.holds), set(needs.sub_leases)
+    if needs.spends:
+        for row in await rows_of(connection, _QUERIES["spends"], keys):
+            row["state"] = SpendState(row["state"])
+            books.spends[row["uid"]] = Spend(**row)
+        books.stored_spends = set(books.spends)
+    if needs.sub_leases or any(spend.sub_lease_id for spend in books.spends.values()):
+        keys = keys | {"sub_leases": sorted(needs.sub_leases)}
+        for row in await rows_of(connection, _QUERIES["sub_leases"], keys):
+            books.sub_leases[row["sub_lease_id"]] = SubLease(**row)
+        books.known_sub_leases |= set(books.sub_leases)
+    if needs.sales:
+        for row in await rows_of(connection, _QUERIES["pending"], keys):
+            books.know_pending(PendingLot(**row))
+    if needs.holds:
+        for row in await rows_of(connection, _QUERIES["holds"], keys):
+            row["state"] = HoldState(row["state"])
+            books.holds[row["uid"]] = Hold(**row)
+        books.stored_holds = set(books.holds)
+    if needs.lots:
+        books.known_lots = set(books.known_purses)
+        for row in await rows_of(
+            connection,
+            _QUERIES["lots"],
+            {
+                "owners": [purse.owner for purse in books.known_purses],
+                "assets": [purse.asset for purse in books.known_purses],
+            },
+        ):
+            days = books.lots.setdefault(Purse(row["owner"], row["asset"]), {})
+            days[row["expires_on"]] = row["amount"]
+    if needs.causes:
+        rows = await rows_of(connection, _QUERIES["causes"], {"causes": sorted(needs.causes)})
+        books.transfer_ids = {row["transfer_id"] for row in rows}
+
+
+def _check_race(books: Books) -> None:
+    """What was read after locking must be of the owners that were locked."""
+    named = [(lease.owner, lease.asset) for lease in books.leases.values()]
+    named += [(spend.owner, spend.asset) for spend in books.spends.values() if spend.amount]
+    named += [(hold.owner, hold.asset) for hold in books.holds.values() if hold.amount]
+    named += [(lot.owner, lot.asset) for lot in books.pending.values()]
+    for owner, asset in named:
+        if Purse(books.owner_of(owner), asset) not in books.known_purses:
+            raise LostRaceError(f"{owner} was not locked")
+
+
+async def _save_leases(connection: Connection, books: Books, changes: Changes) -> None:
+    new = [books.leases[key] for key in sorted(changes.leases - books.stored_leases)]
+    if new:
+        await _add(connection, "add_leases", _columns(new, _LEASE), len(new))
+    old = [books.leases[key] for key in sorted(changes.leases & books.stored_leases)]
+    if old:
+        await run(connection, _QUERIES["change_leases"], _columns(old, _LEASE))
+    books.stored_leases |= changes.leases
+    if changes.sub_leases:
+        subs = [books.sub_leases[key] for key in sorted(changes.sub_leases)]
+        await run(connection, _QUERIES["put_sub_leases"], _columns(subs, _SUB_LEASE))
+    if changes.aliases:
+        aliases = sorted(changes.aliases)
+        owners = [books.aliases[alias] for alias in aliases]
+        await run(connection, _QUERIES["put_aliases"], {"aliases": aliases, "owners": owners})
+
+
+async def _save_rows(connection: Connection, books: Books, changes: Changes) -> None:
+    new = [books.spends[key] for key in sorted(changes.spends - books.stored_spends)]
+    if new:
+        await _add(connection, "add_spends", _columns(new, _SPEND), len(new))
+    old = [books.spends[key] for key in sorted(changes.spends & books.stored_spends)]
+    if old:
+        await run(connection, _QUERIES["change_spends"], _columns(old, _SPEND))
+    books.stored_spends |= changes.spends
+    made = [books.holds[key] for key in sorted(changes.holds - books.stored_holds)]
+    if made:
+        await _add(connection, "add_holds", _columns(made, _HOLD), len(made))
+    changed = [books.holds[key] for key in sorted(changes.holds & books.stored_holds)]
+    if changed:
+        await run(connection, _QUERIES["change_holds"], _columns(changed, _HOLD))
+    books.stored_holds |= changes.holds
+    lots = [books.pending[key] for key in sorted(changes.pending)]
+    if kept := [lot for lot in lots if lot.amount]:
+        await run(connection, _QUERIES["put_pending"], _columns(kept, _PENDING))
+    if gone := [lot.lot_id for lot in lots if not lot.amount]:
+        await run(connection, _QUERIES["drop_pending"], {"lots": gone})
+    if grown := [(purse, day, n) for (purse, day), n in changes.lots.items() if n]:
+        await run(
+            connection,
+            _QUERIES["add_to_lots"],
+            {
+                "owners": [purse.owner for purse, _, _ in grown],
+                "assets": [purse.asset for purse, _, _ in grown],
+                "days": [day for _, day, _ in grown],
+                "amounts": [amount for _, _, amount in grown],
+            },
+        )
+
+
+async def _save_transfers(connection: Connection, changes: Changes) -> None:
+    made = changes.transfers
+    if not made:
+        return
+    await _add(
+        connection,
+        "add_transfers",
+        {
+            "ids": [each.transfer_id for each in made],
+            "debits": [each.debit.account_id for each in made],
+            "credits": [each.credit.account_id for each in made],
+            "amounts": [each.amount for each in made],
+            "reasons": [each.reason for each in made],
+            "causes": [each.cause_uid for each in made],
+        },
+        len(made),
+    )
+    moved = {account: change for account, change in changes.accounts.items() if change}
+    await _ensure(connection, [a for a in moved if a.kind is not AccountKind.AVAIL])
+    stores = sorted(account.account_id for account in moved if account.kind in SYSTEM)
+    await rows_of(connection, _QUERIES["lock_accounts"], {"ids": stores})
+    await run(
+        connection,
+        _QUERIES["change_balances"],
+        {
+            "ids": [account.account_id for account in moved],
+            "changes": list(moved.values()),
+        },
+    )
+
+
+async def _announce(connection: Connection, books: Books, changes: Changes, *, now_ms: int) -> None:
+    told = [_lease_change(books.leases[key]) for key in sorted(changes.leases)]
+    for purse in sorted(changes.purses, key=lambda each: (each.owner, each.asset)):
+        kind, name = asset_parts(purse.asset)
+        if kind == AssetKind.POINTS and books.owner_of(purse.owner) == purse.owner:
+            balance = BalanceEntry(
+                customer_id=purse.owner,
+                account=name,
+                available_centi=books.owned(purse),
+                as_of_ms=now_ms,
+            )
+            told.append(
+                feed.Change(
+                    scope=feed.EVERY_STORE,
+                    topic=Topic.BALANCE,
+                    key=f"{purse.owner}/{name}",
+                    entry=balance,
+                )
+            )
+    await feed.write(connection, told)
+
+
+def _lease_change(lease: Lease) -> feed.Change:
+    """A lease as its store has to know it; one that was closed need not be known any more."""
     entry = LeaseEntry(
-        lease_id=row["lease_id"],
-        owner=row["customer_id"],
-        asset=points_asset(row["points_account"]),
-        granted=row["granted_centi"],
-        spend_until_ms=row["spend_until_ms"],
-        state=LeaseState(row["state"]),
-        edge_id=row["edge_id"],
+        lease_id=lease.lease_id,
+        owner=lease.owner,
+        asset=lease.asset,
+        granted=lease.granted,
+        spend_until_ms=lease.spend_until_ms,
+        state=lease.state,
+        edge_id=lease.edge_id,
+        epoch=lease.epoch,
     )
-    await feed.put(connection, row["store_id"], Topic.LEASE, {entry.lease_id: entry})
+    return feed.Change(
+        scope=lease.store_id,
+        topic=Topic.LEASE,
+        key=lease.lease_id,
+        entry=None if lease.state is LeaseState.CLOSED else entry,
+    )
 
 
-async def _announce_balance(connection: Connection, member: dict[str, Any], *, now_ms: int) -> None:
-    row = await row_of(connection, _QUERIES["owned"], member)
-    assert row is not None, "an aggregate always gives a row"
-    entry = BalanceEntry(
-        customer_id=member["customer_id"],
-        account=member["points_account"],
-        available_centi=row["owned_centi"],
-        as_of_ms=now_ms,
+async def _ensure(connection: Connection, accounts: list[Account]) -> None:
+    await run(
+        connection,
+        _QUERIES["ensure_accounts"],
+        {
+            "ids": [account.account_id for account in accounts],
+            "kinds": [account.kind.value for account in accounts],
+            "owners": [account.owner for account in accounts],
+            "assets": [account.asset for account in accounts],
+        },
     )
-    key = f"{entry.customer_id}/{entry.account}"
-    await feed.put(connection, feed.EVERY_STORE, Topic.BALANCE, {key: entry})
+
+
+async def _add(connection: Connection, name: str, values: dict[str, Any], count: int) -> None:
+    added = await run(connection, _QUERIES[name], values)
+    if added != count:
+        raise LostRaceError(f"{name}: {count - added} of {count} were there already")
+
+
+def _columns(rows: list[_T], names: tuple[str, ...]) -> dict[str, list[Any]]:
+    return {name: [getattr(row, name) for row in rows] for name in names}

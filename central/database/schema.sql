@@ -131,6 +131,7 @@ create table feed_entry (
     key text not null,
     position bigint not null,
     change_id bigint not null,
+    version bigint not null,
     operation text not null check (operation in ('put', 'delete', 'erase')),
     payload bytea not null,
     high bigint not null,
@@ -225,6 +226,8 @@ create table customer (
     created_at timestamptz not null default now()
 );
 
+create index customer_home_idx on customer (home_store_id);
+
 create table customer_card (
     card_tag bytea primary key,
     customer_id text not null references customer
@@ -241,56 +244,191 @@ create table bundle (
     published_by text not null
 );
 
--- points: double entry; balance = credits - debits
+-- points and whatever else can run short: double entry; balance = credits - debits
 
 create table ledger_account (
     account_id text primary key,
     kind text not null check (
-        kind in ('avail', 'pending', 'escrow', 'issued', 'redeemed', 'store_shortage')
+        kind in ('avail', 'pending', 'debt', 'held', 'escrow',
+            'issued', 'redeemed', 'store_shortage', 'expired', 'goodwill')
     ),
     owner text not null,
-    points_account text not null,
-    balance_centi bigint not null default 0,
-    check (balance_centi >= 0 or kind in ('issued', 'store_shortage'))
-);
-create index ledger_account_owner_idx on ledger_account (owner, points_account);
+    asset text not null,
+    balance bigint not null default 0,
+    check (balance >= 0 or kind not in ('avail', 'pending', 'held', 'escrow')),
+    check (balance <= 0 or kind <> 'debt')
+) with (fillfactor = 80);
+create index ledger_account_owner_idx on ledger_account (owner, asset) where kind = 'avail';
 
 create table ledger_transfer (
     transfer_id bytea primary key,
-    debit_account_id text not null references ledger_account,
-    credit_account_id text not null references ledger_account,
-    amount_centi bigint not null check (amount_centi > 0),
+    debit_account_id text not null,
+    credit_account_id text not null,
+    amount bigint not null check (amount > 0),
     reason text not null,
-    record_uid bytea,
+    cause_uid bytea,
     posted_at timestamptz not null default now(),
+    xid xid8 not null default pg_current_xact_id(),
     check (debit_account_id <> credit_account_id)
 );
-create index ledger_transfer_debit_idx on ledger_transfer (debit_account_id);
-create index ledger_transfer_credit_idx on ledger_transfer (credit_account_id);
-create index ledger_transfer_record_idx on ledger_transfer (record_uid);
+create index ledger_transfer_posted_idx on ledger_transfer using brin (posted_at);
 
+-- granted = spent - short + returned + what the escrow account holds
 create table lease (
     lease_id text primary key,
-    customer_id text not null references customer,
-    points_account text not null,
+    owner text not null,
+    asset text not null,
     edge_id bigint not null references edge,
+    epoch integer not null,
     store_id text not null references store,
-    granted_centi bigint not null check (granted_centi >= 0),
+    granted bigint not null check (granted >= 0),
+    grants integer not null,
     spend_until timestamptz not null,
-    state text not null default 'open' check (state in ('open', 'frozen', 'closed')),
-    unique (customer_id, points_account, edge_id)
+    state text not null check (state in ('open', 'recalled', 'frozen', 'closed', 'written_off')),
+    spent_count bigint not null default 0,
+    spent_amount bigint not null default 0,
+    short_amount bigint not null default 0 check (short_amount >= 0),
+    returned_amount bigint not null default 0 check (returned_amount >= 0),
+    close_count bigint,
+    close_amount bigint,
+    frozen_at timestamptz
+);
+create unique index lease_one_live_idx on lease (owner, asset, edge_id, epoch)
+    where state in ('open', 'recalled', 'frozen');
+create index lease_edge_idx on lease (edge_id, spend_until)
+    where state in ('open', 'recalled', 'frozen');
+
+-- a till's part of a lease; amount is null until the hub's own record has come
+create table sub_lease (
+    sub_lease_id text primary key,
+    lease_id text not null,
+    till_edge_id bigint,
+    amount bigint,
+    spent_count bigint not null,
+    spent_amount bigint not null,
+    close_count bigint,
+    close_amount bigint
 );
 
--- points that become available on a day
-create table pending_points (
-    transfer_id bytea primary key references ledger_transfer,
-    customer_id text not null references customer,
-    points_account text not null,
-    amount_centi bigint not null check (amount_centi > 0),
-    active_on date not null,
-    activated_at timestamptz
+-- every spend by its uid, once; one that was voided unheard has the amount 0
+create table ledger_spend (
+    spend_uid bytea primary key,
+    lease_id text,
+    sub_lease_id text,
+    owner text not null,
+    asset text not null,
+    amount bigint not null check (amount >= 0),
+    store_id text not null,
+    edge_id bigint not null,
+    state text not null check (state in ('counted', 'voided')),
+    on_lease boolean not null,
+    firm boolean not null
 );
-create index pending_points_due_idx on pending_points (active_on) where activated_at is null;
+
+-- what is set aside for sales that ask central
+create table ledger_hold (
+    hold_uid bytea primary key,
+    owner text not null,
+    asset text not null,
+    amount bigint not null check (amount >= 0),
+    captured_amount bigint not null check (captured_amount >= 0),
+    store_id text not null,
+    expires_at timestamptz not null,
+    state text not null check (state in ('held', 'captured', 'released'))
+);
+create index ledger_hold_due_idx on ledger_hold (expires_at) where state = 'held';
+
+-- what becomes free on a day
+create table pending_lot (
+    lot_id bytea primary key,
+    sale_uid bytea not null,
+    owner text not null,
+    asset text not null,
+    amount bigint not null check (amount > 0),
+    active_on date not null,
+    expires_on date not null
+);
+create index pending_lot_due_idx on pending_lot (active_on);
+create index pending_lot_sale_idx on pending_lot (sale_uid);
+
+-- what an owner was given, by the last day on which it is good; 9999-12-31: always
+create table ledger_lot (
+    owner text not null,
+    asset text not null,
+    expires_on date not null,
+    amount bigint not null,
+    primary key (owner, asset, expires_on)
+) with (fillfactor = 80);
+create index ledger_lot_expiry_idx on ledger_lot (expires_on) where expires_on < '9999-12-31';
+
+-- customers that were merged into another
+create table owner_alias (
+    alias text primary key,
+    owner text not null check (owner <> alias)
+);
+create index owner_alias_owner_idx on owner_alias (owner);
+
+-- the auditor's own copy of the balances, as far as it has counted
+create table audit_mark (
+    account_id text primary key,
+    balance bigint not null
+) with (fillfactor = 80);
+
+create table audit_state (
+    only_one boolean primary key default true check (only_one),
+    xid xid8 not null default '0',
+    counted_to timestamptz not null default '-infinity',
+    checked_at timestamptz,
+    full_checked_at timestamptz
+);
+insert into audit_state default values;
+
+-- what the auditor or the guard below found; empty for ever, if all is well
+create table ledger_drift (
+    drift_id bigint generated always as identity primary key,
+    found_at timestamptz not null default now(),
+    subject text not null,
+    expected bigint not null,
+    actual bigint not null,
+    cleared_at timestamptz
+);
+create unique index ledger_drift_once_idx on ledger_drift (subject) where cleared_at is null;
+
+-- a statement that changes balances must leave the sum of each asset as it was
+create function ledger_guard() returns trigger language plpgsql as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into ledger_drift (subject, expected, actual)
+        select 'statement:' || asset || ':' || pg_current_xact_id(), 0, sum(balance)
+        from after_change group by asset having sum(balance) <> 0
+        on conflict do nothing;
+    elsif tg_op = 'UPDATE' then
+        insert into ledger_drift (subject, expected, actual)
+        select 'statement:' || asset || ':' || pg_current_xact_id(), 0, sum(change)
+        from (
+            select asset, balance as change from after_change
+            union all
+            select asset, -balance from before_change
+        ) as changes group by asset having sum(change) <> 0
+        on conflict do nothing;
+    else
+        insert into ledger_drift (subject, expected, actual)
+        select 'statement:' || asset || ':' || pg_current_xact_id(), 0, -sum(balance)
+        from before_change group by asset having sum(balance) <> 0
+        on conflict do nothing;
+    end if;
+    return null;
+end;
+$$;
+create trigger ledger_guard_insert after insert on ledger_account
+    referencing new table as after_change
+    for each statement execute function ledger_guard();
+create trigger ledger_guard_update after update on ledger_account
+    referencing old table as before_change new table as after_change
+    for each statement execute function ledger_guard();
+create trigger ledger_guard_delete after delete on ledger_account
+    referencing old table as before_change
+    for each statement execute function ledger_guard();
 
 -- receipts
 

@@ -11,34 +11,35 @@ select encode(record_uid, 'hex'), line, list_minor, discount_minor, net_minor,
 from receipt_line
 
 -- ledger --
--- what all accounts sum to, accounts that are not the sum of their transfers, members below zero
+-- what all accounts sum to, accounts that are not the sum of their transfers, members below zero,
+-- what stores are short of, and what central could not take
 with moved as (
-    select account_id, sum(amount_centi) as centi
+    select account_id, sum(amount) as amount
     from (
-        select credit_account_id as account_id, amount_centi from ledger_transfer
+        select credit_account_id as account_id, amount from ledger_transfer
         union all
-        select debit_account_id, -amount_centi from ledger_transfer
+        select debit_account_id, -amount from ledger_transfer
     ) as sides
     group by account_id
 )
-select (select coalesce(sum(balance_centi), 0) from ledger_account)::bigint,
+select (select coalesce(sum(balance), 0) from ledger_account)::bigint,
        (select count(*) from ledger_account a left join moved m using (account_id)
-        where a.balance_centi <> coalesce(m.centi, 0)),
+        where a.balance <> coalesce(m.amount, 0)),
        (select count(*) from ledger_account
-        where kind in ('avail', 'pending', 'escrow') and balance_centi < 0),
-       (select coalesce(-sum(balance_centi), 0) from ledger_account
+        where kind in ('avail', 'pending', 'held', 'escrow') and balance < 0),
+       (select coalesce(-sum(balance), 0) from ledger_account
         where kind = 'store_shortage')::bigint,
        (select count(*) from quarantine)
 
 -- members --
--- what belongs to each member: available, pending, and set aside for a store
-select customer_id, sum(balance_centi)::bigint
+-- what belongs to each member: available, pending, owed, held, and set aside for a store
+select customer_id, sum(balance)::bigint
 from (
-    select owner as customer_id, balance_centi from ledger_account
-    where kind in ('avail', 'pending')
+    select owner as customer_id, balance from ledger_account
+    where kind in ('avail', 'pending', 'debt', 'held') and asset like 'points:%'
     union all
-    select l.customer_id, a.balance_centi
+    select l.owner, a.balance
     from ledger_account a join lease l on l.lease_id = a.owner
-    where a.kind = 'escrow'
+    where a.kind = 'escrow' and a.asset like 'points:%'
 ) as parts
 group by customer_id

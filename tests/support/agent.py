@@ -17,6 +17,7 @@ from shared.crypto.chain import chain_fold, chain_genesis
 from shared.crypto.signing import Signer
 from shared.engine.evaluate import evaluate
 from shared.engine.program import Program
+from shared.wire.assets import points_asset
 from shared.wire.enrol import (
     ENROL_SIGNATURE_KIND,
     EdgeKind,
@@ -88,8 +89,13 @@ class Agent:
 
     def lease(self, customer_id: str, account: str = "main") -> LeaseEntry:
         """The lease that the feed gave for a member's points."""
-        key = f"L-{self.reply.edge_id}-{customer_id}-{account}"
-        return msgspec.msgpack.decode(self.feed[Topic.LEASE, key].payload, type=LeaseEntry)
+        entries = [
+            msgspec.msgpack.decode(change.payload, type=LeaseEntry)
+            for (topic, _), change in self.feed.items()
+            if topic == Topic.LEASE and change.payload
+        ]
+        right = (customer_id, points_asset(account))
+        return next(entry for entry in entries if (entry.owner, entry.asset) == right)
 
     def sell(self, receipt: Receipt, program: Program, *, lease_id: str | None = None) -> bytes:
         """Price a receipt, commit it, chain its record; the record's uid."""
