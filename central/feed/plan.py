@@ -5,9 +5,9 @@ over any change log in memory. A twin of the store needs four things, each a few
 
 * a log of ``LogRow``; a transaction's rows are appended when it writes, and become readable when
   it and every transaction with a smaller ``xid`` has ended;
-* ``publish``: take such rows, whole transactions only, through ``fold_log``, and give each change
+* ``publish``: take such rows, whole transactions only, through ``fold_log``, and give each news
   that comes out the next position (1, 2, 3, ... over all scopes) and ``entry_hash`` as its part of
-  its scope's and topic's sum;
+  its scope's and topic's sum (a deleted key has no part in it);
 * ``read``: ``read_cursor``, then ``answer_to``, then ``cut_page`` over the entries of the reader's
   two scopes whose position is greater, in order of position, each key once with its last state;
   a page that is complete carries the sums of both scopes, added;
@@ -37,6 +37,9 @@ from shared.wire.feed import FeedChange, Operation
 FIRST_LOAD_CHANGES_MAX: Final = 5_000
 """What an agent that knows nothing may be told page by page; more comes as a snapshot, which is
 made once for all stores and goes on after a cut where it was."""
+TOMBSTONE_AGE_MS_MIN: Final = 3_600_000
+"""A deletion may be published before an older write of its key, by as much as the longest
+transaction takes; until then it must be known."""
 SNAPSHOT_AGE_MS_MAX: Final = 3_600_000
 SNAPSHOT_BEHIND_MAX: Final = 5_000
 """A snapshot is given out again while it is fresh, or while little has changed since."""
@@ -108,7 +111,7 @@ class Stated(Protocol):
 
     @property
     def change_id(self) -> int:
-        """The version."""
+        """Of the last write, whether it said anything new or not."""
         ...
 
     @property
@@ -120,6 +123,18 @@ class Stated(Protocol):
     def payload(self) -> bytes:
         """Empty for tombstones."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folded:
+    """The last write of a key.
+
+    ``news``: it gets a position, and its ``change_id`` is the version that readers see; otherwise
+    only its ``change_id`` is remembered.
+    """
+
+    row: LogRow
+    news: bool
 
 
 class Sized(Protocol):
@@ -209,22 +224,29 @@ def change_bytes(row: Sized) -> int:
     return len(row.payload) + len(row.key) + _CHANGE_FRAMING_BYTES
 
 
-def fold_log(rows: Iterable[LogRow], known: Mapping[tuple[str, str, str], Stated]) -> list[LogRow]:
-    """What the rows change, once per key, in order of ``change_id``.
+def fold_log(rows: Iterable[LogRow], known: Mapping[tuple[str, str, str], Stated]) -> list[Folded]:
+    """What the rows come to, once per key, in order of ``change_id``.
 
     The last write of a key is the one with the greatest ``change_id``: that is taken under the lock
-    of whatever the change is about, while a transaction that began first may write last. What says
-    nothing new, and the tombstone of what nobody was told of, is left out.
+    of whatever the change is about, while a transaction that began first may write last, and be
+    published first. So an older write may come after a newer one; it counts for nothing, and for
+    that the newer one is remembered even where it said nothing new.
     """
     last: dict[tuple[str, str, str], LogRow] = {}
     for row in rows:
         name = (row.scope, row.topic, row.key)
         if name not in last or row.change_id > last[name].change_id:
             last[name] = row
-    return sorted(
-        (row for name, row in last.items() if _is_news(row, known.get(name))),
-        key=lambda row: row.change_id,
-    )
+    folded: list[Folded] = []
+    for name, row in last.items():
+        state = known.get(name)
+        if state is None or row.change_id > state.change_id:
+            same = state is not None and (row.operation, row.payload) == (
+                state.operation,
+                state.payload,
+            )
+            folded.append(Folded(row=row, news=not same))
+    return sorted(folded, key=lambda one: one.row.change_id)
 
 
 def removable(tombstones: Iterable[tuple[int, int]], cursors: Iterable[int], *, now_ms: int) -> int:
@@ -233,14 +255,19 @@ def removable(tombstones: Iterable[tuple[int, int]], cursors: Iterable[int], *, 
     Args:
         tombstones: (position, published_at_ms) of each.
         cursors: positions of all live readers of the scope.
+        now_ms: the present.
     """
     passed = min(cursors, default=None)
-    oldest_kept_ms = now_ms - TOMBSTONE_KEEP_DAYS * _DAY_MS
     return max(
         (
             position
             for position, published_at_ms in tombstones
-            if published_at_ms < oldest_kept_ms or (passed is not None and position <= passed)
+            if now_ms - published_at_ms > TOMBSTONE_KEEP_DAYS * _DAY_MS
+            or (
+                passed is not None
+                and position <= passed
+                and now_ms - published_at_ms > TOMBSTONE_AGE_MS_MIN
+            )
         ),
         default=0,
     )
@@ -284,14 +311,6 @@ class ChunkCutter:
         chunk = self._chunk
         self._chunk, self._size_bytes, self._ended = [], 0, False
         return chunk
-
-
-def _is_news(row: LogRow, known: Stated | None) -> bool:
-    if known is None:
-        return row.operation is Operation.PUT
-    if row.change_id <= known.change_id:
-        return False
-    return (row.operation, row.payload) != (known.operation, known.payload)
 
 
 def _ends_chunk(key: str) -> bool:

@@ -15,7 +15,8 @@ set local jit = off;
 
 -- publish --
 -- Take whole transactions out of the log, none that a running one may still precede; keep the last
--- word on each key where it is news, give it the next position, and bring the sums up to date.
+-- word on each key, give it the next position where it is news, and bring the sums up to date.
+-- An older write of a key may come after a newer one: so the newest is remembered, news or not.
 -- The order names the table: a bare xid in a result would be text, and "1000" sorts before "999".
 with bound as (
     select feed_log.xid from feed_log
@@ -29,18 +30,21 @@ with bound as (
 ), last as (
     select distinct on (scope, topic, key) scope, topic, key, change_id, operation, payload
     from taken order by scope, topic, key, change_id desc
-), news as (
+), decided as (
     select last.*, old.operation as old_operation, old.high as old_high, old.low as old_low,
-           sha256(convert_to(last.topic, 'UTF8') || '\x00' || convert_to(last.key, 'UTF8')
-                  || '\x00' || int8send(last.change_id) || last.payload) as digest
+           old.change_id is null or last.operation <> old.operation
+               or last.payload <> old.payload as news
     from last
     left join lateral (
         select * from feed_entry e
         where e.scope = last.scope and e.topic = last.topic and e.key = last.key
     ) old on true
-    where case when old.change_id is null then last.operation = 'put'
-          else last.change_id > old.change_id
-               and (last.operation <> old.operation or last.payload <> old.payload) end
+    where old.change_id is null or last.change_id > old.change_id
+), hashed as (
+    select decided.*,
+           sha256(convert_to(topic, 'UTF8') || '\x00' || convert_to(key, 'UTF8') || '\x00'
+                  || int8send(change_id) || payload) as digest
+    from decided where news
 ), numbered as (
     select scope, topic, key, change_id, operation, payload, old_operation, old_high, old_low,
            (select head from feed_state) + row_number() over (order by change_id) as position,
@@ -48,12 +52,18 @@ with bound as (
                then ('x' || encode(substr(digest, 1, 8), 'hex'))::bit(64)::bigint else 0 end as high,
            case operation when 'put'
                then ('x' || encode(substr(digest, 9, 8), 'hex'))::bit(64)::bigint else 0 end as low
-    from news
+    from hashed
+), remembered as (
+    update feed_entry e set change_id = d.change_id
+    from decided d
+    where not d.news and e.scope = d.scope and e.topic = d.topic and e.key = d.key
 ), entries as (
-    insert into feed_entry (scope, topic, key, position, change_id, operation, payload, high, low)
-    select scope, topic, key, position, change_id, operation, payload, high, low from numbered
+    insert into feed_entry
+        (scope, topic, key, position, change_id, version, operation, payload, high, low)
+    select scope, topic, key, position, change_id, change_id, operation, payload, high, low
+    from numbered
     on conflict (scope, topic, key) do update
-    set position = excluded.position, change_id = excluded.change_id,
+    set position = excluded.position, change_id = excluded.change_id, version = excluded.version,
         operation = excluded.operation, payload = excluded.payload,
         high = excluded.high, low = excluded.low, published_at = now()
 ), sums as (
@@ -108,12 +118,12 @@ from feed_state f;
 -- page --
 -- What stands after a position in a store's two scopes. Each is read in its own order and no
 -- further than the page can hold.
-select position, change_id, topic, key, operation, payload
+select position, version, topic, key, operation, payload
 from (
-    (select position, change_id, topic, key, operation, payload from feed_entry
+    (select position, version, topic, key, operation, payload from feed_entry
      where scope = '*' and position > %(after)s order by position limit %(limit)s)
     union all
-    (select position, change_id, topic, key, operation, payload from feed_entry
+    (select position, version, topic, key, operation, payload from feed_entry
      where scope = %(store_id)s and position > %(after)s order by position limit %(limit)s)
 ) changed
 order by position limit %(limit)s;
@@ -143,7 +153,7 @@ group by 1;
 
 -- bucket_entries --
 -- All entries of some buckets of a topic.
-select position, change_id, topic, key, operation, payload
+select position, version, topic, key, operation, payload
 from feed_entry
 where scope in ('*', %(store_id)s) and topic = %(topic)s and operation = 'put'
   and get_byte(sha256(convert_to(key, 'UTF8')), 0) = any(%(buckets)s)
@@ -218,7 +228,7 @@ from feed_snapshot where scope = %(scope)s;
 
 -- entries_sorted --
 -- Everything that exists in a scope, in an order that does not depend on the database's language.
-select topic, key, change_id, operation, payload from feed_entry
+select topic, key, version, operation, payload from feed_entry
 where scope = %(scope)s and operation = 'put'
 order by topic collate "C", key collate "C";
 

@@ -37,7 +37,7 @@ class _Part:
 async def manifest_of(pool: Pool, store_id: str) -> SnapshotManifest:
     """The pieces of a store's snapshot, made now if there is none that will do."""
     while True:
-        parts = [await _part(pool, scope) for scope in (store.EVERY_STORE, store_id)]
+        parts = [await _part(pool, scope, store_id) for scope in (store.EVERY_STORE, store_id)]
         async with pool.connection() as connection:
             standing, secret = await store.standing_of(connection, store_id)
         # A new generation may begin between the two: once in years.
@@ -64,21 +64,25 @@ async def chunk_of(connection: Connection, store_id: str, sha256: bytes) -> byte
     return bytes(row["data"])
 
 
-async def _part(pool: Pool, scope: str) -> _Part:
+async def _part(pool: Pool, scope: str, store_id: str) -> _Part:
     async with pool.connection() as connection:
-        usable = await _usable(connection, scope)
+        usable = await _usable(connection, scope, store_id)
     if usable is not None:
         return usable
     async with pool.connection() as lock:
         await run(lock, _QUERIES["snapshot_turn"], {"scope": scope})
         async with pool.connection() as connection:
-            usable = await _usable(connection, scope)
+            usable = await _usable(connection, scope, store_id)
         return usable or await _build(pool, scope)
 
 
-async def _usable(connection: Connection, scope: str) -> _Part | None:
+async def _usable(connection: Connection, scope: str, store_id: str) -> _Part | None:
+    """The scope's snapshot if this store can go on after it.
+
+    The horizon is that of both scopes, for the store's one cursor is measured by both.
+    """
     row = await row_of(connection, _QUERIES["snapshot"], {"scope": scope})
-    standing, _ = await store.standing_of(connection, scope)
+    standing, _ = await store.standing_of(connection, store_id)
     if row is None or row["generation"] != standing.generation:
         return None
     if not snapshot_serves(
@@ -142,7 +146,7 @@ async def _chunks(connection: Connection, scope: str) -> AsyncIterator[list[Feed
                     topic=row["topic"],
                     key=row["key"],
                     operation=Operation.PUT,
-                    version=row["change_id"],
+                    version=row["version"],
                     payload=row["payload"],
                 )
             )

@@ -369,7 +369,7 @@ def _change(row: DictRow) -> FeedChange:
         topic=row["topic"],
         key=row["key"],
         operation=Operation(row["operation"]),
-        version=row["change_id"],
+        version=row["version"],
         payload=row["payload"],
     )
 

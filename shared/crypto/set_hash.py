@@ -24,6 +24,8 @@ def entry_hash(topic: str, key: str, version: int, payload: bytes) -> int:
     digest = hashlib.sha256(
         b"%b\0%b\0%b%b" % (topic.encode(), key.encode(), version.to_bytes(8, "big"), payload)
     ).digest()
+    high: int
+    low: int
     high, low = _HALVES.unpack_from(digest)
     return ((high << 64) + low) % _MODULUS
 

@@ -17,6 +17,7 @@ create table feed_entry (
     key text not null,
     position bigint not null,
     change_id bigint not null,
+    version bigint not null,
     operation text not null check (operation in ('put', 'delete', 'erase')),
     payload bytea not null,
     high bigint not null,
