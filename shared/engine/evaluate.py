@@ -178,7 +178,8 @@ def _parts(state: LineState, *, points_are_payment: bool) -> list[Part]:
     counts: dict[int, int] = {}
     for lot in lots:
         to_pay = lot.net_minor if points_are_payment else lot.net_minor - lot.points_minor
-        each_minor, extra = divmod(to_pay, lot.piece_count)
+        each_minor = to_pay // lot.piece_count
+        extra = to_pay - each_minor * lot.piece_count
         if extra:
             counts[each_minor + 1] = counts.get(each_minor + 1, 0) + extra
         counts[each_minor] = counts.get(each_minor, 0) + lot.piece_count - extra

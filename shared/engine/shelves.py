@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Final
+
 from shared.engine.lots import LineState
+
+_CATEGORIES_KEPT: Final = 2**12
+"""Categories repeat from receipt to receipt."""
 
 
 class Shelf:
@@ -65,9 +71,14 @@ def _place(lines: dict[str, list[LineState]], name: str) -> list[LineState]:
 
 
 def _places(lines: dict[str, list[LineState]], category: str) -> list[list[LineState]]:
-    places: list[list[LineState]] = []
+    return [_place(lines, path) for path in _with_all_above(category)]
+
+
+@functools.lru_cache(_CATEGORIES_KEPT)
+def _with_all_above(category: str) -> list[str]:
+    paths: list[str] = []
     path = category
     while path:
-        places.append(_place(lines, path))
+        paths.append(path)
         path = path.rpartition("/")[0]
-    return places
+    return paths
