@@ -251,6 +251,16 @@ cross join lateral (
 where c.customer_id = any(%(owners)s::text[]) and h.state = 'open'
 order by c.customer_id, e.edge_id desc;
 
+-- holder --
+-- One agent as a holder of leases, in its present epoch, unless its money lane is frozen.
+select e.edge_id, e.store_id, h.epoch
+from edge e
+cross join lateral (
+    select epoch, state from stream_head
+    where edge_id = e.edge_id and lane = 0 order by epoch desc limit 1
+) h
+where e.edge_id = %(edge_id)s and e.state = 'active' and h.state = 'open';
+
 -- assets_of --
 -- Every asset of which an owner has an account.
 select distinct asset from ledger_account

@@ -31,7 +31,7 @@ from central.accounts.books import (
 )
 from central.accounts.lending import Holder
 from central.accounts.needs import Needs
-from central.database.pool import Connection, rows_of, run
+from central.database.pool import Connection, row_of, rows_of, run
 from central.database.retry import LostRaceError
 from central.feed import store as feed
 from shared.sqlfile import load_queries
@@ -100,6 +100,14 @@ async def home_holders(connection: Connection, owners: Iterable[str]) -> dict[st
         )
         for row in rows
     }
+
+
+async def holder_of(connection: Connection, edge_id: int) -> Holder | None:
+    """An agent as a holder of leases; None while it is frozen."""
+    row = await row_of(connection, _QUERIES["holder"], {"edge_id": edge_id})
+    if row is None:
+        return None
+    return Holder(edge_id=row["edge_id"], store_id=row["store_id"], epoch=row["epoch"])
 
 
 async def assets_of(connection: Connection, owners: list[str]) -> list[str]:
@@ -397,9 +405,9 @@ async def _announce(connection: Connection, books: Books, changes: Changes, *, n
     await feed.write(connection, told)
 
 
-def _lease_change(lease: Lease) -> feed.Change:
-    """A lease as its store has to know it; one that was closed need not be known any more."""
-    entry = LeaseEntry(
+def entry_of(lease: Lease) -> LeaseEntry:
+    """A lease as its holder is told of it."""
+    return LeaseEntry(
         lease_id=lease.lease_id,
         owner=lease.owner,
         asset=lease.asset,
@@ -409,11 +417,15 @@ def _lease_change(lease: Lease) -> feed.Change:
         edge_id=lease.edge_id,
         epoch=lease.epoch,
     )
+
+
+def _lease_change(lease: Lease) -> feed.Change:
+    """A lease as its store has to know it; one that was closed need not be known any more."""
     return feed.Change(
         scope=lease.store_id,
         topic=Topic.LEASE,
         key=lease.lease_id,
-        entry=None if lease.state is LeaseState.CLOSED else entry,
+        entry=None if lease.state is LeaseState.CLOSED else entry_of(lease),
     )
 
 

@@ -1,0 +1,85 @@
+"""Leases for visits, over the uplink: who may ask, for what, how often."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from central.accounts import store as ledger
+from central.accounts.books import AMOUNT_MAX, Purse
+from central.accounts.visiting import Visit, lend_for_visit
+from central.customers.store import known_customers
+from central.database.pool import Connection, Pool
+from central.database.retry import in_transaction
+from shared.clock import Clock
+from shared.errors import BusyError, ForbiddenError, InputError, NotFoundError
+from shared.limits import IDENTIFIER_CHARS_MAX
+from shared.wire.assets import AssetKind, asset_parts
+from shared.wire.loan import LoanReply, LoanRequest
+
+LOANS_PER_MINUTE_MAX: Final = 120
+"""Of one agent: many tills' visitors. A stolen agent cannot gather the points of a whole chain."""
+_MINUTE_NS: Final = 60 * 10**9
+_KINDS: Final = frozenset({AssetKind.POINTS, AssetKind.COUPON, AssetKind.LIMIT})
+
+
+class Loans:
+    """Answers agents whose customer is not at home."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._asked: dict[int, deque[int]] = {}
+
+    async def ask(self, edge_id: int, body: bytes) -> LoanReply:
+        """Lend what is free of what is asked for.
+
+        Raises:
+            InputError: the request is none, or asks for what is never lent.
+            NotFoundError: there is no such member.
+            ForbiddenError: the agent may not hold leases now.
+            BusyError: it asked too often.
+            UnavailableError: others hold the same rows for too long.
+        """
+        request = _request(body)
+        self._count(edge_id)
+
+        async def work(connection: Connection) -> Visit:
+            holder = await ledger.holder_of(connection, edge_id)
+            if holder is None:
+                raise ForbiddenError("this agent's streams are frozen", code="frozen")
+            if not await known_customers(connection, [request.owner]):
+                raise NotFoundError("there is no such member", code="unknown_customer")
+            return await lend_for_visit(
+                connection,
+                holder,
+                Purse(request.owner, request.asset),
+                request.amount,
+                now_ms=self._clock.now_ms(),
+            )
+
+        visit = await in_transaction(self._pool, work)
+        lease = None if visit.lease is None else ledger.entry_of(visit.lease)
+        return LoanReply(lease=lease, recalled=visit.recalled)
+
+    def _count(self, edge_id: int) -> None:
+        now_ns = self._clock.mono_ns()
+        asked = self._asked.setdefault(edge_id, deque(maxlen=LOANS_PER_MINUTE_MAX))
+        if len(asked) == LOANS_PER_MINUTE_MAX and now_ns - asked[0] < _MINUTE_NS:
+            raise BusyError(retry_after_s=1 + (_MINUTE_NS - (now_ns - asked[0])) // 10**9)
+        asked.append(now_ns)
+
+
+def _request(body: bytes) -> LoanRequest:
+    try:
+        request = msgspec.msgpack.decode(body, type=LoanRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError("the body is no request for a loan", code="bad_loan") from error
+    kind, name = asset_parts(request.asset)
+    if kind not in _KINDS or not name or len(request.asset) > IDENTIFIER_CHARS_MAX:
+        raise InputError(f"nothing of kind {kind!r} is lent for a visit", code="bad_loan")
+    if not 0 < request.amount <= AMOUNT_MAX or not 0 < len(request.owner) <= IDENTIFIER_CHARS_MAX:
+        raise InputError("an owner and a positive amount are expected", code="bad_loan")
+    return request
