@@ -149,6 +149,9 @@ def apply_page(connection: apsw.Connection, page: FeedPage) -> Applied:
         _stage(connection, page.changes, chunk=0)
         _apply_staged(connection, tally, replace=state.rebuilding)
         forget_staged(connection)
+        if state.rebuilding:
+            for topic in PLACES:
+                _recount(connection, topic, tally)
     else:
         _apply(connection, page.changes, tally, replace=False)
     _finish(connection, tally)
@@ -245,6 +248,13 @@ def bucket_sums(connection: apsw.Connection, topic: str) -> list[int]:
         bucket = bucket_of(str(key))
         totals[bucket] = add_to_sum(totals[bucket], sum_of_bytes(_bytes(found)))
     return totals
+
+
+def recount(connection: apsw.Connection, topic: str) -> None:
+    """Add a topic up anew: its buckets are as central's, so it is the sum that was wrong."""
+    tally = _begin(connection)
+    _recount(connection, topic, tally)
+    _finish(connection, tally)
 
 
 def bad_buckets(ours: Sequence[int], theirs: Sequence[bytes]) -> list[int]:
@@ -475,6 +485,12 @@ def _begin(connection: apsw.Connection) -> _Tally:
 def _count(tally: _Tally, topic: str, change: int, entries: int) -> None:
     tally.totals[topic] = add_to_sum(tally.totals.get(topic, 0), change)
     tally.entries[topic] = tally.entries.get(topic, 0) + entries
+
+
+def _recount(connection: apsw.Connection, topic: str, tally: _Tally) -> None:
+    tally.totals[topic] = tally.entries[topic] = 0
+    for _, found in connection.execute(_QUERIES["topic_keys"], {"topic": topic}):
+        _count(tally, topic, sum_of_bytes(_bytes(found)), 1)
 
 
 def _finish(connection: apsw.Connection, tally: _Tally) -> None:

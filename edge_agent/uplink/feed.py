@@ -28,6 +28,7 @@ from edge_agent.uplink.apply import (
     feed_state,
     forget_staged,
     open_chunk,
+    recount,
     stage_chunk,
 )
 from edge_agent.uplink.link import LinkState
@@ -172,6 +173,7 @@ class FeedReader:
         ours = await self._reader.run(lambda connection: bucket_sums(connection, topic))
         bad = bad_buckets(ours, told.totals)
         if not bad:
+            await self._writer.run(lambda connection: recount(connection, topic))
             return
         async with self._link.call():
             repair = await self._central.feed_repair(told.page.cursor, topic, bad)
