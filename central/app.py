@@ -32,6 +32,7 @@ from central.jobs.schedule import Jobs
 from central.publishing.replay import Replay
 from central.publishing.service import Publishing
 from central.receipts import store as receipts
+from central.uplink.admission import Admission, Bounds
 from central.uplink.enrol import Enrolment
 from central.uplink.ingest import Ingest
 from central.uplink.server import Uplink
@@ -45,6 +46,9 @@ from shared.wire.assets import points_asset
 from shared.wire.enrol import TrustedKey
 from shared.wire.feed import CouponEntry, CustomerEntry, ProductEntry
 
+UPLINK_CONNECTIONS: Final = 8
+INGEST_CONNECTIONS: Final = 8
+"""Batches worked on at a time; more would only wait for each other's cores and disk."""
 IMPORT_CHUNK: Final = 500
 """Rows a transaction: a long one would hold back every reader of the feed."""
 _DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d+))?")
@@ -133,10 +137,20 @@ async def serve(folder: Path, config: CentralConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_central(folder, config) as central:
+    # Pools apart: neither a slow page nor a storm of records keeps the others from the database.
+    async with (
+        open_central(folder, config) as central,
+        open_pool(config.database_url, size_max=UPLINK_CONNECTIONS) as uplink_pool,
+        open_pool(config.database_url, size_max=INGEST_CONNECTIONS) as ingest_pool,
+    ):
         jobs = Jobs(central.pool, central.clock)
         uplink = Uplink(
-            central.pool, central.clock, central.enrolment, Ingest(central.pool, central.clock)
+            uplink_pool,
+            central.clock,
+            central.chance,
+            central.enrolment.over(uplink_pool),
+            Ingest(ingest_pool, central.clock),
+            Admission(Bounds(turns=INGEST_CONNECTIONS)),
         )
         site = make_web_app(
             pool=central.pool,

@@ -108,6 +108,12 @@ class UnavailableError(AppError):
         self.retry_after_s = retry_after_s
 
 
+class BusyError(UnavailableError):
+    """More is asked than can be served now; come back later."""
+
+    code = "busy"
+
+
 class CorruptionError(AppError):
     """Stored data do not agree with themselves; stop and quarantine."""
 

@@ -88,12 +88,16 @@ create table quarantine (
 create unique index quarantine_once_idx on quarantine
     (edge_id, lane, epoch, first_seq, last_seq, reason, sha256(data));
 
--- epochs that an edge was given without a person
+-- epochs that an edge was given without a person; where nothing of the one before is missing, its
+-- leases are settled as soon as its records up to these numbers are here
 create table epoch_issue (
     edge_id bigint not null references edge,
     epoch integer not null,
     recovery_id bytea not null,
     issued_at timestamptz not null default now(),
+    money_seq bigint,
+    receipts_seq bigint,
+    cleared_at timestamptz,
     primary key (edge_id, epoch)
 );
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Final
 
 from central.accounts.service import lend_to_new_hub
@@ -29,8 +31,28 @@ from shared.wire.stream import Lane
 TOKEN_VALID_S: Final = 24 * 3600
 FIRST_EPOCH: Final = 1
 _SECRET_BYTES: Final = 20
+_BELIEVED_NS: Final = 1_000_000_000
+_SEEN_MAX: Final = 20_000
+"""More agents than one process will ever serve within a second."""
+_BAD_CREDENTIAL: Final = "the agent's credential is missing or wrong"
 _CREDENTIAL = re.compile(r"kpe_(\d{1,18})_[A-Z2-7]{32}")
 _LOG = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls. ``state``: ``active``, ``frozen`` or ``revoked``."""
+
+    edge_id: int
+    store_id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    at_ns: int
+    credential_sha256: bytes
+    caller: Caller
 
 
 class Enrolment:
@@ -43,6 +65,11 @@ class Enrolment:
         self._clock = clock
         self._chance = chance
         self._trusted_keys = trusted_keys
+        self._seen: OrderedDict[int, _Seen] = OrderedDict()
+
+    def over(self, pool: Pool) -> Enrolment:
+        """The same over other connections."""
+        return Enrolment(pool, self._clock, self._chance, self._trusted_keys)
 
     async def issue_token(self, store_id: str, kind: EdgeKind) -> str:
         """A token for one agent of a store, good for a day and for one use.
@@ -138,26 +165,50 @@ class Enrolment:
             code="bad_enrol_token",
         )
 
-    async def edge_of(self, authorization: str | None) -> tuple[int, str]:
-        """The agent (edge id, store id) that shows this Authorization header.
+    async def edge_of(self, authorization: str | None) -> Caller:
+        """The agent in service that shows this Authorization header.
 
         Raises:
             UnauthorizedError: the credential is missing or wrong.
             ForbiddenError: the agent was frozen or revoked.
         """
+        caller = await self.caller_of(authorization)
+        if caller.state != "active":
+            raise ForbiddenError(f"this agent is {caller.state}", code=caller.state)
+        return caller
+
+    async def caller_of(self, authorization: str | None) -> Caller:
+        """The agent that shows this Authorization header, in service or not.
+
+        What was found is believed for a second, so that a backlog does not ask for every batch.
+
+        Raises:
+            UnauthorizedError: the credential is missing or wrong.
+        """
         scheme, _, credential = (authorization or "").partition(" ")
         found = _CREDENTIAL.fullmatch(credential) if scheme == "Bearer" else None
-        row = None
-        if found is not None:
+        if found is None:
+            raise UnauthorizedError(_BAD_CREDENTIAL)
+        now_ns = self._clock.mono_ns()
+        edge_id, shown = int(found[1]), fleet.secret_sha256(credential)
+        known = self._seen.get(edge_id)
+        if known is None or now_ns - known.at_ns > _BELIEVED_NS:
             async with self._pool.connection() as connection:
-                row = await fleet.find_edge(connection, int(found[1]))
-        if row is None or not hmac.compare_digest(
-            fleet.secret_sha256(credential), bytes(row["credential_sha256"])
-        ):
-            raise UnauthorizedError("the agent's credential is missing or wrong")
-        if row["state"] != "active":
-            raise ForbiddenError(f"this agent is {row['state']}")
-        return row["edge_id"], row["store_id"]
+                row = await fleet.find_edge(connection, edge_id)
+            if row is None:
+                raise UnauthorizedError(_BAD_CREDENTIAL)
+            known = _Seen(
+                at_ns=now_ns,
+                credential_sha256=bytes(row["credential_sha256"]),
+                caller=Caller(edge_id=edge_id, store_id=row["store_id"], state=row["state"]),
+            )
+            self._seen.pop(edge_id, None)
+            self._seen[edge_id] = known
+            if len(self._seen) > _SEEN_MAX:
+                self._seen.popitem(last=False)
+        if not hmac.compare_digest(shown, known.credential_sha256):
+            raise UnauthorizedError(_BAD_CREDENTIAL)
+        return known.caller
 
     def _secret(self) -> str:
         return base64.b32encode(self._chance.token_bytes(_SECRET_BYTES)).decode("ascii")

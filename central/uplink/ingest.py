@@ -9,7 +9,8 @@ goes to quarantine and stops nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import psycopg
@@ -17,8 +18,10 @@ from psycopg.rows import DictRow
 
 from central.accounts import service as accounts
 from central.accounts import store as ledger
+from central.accounts.books import Books, Origin
 from central.customers.store import known_customers
 from central.database.pool import Connection, Pool, row_of, run, run_many
+from central.database.retry import LostRaceError
 from central.receipts import store as receipts
 from central.receipts.copying import Copying, incidents_text, other_fact
 from central.uplink.policy import (
@@ -29,9 +32,11 @@ from central.uplink.policy import (
     decide,
     seq_to_compare,
 )
+from central.uplink.posting import customers_of, needs_of_all, post, sort_out
 from central.uplink.reading import Received, Rejected, Stream, read_records, rejected
 from shared.clock import Clock
 from shared.crypto.chain import HASH_BYTES, chain_genesis
+from shared.errors import ForbiddenError, UnavailableError
 from shared.limits import BATCH_RECORDS_MAX
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
@@ -47,6 +52,7 @@ _RETRY_S: Final = 0.02
 _QUERIES = load_queries("central.uplink")
 _LOG = get_logger(__name__)
 _CONTENTION = (
+    LostRaceError,
     psycopg.errors.SerializationFailure,
     psycopg.errors.DeadlockDetected,
     psycopg.errors.UniqueViolation,  # the same fact came by another path at this moment
@@ -73,98 +79,148 @@ class Ingest:
 
         Raises:
             InputError: the batch contradicts itself; nothing was changed.
+            UnavailableError: others hold the same rows for too long; nothing was changed.
         """
-        records = encoded_records(batch)
-        hashes = chain_of(batch, records)
-        read = read_records(stream, batch.first_seq, records)
-        one_by_one = False
-        for attempt in range(1, ATTEMPTS_MAX + 1):
-            try:
-                return await self._take_once(stream, batch, hashes, read, one_by_one=one_by_one)
-            except _CONTENTION:
-                if attempt == ATTEMPTS_MAX:
-                    raise
-                one_by_one = attempt == ATTEMPTS_MAX - 1
-                await asyncio.sleep(_RETRY_S * attempt)
-            except _POISON:
-                if one_by_one:
-                    raise
-                _LOG.exception("batch.refused_by_database", edge_id=stream.edge_id)
-                one_by_one = True
-        raise AssertionError("the last attempt raises or returns")
+        return await self._again(stream, batch, self._take_once)
 
-    async def _take_once(
+    async def adopt(self, stream: Stream, batch: Batch) -> Ack | Refusal:
+        """Take a batch of another epoch, or of the edge that its sender was before.
+
+        Raises:
+            ForbiddenError: its sender may not adopt from that edge.
+            InputError: the batch contradicts itself; nothing was changed.
+            UnavailableError: others hold the same rows for too long; nothing was changed.
+        """
+        return await self._again(stream, batch, self._adopt_once)
+
+    async def _again(
         self,
         stream: Stream,
         batch: Batch,
-        hashes: Sequence[bytes],
-        read: Sequence[Received | Rejected],
-        *,
-        one_by_one: bool,
+        attempt: Callable[[Connection, _Work], Awaitable[Ack | Refusal]],
     ) -> Ack | Refusal:
-        async with self._pool.connection() as connection:
-            row = await row_of(connection, _QUERIES["head"], stream.key())
-            head = None if row is None else _head_of(stream, row)
-            known_hash = None
-            if head is not None and row is not None:
-                seq = seq_to_compare(head, batch)
-                known_hash = await _hash_at(connection, stream, row, seq)
-            answer = decide(
-                head,
-                await _newest_epoch(connection, stream, row),
-                stream.epoch,
-                batch,
-                hashes,
-                known_hash,
-            )
-            if isinstance(answer, Refuse):
-                return await _refused(connection, stream, batch, answer)
-            assert head is not None, "only what continues a head is taken"
-            new = read[answer.skip :]
-            if not new:
-                return self._ack(stream, head.seq, head.hash, [])
-            if one_by_one:
-                aside = await self._store_one_by_one(connection, stream, new)
-            else:
-                aside = await self._store(connection, stream, new)
-            await _set_aside(connection, stream, aside)
-            await run(
-                connection,
-                _QUERIES["advance"],
-                stream.key()
-                | {
-                    "first_seq": head.seq + 1,
-                    "last_seq": batch.last_seq,
-                    "hash": batch.last_hash,
-                    "hashes": b"".join(hashes[answer.skip :]),
-                    "uids": b"".join(record.uid for record in new),
-                },
-            )
+        records = encoded_records(batch)
+        work = _Work(
+            stream=stream,
+            batch=batch,
+            hashes=chain_of(batch, records),
+            read=read_records(stream, batch.first_seq, records),
+        )
+        for attempts in range(1, ATTEMPTS_MAX + 1):
+            try:
+                async with self._pool.connection() as connection:
+                    return await attempt(connection, work)
+            except _CONTENTION as error:
+                _LOG.info("batch.contended", edge_id=stream.edge_id, why=type(error).__name__)
+                # What is refused again and again is not a race.
+                work.one_by_one = attempts >= ATTEMPTS_MAX - 1
+                await asyncio.sleep(_RETRY_S * attempts)
+            except _POISON:
+                if work.one_by_one:
+                    raise
+                _LOG.exception("batch.refused", edge_id=stream.edge_id)
+                work.one_by_one = True
+        raise UnavailableError("others hold the same rows", retry_after_s=1)
+
+    async def _take_once(self, connection: Connection, work: _Work) -> Ack | Refusal:
+        stream, batch = work.stream, work.batch
+        row = await row_of(connection, _QUERIES["head"], stream.key())
+        head = None if row is None else _head_of(stream, row)
+        known_hash = None
+        if head is not None and row is not None:
+            known_hash = await hash_at(connection, stream, row, seq_to_compare(head, batch))
+        newest = await _newest_epoch(connection, stream, row)
+        answer = decide(head, newest, stream.epoch, batch, work.hashes, known_hash)
+        if isinstance(answer, Refuse):
+            return await self._refused(connection, work, answer)
+        assert head is not None, "only what continues a head is taken"
+        new = work.read[answer.skip :]
+        if not new:
+            return self._ack(stream, head.seq, head.hash, [])
+        aside = await self._store(connection, work, new)
+        await run(
+            connection,
+            _QUERIES["advance"],
+            stream.key()
+            | {
+                "first_seq": head.seq + 1,
+                "last_seq": batch.last_seq,
+                "hash": batch.last_hash,
+                "hashes": b"".join(work.hashes[answer.skip :]),
+                "uids": b"".join(record.uid for record in new),
+            },
+        )
         return self._ack(stream, batch.last_seq, batch.last_hash, aside)
 
+    async def _adopt_once(self, connection: Connection, work: _Work) -> Ack | Refusal:
+        stream, batch = work.stream, work.batch
+        head = await _adopted_head(connection, stream, batch)
+        if batch.last_seq <= head.seq:
+            return self._ack(stream, head.seq, head.hash, [])
+        answer = decide(head, stream.epoch, stream.epoch, batch, work.hashes, head.hash)
+        if isinstance(answer, Refuse):
+            return answer.refusal
+        aside = await self._store(connection, work, work.read[answer.skip :])
+        await run(
+            connection,
+            _QUERIES["advance_adopted"],
+            stream.adoption() | {"seq": batch.last_seq, "hash": batch.last_hash},
+        )
+        return self._ack(stream, batch.last_seq, batch.last_hash, aside)
+
+    async def _refused(self, connection: Connection, work: _Work, refused: Refuse) -> Refusal:
+        stream, batch = work.stream, work.batch
+        refusal = refused.refusal
+        if refused.freeze:
+            _LOG.error(
+                "stream.forked", edge_id=stream.edge_id, lane=stream.lane, epoch=stream.epoch
+            )
+            await run(connection, _QUERIES["freeze"], stream.key() | {"lanes": [stream.lane]})
+            await accounts.freeze_edge(
+                connection, stream.edge_id, stream.epoch, now_ms=self._clock.now_ms()
+            )
+        if refused.evidence:
+            await run(
+                connection,
+                _QUERIES["quarantine"],
+                stream.key()
+                | {
+                    "first_seq": batch.first_seq,
+                    "last_seq": batch.last_seq,
+                    "reason": refusal.code.value,
+                    "detail": "",
+                    "data": batch.frame,
+                },
+            )
+        return refusal
+
     async def _store(
+        self, connection: Connection, work: _Work, new: Sequence[Received | Rejected]
+    ) -> list[Rejected]:
+        """Store and post what is new; what was set aside."""
+        if work.one_by_one:
+            aside = await self._store_one_by_one(connection, work.stream, new)
+        else:
+            aside = await self._store_all(connection, work.stream, new)
+        await _set_aside(connection, work.stream, aside)
+        return aside
+
+    async def _store_all(
         self, connection: Connection, stream: Stream, read: Sequence[Received | Rejected]
     ) -> list[Rejected]:
-        """Store and post everything that is new, all at once; what has to be set aside."""
-        received = [record for record in read if isinstance(record, Received)]
+        """Everything at once, by a few statements."""
         contents = await receipts.known_contents(connection, [one.uid for one in read])
-        aside = [
-            conflict_of(record) if record.uid in contents else record
-            for record in read
-            if isinstance(record, Rejected)
-        ]
-        sold = [one.fact.receipt_id for one in received if isinstance(one.fact, ReceiptCommitted)]
-        known_ids = await receipts.known_receipt_ids(
-            connection, sold, store_id=stream.store_id, edge_id=stream.edge_id
+        used = await receipts.known_receipt_ids(
+            connection, _receipt_ids(read), store_id=stream.store_id, edge_id=stream.sender_id
         )
-        fresh, conflicts = fresh_of(received, contents, known_ids)
-        if fresh:
+        sorted_out = sort_out(read, contents, used)
+        if sorted_out.fresh:
             rows = receipts.Rows()
-            incidents = await self._post(connection, stream, fresh)
-            for one in fresh:
-                self._add_row(rows, stream, one, incidents[one.uid])
+            incidents = await self._post(connection, stream, sorted_out.fresh)
+            for one, found in zip(sorted_out.fresh, incidents, strict=True):
+                self._add_row(rows, stream, one, found)
             await receipts.put_rows(connection, rows)
-        return aside + conflicts
+        return sorted_out.aside
 
     async def _store_one_by_one(
         self, connection: Connection, stream: Stream, read: Sequence[Received | Rejected]
@@ -176,29 +232,29 @@ class Ingest:
                 continue
             try:
                 async with connection.transaction():
-                    aside += await self._store(connection, stream, [record])
+                    aside += await self._store_all(connection, stream, [record])
             except _POISON as error:
                 _LOG.exception("record.refused", edge_id=stream.edge_id, seq=record.seq)
-                reason = f"refused: {type(error).__name__}: {str(error).splitlines()[:1]}"
+                reason = f"refused: {type(error).__name__}: {error}"
                 aside.append(rejected(record.seq, record.uid, reason, record.body))
         return aside
 
     async def _post(
         self, connection: Connection, stream: Stream, fresh: Sequence[Received]
-    ) -> dict[bytes, list[Incident]]:
-        await ledger.lock_ledger(connection)
-        incidents: dict[bytes, list[Incident]] = {}
-        touched: set[tuple[str, str]] = set()
-        for one in fresh:
-            incidents[one.uid] = []
-            if isinstance(one.fact, ReceiptCommitted):
-                incidents[one.uid] = await _post_points(
-                    connection, stream, one.uid, one.fact, touched
-                )
-        for customer_id, points_account in sorted(touched):
-            await ledger.top_up_lease(
-                connection, customer_id, points_account, now_ms=self._clock.now_ms()
-            )
+    ) -> list[list[Incident]]:
+        """Post to the ledger; what did not fit, record by record."""
+        now_ms = self._clock.now_ms()
+        origin = Origin(edge_id=stream.edge_id, store_id=stream.store_id, epoch=stream.epoch)
+        customers = customers_of(fresh)
+        known = await known_customers(connection, sorted(customers)) if customers else set()
+        needs = needs_of_all(fresh, known)
+        if not (needs.purses or needs.leases or needs.spends or needs.sales):
+            books = Books()  # sales to strangers move nothing
+        else:
+            books = await ledger.load(connection, needs)
+        incidents = [post(books, origin, one, known) for one in fresh]
+        await accounts.lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+        await ledger.save(connection, books, now_ms=now_ms)
         return incidents
 
     def _add_row(
@@ -216,7 +272,7 @@ class Ingest:
                     one.columns,
                     record_uid=one.uid,
                     content_sha256=one.content_sha256,
-                    edge_id=stream.edge_id,
+                    edge_id=stream.sender_id,
                     incident_count=len(incidents),
                     body=one.body,
                 )
@@ -227,7 +283,7 @@ class Ingest:
                     one.fact,
                     record_uid=one.uid,
                     content_sha256=one.content_sha256,
-                    edge_id=stream.edge_id,
+                    edge_id=stream.sender_id,
                     body=one.body,
                 )
             )
@@ -237,7 +293,7 @@ class Ingest:
                     record_uid=one.uid,
                     content_sha256=one.content_sha256,
                     kind=one.kind,
-                    edge_id=stream.edge_id,
+                    edge_id=stream.sender_id,
                     store_id=stream.store_id,
                     body=one.body,
                 )
@@ -260,76 +316,23 @@ class Ingest:
         )
 
 
-def fresh_of(
-    received: Sequence[Received], contents: dict[bytes, bytes], known_ids: set[str]
-) -> tuple[list[Received], list[Rejected]]:
-    """Which records are new, and which say something else under a name that is taken.
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """A batch taken apart. ``one_by_one``: its records go in by themselves."""
 
-    ``contents``: of those uids that are known; ``known_ids``: receipt ids that this agent has used.
-    """
-    fresh: list[Received] = []
-    conflicts: list[Rejected] = []
-    contents, known_ids = dict(contents), set(known_ids)
-    for one in received:
-        content = contents.get(one.uid)
-        if content is not None:
-            if content != one.content_sha256:
-                conflicts.append(_conflict(one, "this uid is known with other content"))
-            continue
-        contents[one.uid] = one.content_sha256
-        if isinstance(one.fact, ReceiptCommitted):
-            if one.fact.receipt_id in known_ids:
-                conflicts.append(_conflict(one, "this receipt id came under another uid"))
-                continue
-            known_ids.add(one.fact.receipt_id)
-        fresh.append(one)
-    return fresh, conflicts
+    stream: Stream
+    batch: Batch
+    hashes: list[bytes]
+    read: list[Received | Rejected]
+    one_by_one: bool = False
 
 
-def conflict_of(record: Rejected) -> Rejected:
-    """What cannot be read under a uid that is known is a conflict."""
-    detail = f"uid_conflict: this uid is known with other content; {record.detail}"
-    return rejected(record.seq, record.uid, detail, record.data, code="conflict")
-
-
-def _conflict(one: Received, why: str) -> Rejected:
-    return rejected(one.seq, one.uid, f"uid_conflict: {why}", one.body, code="conflict")
-
-
-async def _post_points(
-    connection: Connection,
-    stream: Stream,
-    record_uid: bytes,
-    fact: ReceiptCommitted,
-    touched: set[tuple[str, str]],
-) -> list[Incident]:
-    customer_id = fact.receipt.customer.id if fact.receipt.customer is not None else None
-    incidents = list(fact.incidents)
-    for index, spend in enumerate(fact.lease_spends):
-        incidents += await accounts.post_spend(
-            connection,
-            record_uid,
-            spend,
-            index=index,
-            edge_id=stream.edge_id,
-            store_id=stream.store_id,
-            customer_id=customer_id,
-        )
-    if customer_id is not None and customer_id in await known_customers(connection, [customer_id]):
-        await accounts.post_accruals(
-            connection,
-            record_uid,
-            customer_id,
-            fact.answer.accrued,
-            business_date=fact.business_date,
-        )
-        touched |= {(customer_id, accrued.account) for accrued in fact.answer.accrued}
-        touched |= {(customer_id, spend.account) for spend in fact.lease_spends}
-    elif fact.answer.accrued:
-        incidents.append(
-            Incident(code="unknown_customer", detail="points were earned by no known member")
-        )
-    return incidents
+def _receipt_ids(read: Sequence[Received | Rejected]) -> list[str]:
+    return [
+        one.fact.receipt_id
+        for one in read
+        if isinstance(one, Received) and isinstance(one.fact, ReceiptCommitted)
+    ]
 
 
 def _head_of(stream: Stream, row: DictRow) -> StreamHead:
@@ -345,7 +348,8 @@ async def _newest_epoch(connection: Connection, stream: Stream, row: DictRow | N
     return 0 if newest is None or newest["epoch"] is None else int(newest["epoch"])
 
 
-async def _hash_at(connection: Connection, stream: Stream, head: DictRow, seq: int) -> bytes | None:
+async def hash_at(connection: Connection, stream: Stream, head: DictRow, seq: int) -> bytes | None:
+    """Central's chain hash of a stream at ``seq`` (``head``: its row), where it was kept."""
     if seq == head["seq"]:
         return bytes(head["hash"])
     if seq == 0:
@@ -357,27 +361,45 @@ async def _hash_at(connection: Connection, stream: Stream, head: DictRow, seq: i
     return bytes(row["hashes"][at : at + HASH_BYTES])
 
 
-async def _refused(
-    connection: Connection, stream: Stream, batch: Batch, refused: Refuse
-) -> Refusal:
-    refusal = refused.refusal
-    if refused.freeze:
-        await run(connection, _QUERIES["freeze"], stream.key() | {"lanes": [stream.lane]})
-        _LOG.error("stream.forked", edge_id=stream.edge_id, lane=stream.lane, epoch=stream.epoch)
-    if refused.evidence:
+async def _adopted_head(connection: Connection, stream: Stream, batch: Batch) -> StreamHead:
+    """How far the sender has adopted the stream; it begins where central's own chain says.
+
+    Raises:
+        ForbiddenError: the sender may not adopt from this edge.
+    """
+    row = await row_of(connection, _QUERIES["adopted_head"], stream.adoption())
+    if row is None:
+        start = await _start_of(connection, stream, batch)
+        if start is None:
+            start = await _start_of(connection, stream, None)
+            assert start is not None, "every stream has a beginning"
         await run(
             connection,
-            _QUERIES["quarantine"],
-            stream.key()
-            | {
-                "first_seq": batch.first_seq,
-                "last_seq": batch.last_seq,
-                "reason": refusal.code.value,
-                "detail": "",
-                "data": batch.frame,
-            },
+            _QUERIES["begin_adoption"],
+            stream.adoption() | {"seq": start[0], "hash": start[1]},
         )
-    return refusal
+        row = await row_of(connection, _QUERIES["adopted_head"], stream.adoption())
+        assert row is not None, "it was begun just now"
+    return StreamHead(epoch=stream.epoch, seq=row["seq"], hash=row["hash"], state=StreamState.OPEN)
+
+
+async def _start_of(
+    connection: Connection, stream: Stream, batch: Batch | None
+) -> tuple[int, bytes] | None:
+    """Where an adoption may begin: before the batch, where central knows its hash; or at zero."""
+    row = await row_of(connection, _QUERIES["adoptable"], stream.adoption())
+    if row is None:
+        raise ForbiddenError("an agent adopts only what was written in its own store")
+    if row["nonce"] is None:
+        if row["newest_epoch"] is not None and stream.epoch <= row["newest_epoch"]:
+            raise ForbiddenError("this stream never was")
+        # A central that was restored from a copy has forgotten the epoch; its records are good.
+        return (0, b"") if batch is None else (batch.first_seq - 1, batch.previous_hash)
+    if batch is None or batch.first_seq == 1:
+        genesis = chain_genesis(stream.edge_id, stream.lane, stream.epoch, row["nonce"])
+        return 0, genesis
+    known = await hash_at(connection, stream, row, batch.first_seq - 1)
+    return (batch.first_seq - 1, known) if known == batch.previous_hash else None
 
 
 async def _set_aside(connection: Connection, stream: Stream, aside: Sequence[Rejected]) -> None:

@@ -35,3 +35,72 @@ where edge_id = %(edge_id)s and lane = any(%(lanes)s) and epoch = %(epoch)s and 
 insert into quarantine (edge_id, lane, epoch, first_seq, last_seq, reason, detail, data)
 values (%(edge_id)s, %(lane)s, %(epoch)s, %(first_seq)s, %(last_seq)s, %(reason)s, %(detail)s, %(data)s)
 on conflict do nothing;
+
+-- adopted_head --
+-- How far one edge has sent what was written under another epoch or by the edge it was, locked.
+select seq, hash from adopted_head
+where edge_id = %(by_edge_id)s and from_edge_id = %(from_edge_id)s
+  and lane = %(lane)s and epoch = %(epoch)s for update;
+
+-- adoptable --
+-- The stream to be adopted, if both edges are of one store.
+select h.nonce, h.seq, h.hash,
+       (select max(n.epoch) from stream_head n
+        where n.edge_id = origin.edge_id and n.lane = %(lane)s) as newest_epoch
+from edge origin
+join edge sender on sender.edge_id = %(by_edge_id)s and sender.store_id = origin.store_id
+left join stream_head h
+    on h.edge_id = origin.edge_id and h.lane = %(lane)s and h.epoch = %(epoch)s
+where origin.edge_id = %(from_edge_id)s;
+
+-- begin_adoption --
+-- From where on it is sent.
+insert into adopted_head (edge_id, from_edge_id, lane, epoch, seq, hash)
+values (%(by_edge_id)s, %(from_edge_id)s, %(lane)s, %(epoch)s, %(seq)s, %(hash)s)
+on conflict do nothing;
+
+-- advance_adopted --
+-- A run was taken.
+update adopted_head set seq = %(seq)s, hash = %(hash)s, updated_at = now()
+where edge_id = %(by_edge_id)s and from_edge_id = %(from_edge_id)s
+  and lane = %(lane)s and epoch = %(epoch)s;
+
+-- lock_edge --
+-- One hello at a time may change an agent's epoch.
+select edge_id from edge where edge_id = %(edge_id)s for update;
+
+-- newest_lanes --
+-- All lanes of an agent in its newest epoch.
+select lane, epoch, nonce, seq, hash, state from stream_head
+where edge_id = %(edge_id)s
+  and epoch = (select max(epoch) from stream_head where edge_id = %(edge_id)s)
+order by lane;
+
+-- last_issue --
+-- The last epoch that the agent was given without a person.
+select epoch, recovery_id, (extract(epoch from issued_at) * 1000)::bigint as issued_at_ms,
+       money_seq, receipts_seq, cleared_at is not null as cleared
+from epoch_issue where edge_id = %(edge_id)s order by epoch desc limit 1;
+
+-- put_issue --
+-- A new epoch, and whose recovery it was given to.
+insert into epoch_issue (edge_id, epoch, recovery_id, issued_at, money_seq, receipts_seq)
+values (%(edge_id)s, %(epoch)s, %(recovery_id)s, to_timestamp(%(now_ms)s::bigint / 1000.0),
+        %(money_seq)s, %(receipts_seq)s);
+
+-- fence --
+-- Older epochs end.
+update stream_head set state = 'fenced', updated_at = now()
+where edge_id = %(edge_id)s and epoch < %(epoch)s;
+
+-- arrived --
+-- How far the records of an epoch are here, taken or adopted.
+select h.lane, greatest(h.seq, coalesce(a.seq, 0)) as seq
+from stream_head h left join adopted_head a
+    on a.edge_id = h.edge_id and a.from_edge_id = h.edge_id and a.lane = h.lane
+       and a.epoch = h.epoch
+where h.edge_id = %(edge_id)s and h.epoch = %(epoch)s;
+
+-- mark_cleared --
+-- The leases of the epoch before are settled.
+update epoch_issue set cleared_at = now() where edge_id = %(edge_id)s and epoch = %(epoch)s;

@@ -63,16 +63,29 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """Which stream a record stands in, and the store its agent stands in."""
+    """Which stream a record stands in, and the store its agent stands in.
+
+    ``by_edge_id``: who adopts it, where that is not the edge whose stream it is.
+    """
 
     edge_id: int
     store_id: str
     lane: int
     epoch: int
+    by_edge_id: int | None = None
+
+    @property
+    def sender_id(self) -> int:
+        """Whose the facts are now: two copies of an edge may have used one receipt id."""
+        return self.edge_id if self.by_edge_id is None else self.by_edge_id
 
     def key(self) -> dict[str, int]:
         """The stream's key in the tables."""
         return {"edge_id": self.edge_id, "lane": self.lane, "epoch": self.epoch}
+
+    def adoption(self) -> dict[str, int]:
+        """The key of its adoption in the tables."""
+        return self.key() | {"from_edge_id": self.edge_id, "by_edge_id": self.sender_id}
 
 
 @dataclass(slots=True, kw_only=True)

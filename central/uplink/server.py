@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeVar
@@ -12,19 +13,22 @@ from aiohttp import web
 
 from central.database.pool import Pool
 from central.feed.service import Feed
-from central.fleet import store as fleet
 from central.promotions import store as promotions
+from central.uplink.admission import Admission
 from central.uplink.enrol import Enrolment
-from central.uplink.ingest import Ingest, Stream
+from central.uplink.gate import Gate
+from central.uplink.greeting import Greeting
+from central.uplink.ingest import Ingest
+from central.uplink.loans import Loans
+from central.uplink.streams import Streams
 from shared.clock import Clock
-from shared.errors import AppError, ForbiddenError, InputError
+from shared.errors import AppError, InputError, UnavailableError
+from shared.ids import Chance
 from shared.limits import FEED_WAIT_S_MAX, UPLINK_BODY_BYTES_MAX
 from shared.logs import get_logger
-from shared.wire.enrol import EnrolRequest, HelloReply, HelloRequest
+from shared.wire.enrol import EnrolRequest, HelloRequest
 from shared.wire.feed import FeedBuckets, FeedPage, FeedRepair, FeedReset
-from shared.wire.frames import LAYOUT_COLUMNS, decode_batch
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem, problem_of
-from shared.wire.stream import Ack, Refusal
 
 HELLO_INTERVAL_S: Final = 30
 _HINTS: Final = {
@@ -34,6 +38,7 @@ _HINTS: Final = {
     404: "The address or what it names does not exist; update the agent.",
     409: "Try again; if it stays, look at the log of head office.",
     413: "Send fewer records at once.",
+    429: "Come back after the time that Retry-After says.",
     503: "Try again in a moment.",
 }
 """What can be done where the error itself has no better advice."""
@@ -46,12 +51,24 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Uplink:
     """The handlers of one listener."""
 
-    def __init__(self, pool: Pool, clock: Clock, enrolment: Enrolment, ingest: Ingest) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        chance: Chance,
+        enrolment: Enrolment,
+        ingest: Ingest,
+        admission: Admission | None = None,
+    ) -> None:
+        """``pool``: of the feed and of everything small; ``ingest`` has its own."""
         self._pool = pool
         self._clock = clock
         self._enrolment = enrolment
-        self._ingest = ingest
+        self._greeting = Greeting(pool, clock, chance)
+        gate = Gate(admission or Admission(), clock, chance)
+        self._streams = Streams(pool, clock, enrolment, ingest, gate)
         self._feed = Feed(pool, clock)
+        self._loans = Loans(pool, clock)
 
     def application(self) -> web.Application:
         """The listener's application."""
@@ -61,11 +78,8 @@ class Uplink:
                 web.get("/v1/time", self.time),
                 web.post("/v1/enrol", self.enrol),
                 web.post("/v1/hello", self.hello),
-                web.put(
-                    r"/v1/streams/{edge:\d{1,18}}/{lane:[0-3]}/{epoch:\d{1,9}}"
-                    r"/{first:\d{1,18}}-{last:\d{1,18}}",
-                    self.stream,
-                ),
+                *self._streams.routes(),
+                web.post("/v1/loans", self.loan),
                 web.get("/v1/feed", self.feed),
                 web.get("/v1/feed/buckets", self.feed_buckets),
                 web.get("/v1/feed/repair", self.feed_repair),
@@ -94,47 +108,18 @@ class Uplink:
         return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
 
     async def hello(self, request: web.Request) -> web.Response:
-        """Keep what the agent says of itself; tell it how far central has come."""
-        edge_id, _ = await self._edge(request)
+        """Keep what the agent says of itself; tell it how far central has come, and what to do."""
+        caller = await self._enrolment.caller_of(request.headers.get("Authorization"))
         hello = _from_json(await request.read(), HelloRequest)
-        async with self._pool.connection() as connection:
-            await fleet.touch(connection, edge_id, hello)
-            reply = HelloReply(
-                heads=await fleet.heads(connection, edge_id),
-                server_time_ms=self._clock.now_ms(),
-                hello_interval_s=HELLO_INTERVAL_S,
-                frame_layout=LAYOUT_COLUMNS,
-            )
-        await self._feed.confirm(edge_id, hello.feed_cursor)
+        reply = await self._greeting.greet(caller, hello)
+        await self._feed.confirm(caller.edge_id, hello.feed_cursor)
         return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
 
-    async def stream(self, request: web.Request) -> web.Response:
-        """Take a batch of records; a hub may bring those of its store's tills."""
-        sender_id, store_id = await self._edge(request)
-        path = request.match_info
-        edge_id = int(path["edge"])
-        if edge_id != sender_id:
-            async with self._pool.connection() as connection:
-                carries = await fleet.may_carry(connection, sender_id, edge_id)
-            if not carries:
-                raise ForbiddenError("an agent writes only its own streams, or its tills'")
-        batch = decode_batch(await request.read())
-        if (batch.first_seq, batch.last_seq) != (int(path["first"]), int(path["last"])):
-            raise InputError("the address names other records than the batch", code="bad_batch")
-        answer: Ack | Refusal = await self._ingest.take(
-            Stream(
-                edge_id=edge_id,
-                store_id=store_id,
-                lane=int(path["lane"]),
-                epoch=int(path["epoch"]),
-            ),
-            batch,
-        )
-        return web.Response(
-            status=200 if isinstance(answer, Ack) else 409,
-            body=msgspec.msgpack.encode(answer),
-            content_type=_MSGPACK,
-        )
+    async def loan(self, request: web.Request) -> web.Response:
+        """A lease for a member who visits the agent's store."""
+        edge_id, _ = await self._edge(request)
+        reply = await self._loans.ask(edge_id, await request.read())
+        return web.Response(body=msgspec.msgpack.encode(reply), content_type=_MSGPACK)
 
     async def feed(self, request: web.Request) -> web.Response:
         """What changed after the cursor; waits when nothing did."""
@@ -190,7 +175,8 @@ class Uplink:
         return web.Response(body=row["bytes"], content_type="application/octet-stream")
 
     async def _edge(self, request: web.Request) -> tuple[int, str]:
-        return await self._enrolment.edge_of(request.headers.get("Authorization"))
+        caller = await self._enrolment.edge_of(request.headers.get("Authorization"))
+        return caller.edge_id, caller.store_id
 
 
 def _feed_answer(answer: FeedPage | FeedBuckets | FeedRepair | FeedReset) -> web.Response:
@@ -211,6 +197,7 @@ def _from_json(body: bytes, kind: type[_T]) -> _T:
 @web.middleware
 async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Every refusal is a problem document; none tells about the inside."""
+    headers: dict[str, str] = {}
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -225,9 +212,12 @@ async def _problems(request: web.Request, handler: _Handler) -> web.StreamRespon
             error = InputError("the body cannot be read: its encoding is broken", code="bad_body")
         if not isinstance(error, AppError):
             _LOG.exception("request.failed", path=request.path)
+        if isinstance(error, UnavailableError) and error.retry_after_s is not None:
+            headers["Retry-After"] = str(math.ceil(error.retry_after_s))
         problem = problem_of(error)
     return web.Response(
         status=problem.status,
+        headers=headers,
         body=msgspec.json.encode(
             msgspec.to_builtins(problem)
             | {"pointer": problem.pointer, "hint": problem.hint or _HINTS.get(problem.status)}

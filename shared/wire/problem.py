@@ -18,6 +18,7 @@ _STATUS_BY_ERROR: Final = (
     (errors.InputError, 400),
     (errors.ConflictError, 409),
     (errors.TrustError, 422),
+    (errors.BusyError, 429),
     (errors.UnavailableError, 503),
 )
 

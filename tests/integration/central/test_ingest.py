@@ -232,6 +232,7 @@ async def test_enrol_token_works_once(pool: Pool) -> None:
     with pytest.raises(UnauthorizedError):
         await enrolment.enrol(request)
 
-    assert await enrolment.edge_of(f"Bearer {reply.credential}") == (reply.edge_id, "S1")
+    caller = await enrolment.edge_of(f"Bearer {reply.credential}")
+    assert (caller.edge_id, caller.store_id) == (reply.edge_id, "S1")
     with pytest.raises(UnauthorizedError):
         await enrolment.edge_of(f"Bearer kpe_{reply.edge_id}_{'A' * 32}")

@@ -15,7 +15,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from central.accounts import service as accounts
-from central.accounts import store as ledger
+from central.accounts.audit import audit
 from central.customers.store import put_customers
 from central.database.pool import Pool
 from central.fleet.store import put_store
@@ -75,7 +75,7 @@ async def head(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
     (folder / "key").write_bytes(made.server_key)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(folder / "certificate", folder / "key")
-    uplink = Uplink(pool, clock, enrolment, Ingest(pool, clock))
+    uplink = Uplink(pool, clock, SystemChance(), enrolment, Ingest(pool, clock))
     server = TestServer(uplink.application(), scheme="https")
     await server.start_server(ssl=tls)
     try:
@@ -114,7 +114,14 @@ async def test_an_agent_enrols_reads_its_feed_and_opens_the_bundle(head: Head) -
         reply = await agent.hello(bundle_version=wanted.version)
 
     assert count == len(agent.feed)
-    assert {topic for topic, _ in agent.feed} == {"store", "bundle", "customer", "balance", "lease"}
+    assert {topic for topic, _ in agent.feed} == {
+        "store",
+        "bundle",
+        "customer",
+        "balance",
+        "lease",
+        "peer",
+    }
     assert (Topic.STORE, "S2") not in agent.feed
     assert agent.lease("c1").granted == 10_000
     assert bundle.sha256 == wanted.sha256
@@ -191,7 +198,7 @@ async def test_real_answers_come_out_the_same_again(pool: Pool, head: Head) -> N
         granted_centi = agent.lease("c1").granted
     async with pool.connection() as connection:
         counted = await receipts.audit(connection)
-        points = await ledger.audit(connection)
+        points = await audit(connection)
         stored = await receipts.get_receipt(connection, uids[-1])
     answer = await head.replay(uids[-1])
 
