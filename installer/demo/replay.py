@@ -24,6 +24,9 @@ RETRY_PAUSE_S: Final = 0.1
 RETRIES_MAX: Final = 600
 """A minute of a dead agent; then the demo has failed."""
 REQUEST_TIMEOUT_S: Final = 15.0
+INSIST_MAX: Final = 8
+INSIST_PAUSE_S: Final = 0.5
+"""A cashier who is told that points are on their way waits no longer than four seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +112,22 @@ class Replay:
             for (_store, number), queue in queues.items():
                 group.create_task(till(queue, f"R{number}"))
 
+    async def insist(self, sale: Sale, *, points: int, is_online: Callable[[str], bool]) -> Decimal:
+        """Sell to one who wants to pay with so many points; how many were taken.
+
+        While the shop has an uplink, the till asks a few times: head office may have to ask the
+        points back from another store.
+        """
+        till = self._tills[sale.store]
+        receipt = receipt_json(sale, register="R9")
+        for _ in range(INSIST_MAX):
+            priced, _ms = await self._post(till, "/v1/receipts/calculate", receipt)
+            if _spent(priced) >= points or not is_online(sale.store):
+                break
+            await asyncio.sleep(INSIST_PAUSE_S)
+        await self._commit(till, sale, receipt, priced, is_online=is_online)
+        return _spent(priced)
+
     async def status(self, store: str) -> dict[str, Any]:
         """An agent's own status; empty while it does not answer."""
         till = self._tills[store]
@@ -141,15 +160,27 @@ class Replay:
         till = self._tills[sale.store]
         receipt = receipt_json(sale, register=register)
         priced, calculate_ms = await self._post(till, "/v1/receipts/calculate", receipt)
+        commit_ms = await self._commit(till, sale, receipt, priced, is_online=is_online)
+        if phase is not None:
+            self._tally.latency_ms[phase, "calculate"].append(calculate_ms)
+            self._tally.latency_ms[phase, "commit"].append(commit_ms)
+
+    async def _commit(
+        self,
+        till: Till,
+        sale: Sale,
+        receipt: dict[str, Any],
+        priced: dict[str, Any],
+        *,
+        is_online: Callable[[str], bool],
+    ) -> float:
+        """Record the sale and count it; how long it took, ms."""
         body = {
             "receipt": receipt,
             "calculation_id": priced.get("calculation_id"),
             "to_pay": priced["total"]["to_pay"],
         }
         reply, commit_ms = await self._post(till, f"/v1/receipts/{sale.receipt_id}/commit", body)
-        if phase is not None:
-            self._tally.latency_ms[phase, "calculate"].append(calculate_ms)
-            self._tally.latency_ms[phase, "commit"].append(commit_ms)
         self._tally.add(
             Sold(
                 receipt_id=sale.receipt_id,
@@ -161,6 +192,7 @@ class Replay:
                 online=is_online(sale.store),
             )
         )
+        return commit_ms
 
     async def _post(
         self, till: Till, path: str, body: dict[str, Any]
@@ -221,6 +253,10 @@ def decimal_text(units: int, decimals: int, *, whole_bare: bool = True) -> str:
     """A non-negative count of the smallest units as a decimal string; whole ones bare if asked."""
     whole, rest = divmod(units, 10**decimals)
     return f"{whole}" if whole_bare and not rest else f"{whole}.{rest:0{decimals}d}"
+
+
+def _spent(answer: dict[str, Any]) -> Decimal:
+    return sum((Decimal(each["points"]) for each in answer["spent"]), Decimal(0))
 
 
 def _headers(till: Till) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Final
 import aiohttp
 from rich.console import Console
 
-from installer.demo import proof
+from installer.demo import proof, wallets
 from installer.demo.dataset import STORES, Sale, Week, load_week
 from installer.demo.display import Display, ShopView, View
 from installer.demo.processes import Children, DemoError, rss_bytes
@@ -53,7 +53,9 @@ class Scenario:
         Raises:
             DemoError: a program did not do what it was asked.
         """
-        week = await asyncio.to_thread(load_week, seed=self._seed, receipts_max=self._receipts_max)
+        week = wallets.with_wallets(
+            await asyncio.to_thread(load_week, seed=self._seed, receipts_max=self._receipts_max)
+        )
         tally = Tally()
         view = View(
             total=len(week.sales),
@@ -80,7 +82,8 @@ class Scenario:
                         await self._sell(week.sales, replay, view, display)
                         await self._drained(view)
                         display.say(tr("Every queue is empty."))
-                return await self._prove(central, week, tally)
+                        paid = await self._pay_twice(week, replay, view, display)
+                return await self._prove(central, week, tally, paid)
         finally:
             await self._town.close()
 
@@ -129,6 +132,24 @@ class Scenario:
         await self._town.start_shop(KILLED_STORE)
         display.say(tr("It is back; its tills repeat what was not answered."))
 
+    async def _pay_twice(
+        self, week: Week, replay: Replay, view: View, display: Display
+    ) -> list[wallets.Round]:
+        """One wallet at two tills at once, with cables whole and cut."""
+        view.phase = tr("wallets")
+        display.say(tr("Members with 150 points now pay in two stores at the same moment."))
+        paid = []
+        for number in wallets.rounds():
+            for store in wallets.cut_stores(number):
+                await self._town.proxies[store].cut()
+            paid.append(
+                await wallets.pay_twice(number, week, replay, is_online=self._town.is_online)
+            )
+            for store in wallets.cut_stores(number):
+                await self._town.proxies[store].start()
+        await self._drained(view)
+        return paid
+
     @contextlib.asynccontextmanager
     async def _watching(self, replay: Replay, view: View, display: Display) -> AsyncIterator[None]:
         async def watch() -> None:
@@ -170,7 +191,9 @@ class Scenario:
                 raise DemoError("The queues do not drain.")
             await asyncio.sleep(POLL_S)
 
-    async def _prove(self, central: Central, week: Week, tally: Tally) -> int:
+    async def _prove(
+        self, central: Central, week: Week, tally: Tally, paid: list[wallets.Round]
+    ) -> int:
         code, _ = await self._children.run(
             "verify", "kopilka-central", "verify", "--folder", str(central.folder), "--json",
             fail=False,
@@ -183,6 +206,7 @@ class Scenario:
             )  # fmt: skip
             edges += failed != 0
         counted = await asyncio.to_thread(proof.read_central, database_url(central.folder))
+        overspent = sum(each.overspent for each in paid)
         checks = [
             *proof.compare(tally=tally, members=week.members, counted=counted),
             proof.Check(
@@ -197,8 +221,15 @@ class Scenario:
                 central="",
                 differences=edges,
             ),
+            proof.Check(
+                name=tr("wallets that paid more than was in them"),
+                tills="0",
+                central=str(overspent),
+                differences=overspent,
+            ),
         ]
         self._console.print(proof.table_of(checks))
+        self._console.print(wallets.table_of(paid))
         self._console.print(proof.latency_table(tally))
         offline = sum(not sold.online for sold in tally.sold)
         rss = max(rss_bytes(self._children.pid(f"edge-{store}")) for store in STORES)
