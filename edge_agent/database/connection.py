@@ -24,7 +24,7 @@ def open_writer(path: Path) -> apsw.Connection:
         UnavailableError: the file cannot be opened or migrated.
     """
     connection = _open(path)
-    for name in ("journal_wal", "synchronous_full"):
+    for name in ("journal_wal", "synchronous_full", "secure_delete"):
         connection.execute(_QUERIES[name]).fetchall()
     try:
         ensure_schema(connection, path)

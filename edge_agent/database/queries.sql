@@ -6,6 +6,10 @@ PRAGMA journal_mode = wal;
 -- What was answered survives a power cut.
 PRAGMA synchronous = full;
 
+-- secure_delete --
+-- What is deleted is overwritten: a person who is erased leaves nothing in free pages.
+PRAGMA secure_delete = on;
+
 -- foreign_keys --
 -- References are checked.
 PRAGMA foreign_keys = on;

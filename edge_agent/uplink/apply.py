@@ -9,7 +9,7 @@ A key's version never goes back, and a deleted key keeps its version: a page see
 one that comes late, changes nothing. Only a snapshot and a repair, which tell everything, may
 replace a newer version by an older one: of a central that was restored.
 
-Everything here runs as one writer job.
+Everything that writes here runs as one writer job.
 """
 
 from __future__ import annotations
@@ -60,13 +60,14 @@ class Applied:
     ``staged``: its changes wait for the rest of their checkpoint. Otherwise a checkpoint is in
     force: so many changes applied and passed over, whether another bundle is wanted, and the topics
     that do not add up to what central says. ``unknown`` changes are of topics that a newer central
-    knows.
+    knows; ``erased`` keys may still stand in the database's log.
     """
 
     staged: bool = False
     applied: int = 0
     stale: int = 0
     unknown: int = 0
+    erased: int = 0
     bundle_wanted: bool = False
     diverged: tuple[str, ...] = ()
 
@@ -98,6 +99,7 @@ class _Tally:
     applied: int = 0
     stale: int = 0
     unknown: int = 0
+    erased: int = 0
     bundle_wanted: bool = False
     totals: dict[str, int] = field(default_factory=dict)
     entries: dict[str, int] = field(default_factory=dict)
@@ -167,6 +169,7 @@ def apply_page(connection: apsw.Connection, page: FeedPage) -> Applied:
         applied=tally.applied,
         stale=tally.stale,
         unknown=tally.unknown,
+        erased=tally.erased,
         bundle_wanted=tally.bundle_wanted,
         diverged=diverged,
     )
@@ -232,6 +235,15 @@ def open_chunk(chunk: ChunkRef, data: bytes) -> list[FeedChange]:
         raise TrustError("a piece of the snapshot cannot be read", code="bad_snapshot") from error
 
 
+def truncate_log(connection: apsw.Connection) -> bool:
+    """Empty the database's log, in which erased entries may stand; False: somebody reads now.
+
+    For a connection outside a transaction; one that only reads may do it.
+    """
+    row: Any = connection.execute(_QUERIES["truncate_log"]).fetchone()
+    return row is None or row[0] == 0
+
+
 def forget_staged(connection: apsw.Connection) -> None:
     """Let go of what waits: read on from the checkpoint in force."""
     connection.execute(_QUERIES["forget_staged"])
@@ -290,6 +302,7 @@ def apply_repair(connection: apsw.Connection, repair: FeedRepair) -> Applied:
         applied=applied.applied + tally.applied,
         stale=applied.stale,
         unknown=applied.unknown,
+        erased=applied.erased + tally.erased,
         bundle_wanted=applied.bundle_wanted or tally.bundle_wanted,
         diverged=_diverged(repair.page, tally),
     )
@@ -398,6 +411,7 @@ def _apply_slice(
     known = _known(connection, topic, [change.key for change in changes])
     puts: list[FeedChange] = []
     gone: list[str] = []
+    erased: list[tuple[str, str]] = []
     rows: list[tuple[str, str, int, bytes]] = []
     added = entries = 0
     for change in changes:
@@ -415,7 +429,10 @@ def _apply_slice(
         else:
             new, mark = 0, _GONE
             gone.append(change.key)
-        rows.append((topic, change.key, change.version, mark))
+        if change.operation is Operation.ERASE:
+            erased.append((topic, change.key))
+        else:
+            rows.append((topic, change.key, change.version, mark))
         added += new - sum_of_bytes(old)
         entries += bool(mark) - bool(old)
     if gone:
@@ -425,8 +442,11 @@ def _apply_slice(
         told = [entry_of(change, place) for change in puts]
         place.put(connection, Puts(changes=puts, entries=told, known=had))
     connection.executemany(_QUERIES["put_key"], rows)
+    # A key that names a person goes as well; central does not send older pages again.
+    connection.executemany(_QUERIES["drop_key"], erased)
     _count(tally, topic, added, entries)
-    tally.applied += len(rows)
+    tally.applied += len(rows) + len(erased)
+    tally.erased += len(erased)
     tally.bundle_wanted = tally.bundle_wanted or (topic == Topic.BUNDLE and bool(rows))
 
 
@@ -439,6 +459,7 @@ def _drop(connection: apsw.Connection, topic: str, keys: Sequence[str], tally: _
         for _, old in known.values():
             _count(tally, topic, -sum_of_bytes(old), -bool(old))
         tally.applied += len(some)
+        tally.erased += len(some)
 
 
 def _known(

@@ -30,6 +30,7 @@ from edge_agent.uplink.apply import (
     open_chunk,
     recount,
     stage_chunk,
+    truncate_log,
 )
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.topics import PLACES
@@ -103,6 +104,7 @@ class FeedReader:
         self._diverged: tuple[str, ...] = ()
         self._repairs = 0
         self._checked_mono_ns: int | None = None
+        self._log_clean = False
 
     async def round(self) -> None:
         """Fetch the next thing that is missing, or wait at central for news.
@@ -112,6 +114,8 @@ class FeedReader:
         """
         if self._check_due():
             await self._check()
+        if not self._log_clean:
+            self._log_clean = await self._reader.run(truncate_log)
         state = await self._reader.run(feed_state)
         if state.missing is not None:
             await self._fetch(state.missing)
@@ -193,6 +197,8 @@ class FeedReader:
             _LOG.warning("feed.unknown_topics_skipped", count=applied.unknown)
         if applied.bundle_wanted:
             self._on_bundle()
+        if applied.erased:
+            self._log_clean = False
         self._note_diverged(applied.diverged)
 
     def _note_diverged(self, topics: tuple[str, ...]) -> None:

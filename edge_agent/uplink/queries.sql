@@ -26,6 +26,10 @@ ON CONFLICT (topic, key) DO UPDATE SET version = excluded.version, hash = exclud
 -- A key that central does not know.
 DELETE FROM feed_key WHERE topic = :topic AND key = :key;
 
+-- truncate_log --
+-- Bring everything into the file and empty the log, if nobody reads: busy, frames, frames moved.
+PRAGMA wal_checkpoint(TRUNCATE);
+
 -- topic_keys --
 -- Every key of a topic that has an entry.
 SELECT key, hash FROM feed_key WHERE topic = :topic AND hash <> x'';

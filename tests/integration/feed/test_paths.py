@@ -269,6 +269,34 @@ async def test_damaged_row_is_found_and_little_is_moved(pool: Pool, tmp_path: Pa
     print(f"moved {rows_told} of about {topic_bytes} bytes, sums {central.bytes_told['buckets']}")
 
 
+async def test_erased_person_leaves_no_trace_in_any_file(pool: Pool, tmp_path: Path) -> None:
+    """Neither in rows, nor in free pages, nor in the log, whatever was said of them before."""
+    await add_edge(pool, "S1")
+    service = Feed(pool, SystemClock())
+    central = DirectCentral(feed_service=service, edge_id=1, store_id="S1")
+    path = tmp_path / "edge.sqlite"
+    canary, tag = "CANARY-of-a-person", b"CANARY-of-a-card"
+
+    def found() -> set[bytes]:
+        files = [file.read_bytes() for file in tmp_path.iterdir()]
+        return {word for word in (canary.encode(), tag) if any(word in data for data in files)}
+
+    async with running_shop(path, central) as shop:
+        for level in ("bronze", "silver" * 50):
+            member = CustomerEntry(customer_id=canary, card_tags=[tag], level=level)
+            async with pool.connection() as connection:
+                await store.put(connection, "S1", Topic.CUSTOMER, {canary: member})
+            await shop.settle(central)
+        before = found()
+        async with pool.connection() as connection:
+            await store.delete(connection, "S1", Topic.CUSTOMER, [canary], erase=True)
+        await shop.settle(central)
+        after = found()
+
+    assert before == {canary.encode(), tag}
+    assert after == set()
+
+
 async def test_restored_central_is_found_out(pool: Pool, tmp_path: Path) -> None:
     """A cursor from a future that central has lost makes it begin a new generation."""
     await add_edge(pool, "S1")
