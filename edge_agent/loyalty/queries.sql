@@ -49,6 +49,17 @@ WHERE customer_id IN (SELECT value FROM json_each(:keys));
 SELECT card_tag, customer_id FROM card
 WHERE customer_id IN (SELECT value FROM json_each(:keys));
 
+-- cards_touched --
+-- The cards of some members, and some cards, with whose they are now.
+SELECT card_tag, customer_id FROM card WHERE customer_id IN (SELECT value FROM json_each(:keys))
+UNION
+SELECT card_tag, customer_id FROM card
+WHERE card_tag IN (SELECT unhex(value) FROM json_each(:tags));
+
+-- forget_card --
+-- A card that nobody has any longer.
+DELETE FROM card WHERE card_tag = :card_tag;
+
 -- balance_entries --
 -- What is kept of some accounts, named as in the feed: up to the last slash stands the customer.
 SELECT k.value, b.customer_id, b.account, b.available_centi, b.as_of_ms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import apsw
@@ -19,25 +19,36 @@ _CUSTOMER: Final = msgspec.msgpack.Decoder(CustomerEntry)
 
 
 def put_customers(
-    connection: apsw.Connection,
-    members: Sequence[tuple[CustomerEntry, bytes]],
-    *,
-    known: Container[str],
+    connection: apsw.Connection, members: Sequence[tuple[CustomerEntry, bytes]]
 ) -> None:
-    """Keep many members, each as the bytes the entry came in; ``known``: who was kept before.
+    """Keep many members, each as the bytes the entry came in.
 
-    Cards that an entry does not name are its member's no longer.
+    Cards that an entry does not name are its member's no longer; one that two name is the later's.
     """
     connection.executemany(
         _QUERIES["put_customer"], [(entry.customer_id, payload) for entry, payload in members]
     )
+    rows: list[Any] = connection.execute(
+        _QUERIES["cards_touched"],
+        {
+            "keys": json.dumps([entry.customer_id for entry, _ in members]),
+            "tags": json.dumps([tag.hex() for entry, _ in members for tag in entry.card_tags]),
+        },
+    ).fetchall()
+    before: dict[bytes, str] = dict(rows)
+    # Nearly always the cards are as they were, and nothing is written.
+    owner = dict(before)
+    cards: dict[str, set[bytes]] = {}
+    for tag, customer_id in before.items():
+        cards.setdefault(customer_id, set()).add(tag)
+    for entry, _ in members:
+        for tag in cards.get(entry.customer_id, set()).difference(entry.card_tags):
+            if owner.get(tag) == entry.customer_id:
+                del owner[tag]
+        owner.update(dict.fromkeys(entry.card_tags, entry.customer_id))
+    connection.executemany(_QUERIES["forget_card"], [(tag,) for tag in before if tag not in owner])
     connection.executemany(
-        _QUERIES["forget_cards"],
-        [(entry.customer_id,) for entry, _ in members if entry.customer_id in known],
-    )
-    connection.executemany(
-        _QUERIES["put_card"],
-        [(tag, entry.customer_id) for entry, _ in members for tag in entry.card_tags],
+        _QUERIES["put_card"], [pair for pair in owner.items() if before.get(pair[0]) != pair[1]]
     )
 
 

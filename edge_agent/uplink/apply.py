@@ -438,9 +438,8 @@ def _apply_slice(
     if gone:
         place.forget(connection, gone)
     if puts:
-        had = frozenset(change.key for change in puts if change.key in known)
         told = [entry_of(change, place) for change in puts]
-        place.put(connection, Puts(changes=puts, entries=told, known=had))
+        place.put(connection, Puts(changes=puts, entries=told))
     connection.executemany(_QUERIES["put_key"], rows)
     # A key that names a person goes as well; central does not send older pages again.
     connection.executemany(_QUERIES["drop_key"], erased)

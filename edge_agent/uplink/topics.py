@@ -33,14 +33,10 @@ _BUNDLE: Final = msgspec.msgpack.Decoder(BundleEntry)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Puts:
-    """Entries of one topic to be kept, each of another key, beside the changes they came in.
-
-    ``known``: keys of them that had an entry before.
-    """
+    """Entries of one topic to be kept, each of another key, beside the changes they came in."""
 
     changes: Sequence[FeedChange]
     entries: Sequence[Any]
-    known: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +137,6 @@ PLACES: Final[dict[str, Place]] = {
         put=lambda connection, puts: loyalty.put_customers(
             connection,
             list(zip(puts.entries, (change.payload for change in puts.changes), strict=True)),
-            known=puts.known,
         ),
         forget=loyalty.forget_customers,
         stored=loyalty.customer_entries,
