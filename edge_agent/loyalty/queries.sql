@@ -68,11 +68,12 @@ JOIN balance b ON b.customer_id = substr(k.head, 1, length(k.head) - 1)
     AND b.account = substr(k.value, length(k.head) + 1);
 
 -- put_lease --
--- A right to spend here. Grants only grow: the sum of all of them never becomes less.
+-- A right to spend here, as central says now. Versions keep the order, so grants only grow, but for
+-- a central that was restored from a copy: it does not know the last ones.
 INSERT INTO lease (lease_id, owner, asset, granted, spend_until_ms, state, edge_id, epoch, version)
 VALUES (:lease_id, :owner, :asset, :granted, :spend_until_ms, :state, :edge_id, :epoch, :version)
 ON CONFLICT (lease_id) DO UPDATE SET
-    granted = max(granted, excluded.granted),
+    granted = excluded.granted,
     spend_until_ms = excluded.spend_until_ms,
     state = excluded.state,
     epoch = excluded.epoch,

@@ -158,7 +158,7 @@ def balances_of(connection: apsw.Connection, customer_id: str) -> dict[str, int]
 
 
 def put_lease(connection: apsw.Connection, entry: LeaseEntry, version: int) -> None:
-    """Keep a right to spend; ``version`` is that of its feed change. Grants never shrink."""
+    """Keep a right to spend as it is told; ``version`` is that of its feed change."""
     connection.execute(
         _QUERIES["put_lease"], {**asdict(entry), "state": entry.state.value, "version": version}
     )
