@@ -118,13 +118,14 @@ def test_only_own_open_running_leases_of_the_epoch_may_be_spent(
     assert hold(connection, an_ask(2, 1), recovering).reason is Reason.RECOVERING
 
 
-def test_grants_grow_and_spends_outlive_the_lease(connection: apsw.Connection) -> None:
-    """A grant told smaller does not shrink; a lease told again after deletion is still spent."""
+def test_grant_is_as_told_and_spends_outlive_the_lease(connection: apsw.Connection) -> None:
+    """A restored central tells of less, and no more is spent; what was spent outlives the lease."""
     put_lease(connection, a_lease("a", 1_000), 1)
     spend_now(connection, an_ask(1, 400), NOW)
     put_lease(connection, a_lease("a", 1_500), 2)
-    put_lease(connection, a_lease("a", 100), 3)
     assert spendable_of(connection, "c1", NOW) == {"points:main": 1_100}
+    put_lease(connection, a_lease("a", 100), 3)
+    assert spendable_of(connection, "c1", NOW) == {"points:main": 0}
 
     forget_lease(connection, "a")
     assert spendable_of(connection, "c1", NOW) == {}
