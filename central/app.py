@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import re
 import signal
 import ssl
@@ -49,6 +50,8 @@ from shared.wire.feed import CouponEntry, CustomerEntry, ProductEntry
 UPLINK_CONNECTIONS: Final = 8
 INGEST_CONNECTIONS: Final = 8
 """Batches worked on at a time; more would only wait for each other's cores and disk."""
+COLLECT_AFTER: Final = 100_000
+"""Objects: a batch of records is made of so many, and none of them is garbage in a circle."""
 IMPORT_CHUNK: Final = 500
 """Rows a transaction: a long one would hold back every reader of the feed."""
 _DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d+))?")
@@ -134,6 +137,7 @@ async def open_central(folder: Path, config: CentralConfig) -> AsyncIterator[Cen
 async def serve(folder: Path, config: CentralConfig) -> None:
     """Run both listeners and the timers until SIGTERM or SIGINT."""
     stop = asyncio.Event()
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

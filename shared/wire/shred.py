@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -228,7 +229,7 @@ def _join(shredded: Any, count: int, shape: Shape, budget: Budget) -> list[list[
         marks = unpack(told, here, budget)
         if isinstance(inner, tuple):
             rows = iter(_join(rows_column, _sum(marks), inner[0], budget))
-            joined.append([[next(rows) for _ in range(length)] for length in marks])
+            joined.append([list(islice(rows, length)) for length in marks])
         else:
             rows = iter(_join(rows_column, sum(map(bool, marks)), inner, budget))
             joined.append([next(rows) if mark else None for mark in marks])
