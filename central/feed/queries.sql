@@ -250,6 +250,15 @@ set generation = excluded.generation, as_of = excluded.as_of, chunks = excluded.
 delete from feed_chunk where scope = %(scope)s and built_at < now() - interval '1 day'
     and sha256 <> all(%(kept)s);
 
+-- forget_old_snapshots --
+-- Snapshots whose pieces go next.
+delete from feed_snapshot where built_at < now() - make_interval(days => %(days)s);
+
+-- forget_old_chunks --
+-- Pieces of no snapshot that is kept.
+delete from feed_chunk c where c.built_at < now() - make_interval(days => %(days)s)
+    and not exists (select 1 from feed_snapshot s where s.scope = c.scope);
+
 -- chunk --
 -- A piece that a store may read.
 select data from feed_chunk where sha256 = %(sha256)s and scope in ('*', %(store_id)s) limit 1;

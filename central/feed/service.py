@@ -27,6 +27,8 @@ TICK_S: Final = 0.1
 """How often the log is looked at while somebody waits; bounds how late a change is seen."""
 IDLE_TICK_S: Final = 1.0
 TEND_EVERY_S: Final = 60
+PUBLICATIONS_MAX: Final = 4
+"""In a row, before whoever waits for them is answered; half a second or so."""
 HORIZON_HELD_S: Final = 5
 """A transaction that writes for longer keeps everybody's news back: somebody has to look at it."""
 _LOG = get_logger(__name__)
@@ -39,6 +41,7 @@ class Feed:
         self._pool = pool
         self._clock = clock
         self._publishing = asyncio.Lock()
+        self._begun = 0
         self._seen = 0
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._places: dict[int, store.Place] = {}
@@ -102,9 +105,17 @@ class Feed:
             await store.confirm_reader(connection, edge_id, cursor)
 
     async def publish(self) -> bool:
-        """Publish everything that can be; whether something waits that cannot."""
+        """Publish what was committed before this call; whether something waits that cannot be.
+
+        Many who call at once share one publication. With a long backlog it is only begun: nobody
+        waits for all of it.
+        """
+        asked = self._begun
         async with self._publishing:
-            while True:
+            if self._begun > asked:
+                return False  # one that began after the call has ended meanwhile
+            self._begun += 1
+            for _ in range(PUBLICATIONS_MAX):
                 async with self._pool.connection() as connection:
                     if not await store.log_waits(connection):
                         return False
@@ -112,6 +123,7 @@ class Feed:
                     taken = await store.publish(connection)
                 if taken is None or taken < store.PUBLISH_ROWS_MAX:
                     return taken == 0
+        return False
 
     async def run(self) -> None:
         """Publish, wake who waits, forget what may be forgotten, until cancelled."""
@@ -126,6 +138,7 @@ class Feed:
                     tended_ns = self._clock.mono_ns()
                     async with self._pool.connection() as connection:
                         await store.remove_tombstones(connection, now_ms=self._clock.now_ms())
+                        await snapshot.forget_old(connection)
                 failing = False
             except Exception:  # noqa: BLE001 (the task must outlive a restart of the database)
                 if not failing:

@@ -22,6 +22,8 @@ from shared.sqlfile import load_queries
 from shared.wire.feed import ChunkRef, FeedChange, Operation, SnapshotManifest
 
 _QUERIES: Final = load_queries("central.feed")
+SNAPSHOT_KEEP_DAYS: Final = 3
+"""At 64 kbit/s 2 GB come through in that time; what is fetched again meanwhile is little."""
 _FETCH_ROWS: Final = 2_000
 _LEVEL: Final = 3
 _REFS: Final = msgspec.msgpack.Decoder(list[ChunkRef])
@@ -62,6 +64,12 @@ async def chunk_of(connection: Connection, store_id: str, sha256: bytes) -> byte
             "there is no such piece of a snapshot", hint="Ask for the snapshot again."
         )
     return bytes(row["data"])
+
+
+async def forget_old(connection: Connection) -> None:
+    """Forget what nobody can still be fetching; it may name people who were erased since."""
+    for name in ("forget_old_snapshots", "forget_old_chunks"):
+        await run(connection, _QUERIES[name], {"days": SNAPSHOT_KEEP_DAYS})
 
 
 async def _part(pool: Pool, scope: str, store_id: str) -> _Part:
