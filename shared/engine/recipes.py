@@ -8,8 +8,9 @@ A recipe stands for thousands of applications at once, because what they gain ad
 - a set with an amount off: the amount. Where few pieces are so cheap that a set of them could cost
   less than that, a set has a dear piece in its first slot, or the first dear one in its second, …,
   or it has none: one recipe for each. Those without a dear piece are named but for the last one;
-- an ``nth``: a recipe for each piece that may be the dearest taken one. Paid are pieces that stand
-  before it, dearest first, and further taken ones stand behind it: so the m cheapest are taken.
+- an ``nth``: pieces stand in a row, dearest first, and each may be paid or taken. Up to every piece
+  so many runs may have begun that m taken ones and n - m paid ones each cover what was taken so
+  far: so the m cheapest of each run are the taken ones.
 
 Where limits count pieces, chips or money, or floors may end what a set at a price gains, nothing
 adds up, and ``columns`` names all applications one by one.
@@ -24,10 +25,11 @@ from shared.engine.dealing import Chosen, Pick, Plan, nth_plan, set_plan
 from shared.engine.entrants import Result
 from shared.engine.kinds import Kinds, Member, Seat
 from shared.engine.program import GoodsSet, Nth
-from shared.engine.seating import Recipe, Seating, Slot, seat_pieces
+from shared.engine.seat_prices import Table
+from shared.engine.seating import Seating, seat_pieces
 from shared.engine.worths import Worths
 
-ROWS_MAX: Final = 160
+SLOTS_MAX: Final = 160
 """Slots of all recipes: a step of the search grows with their square."""
 CHEAP_MAX: Final = 40
 """Recipes for the sets without a dear piece, of one result."""
@@ -44,15 +46,29 @@ class _Row:
         self.gains: list[int] = gains
 
 
-class _Form:
-    """What a recipe is an application of; ``order`` ranks the members of an ``nth``."""
+class _Recipe:
+    """A form of application: the table's slots of its rows, and the tally of how many are made."""
 
-    __slots__ = ("order", "result", "rows")
+    __slots__ = ("result", "rows", "slots", "tally")
 
-    def __init__(self, result: int, rows: list[_Row], order: dict[int, int]) -> None:
+    def __init__(self, result: int, rows: list[_Row], slots: list[int], tally: int) -> None:
         self.result: int = result
         self.rows: list[_Row] = rows
-        self.order: dict[int, int] = order
+        self.slots: list[int] = slots
+        self.tally: int = tally
+
+
+class _Ladder:
+    """The pieces of an ``nth`` that go together, dearest first, and the slots of what they are."""
+
+    __slots__ = ("members", "order", "paid", "result", "taken")
+
+    def __init__(self, result: int, members: list[Member]) -> None:
+        self.result: int = result
+        self.members: list[Member] = members
+        self.order: dict[int, int] = {index: place for place, (index, _) in enumerate(members)}
+        self.paid: list[int] = []
+        self.taken: list[int] = []
 
 
 class _Bundle:
@@ -66,17 +82,17 @@ class _Bundle:
 
 
 class Recipes:
-    """All recipes, and the forms behind them; ``complete`` where they say all there is."""
+    """All recipes as one table; ``complete`` where they say all there is."""
 
     __slots__ = (
-        "_alone",
         "_bounds",
-        "_forms",
         "_kinds",
+        "_ladders",
         "_recipes",
+        "_resources",
         "_results",
-        "_rows",
         "_singles",
+        "_table",
         "_worths",
         "complete",
         "optimal",
@@ -87,12 +103,15 @@ class Recipes:
         self._worths: Worths = worths
         self._bounds: Bounds = bounds
         self._results: list[Result] = results
-        self._recipes: list[Recipe] = []
-        self._forms: list[_Form] = []
-        self._rows: int = 0
-        self._alone: list[int] = [0] * len(kinds.all)
+        self._recipes: list[_Recipe] = []
+        self._ladders: list[_Ladder] = []
         self._singles: list[Plan | None] = [None] * len(kinds.all)
-        """By kind what one of its pieces does best alone, and what that is worth."""
+        """By kind what one of its pieces does best alone."""
+        self._resources: dict[int, int] = {}
+        """The slots that stand for resources."""
+        self._table: Table = Table()
+        for kind in kinds.all:
+            self._table.add_kind(kind.count, 0)
         self.optimal: bool = False
         self.complete: bool = not bounds.caps and all(
             [draws.pieces < 0 and draws.chips < 0 for draws in bounds.draws]
@@ -108,55 +127,110 @@ class Recipes:
                 self._add_set(number, spec)
             else:
                 self._add_singles(number)
+            self.complete = self.complete and len(self._table.fixed) <= SLOTS_MAX
 
     # --- what the results have to offer
 
-    def _add(self, number: int, value: int, rows: list[_Row], order: dict[int, int]) -> None:
+    def _add(self, number: int, value: int, rows: list[_Row]) -> None:
         """A recipe that gains ``value`` beside what its pieces do, if there are the pieces."""
-        entrant = self._results[number].entrant
-        slots: list[Slot] = []
+        most = size = 0
+        together: dict[int, int] = {}
         for row in rows:
-            if self._count(row.members) < row.quantity:
-                return
-            seats: list[tuple[int, int]] = []
+            counts = {index: self._kinds.all[index].count for index, _ in row.members}
+            times = sum(counts.values()) // row.quantity
+            most = min(most, times) if size else times
+            size += row.quantity
+            together.update(counts)
+        most = min(most, sum(together.values()) // size)
+        if not most:
+            return
+        entrant = self._results[number].entrant
+        slots: list[int] = []
+        for row in rows:
+            slots.append(self._table.add_slot())
             for (index, _), gain in zip(row.members, row.gains, strict=True):
-                seats.append((index, self._worths.piece(entrant, index, gain)))
-            slots.append(Slot(row.quantity, seats))
-        self._rows += len(rows)
-        if self._rows > ROWS_MAX:
-            self.complete = False
+                self._table.add_seat(index, slots[-1], self._worths.piece(entrant, index, gain))
+        drawn = self._drawn(number)
+        amounts = [row.quantity for row in rows] + [1] * len(drawn)
         worth = self._worths.application(entrant, value)
-        self._recipes.append(Recipe(worth, slots, self._bounds.draws[number].applications))
-        self._forms.append(_Form(number, rows, order))
+        tally = self._table.add_tally(worth, most, slots + drawn, amounts, counted=True)
+        self._recipes.append(_Recipe(number, rows, slots, tally))
 
-    def _count(self, members: list[Member]) -> int:
-        return sum([self._kinds.all[index].count for index, _ in members])
+    def _drawn(self, number: int) -> list[int]:
+        """The slots of the resources that an application draws on."""
+        slots: list[int] = []
+        for resource in self._bounds.draws[number].applications:
+            if resource not in self._resources:
+                supply = self._bounds.supplies[resource]
+                slot = self._table.add_slot(-supply)
+                # What is left over of it.
+                self._table.add_tally(0, supply, [slot], [1], counted=False)
+                self._resources[resource] = slot
+            slots.append(self._resources[resource])
+        return slots
 
     def _add_singles(self, number: int) -> None:
         members = self._kinds.of[number]
         if self._bounds.draws[number].applications and members:
-            self._add(number, 0, [_gaining(1, members)], {})
+            self._add(number, 0, [_gaining(1, members)])
             return
         entrant = self._results[number].entrant
         for index, seat in members:
             worth = self._worths.application(entrant)
             worth += self._worths.piece(entrant, index, seat.worth)
-            if worth > self._alone[index]:
-                self._alone[index] = worth
+            if worth > self._table.worths[index][0]:
+                self._table.worths[index][0] = worth
                 self._singles[index] = _single_plan(number, index, seat)
 
     def _add_nth(self, number: int, spec: Nth, members: list[Member]) -> None:
-        order = {index: place for place, (index, _) in enumerate(members)}
+        """A tally for each piece that may be taken: how many runs have begun up to there.
+
+        A run that has begun owes m taken ones, here or later, and n - m paid ones, here or before.
+        """
+        entrant = self._results[number].entrant
+        table = self._table
+        ladder = _Ladder(number, members)
         paid = spec.every - spec.take
-        for place, member in enumerate(members):
-            rows = [_gaining(1, [member])]
+        total = sum([self._kinds.all[index].count for index, _ in members])
+        most_begun: list[int] = []
+        before = 0
+        waiting: list[int] = []
+        for index, seat in members:
+            before += self._kinds.all[index].count
+            waiting.append(index)
+            most = min(before // (paid + 1), total // spec.every)
+            if not most:
+                continue
+            taken_slot = table.add_slot()
+            worth = self._worths.piece(entrant, index, seat.worth)
+            table.add_seat(index, taken_slot, worth)
+            ladder.taken.append(taken_slot)
+            paid_slot = table.add_slot()
+            for each in waiting:
+                table.add_seat(each, paid_slot, self._worths.piece(entrant, each))
+            waiting = []
+            ladder.paid.append(paid_slot)
+            most_begun.append(most)
+        if not most_begun:
+            return
+        self._ladders.append(ladder)
+        last = len(most_begun) - 1
+        for place, most in enumerate(most_begun):
+            # What a run owes here it owes no more where the next piece may be taken.
+            here = [ladder.taken[place], ladder.paid[place]]
+            slots, amounts = list(here), [spec.take, paid]
+            if place == last:
+                slots += self._drawn(number)
+                amounts += [1] * (len(slots) - 2)
+                worth = self._worths.application(entrant)
+                table.add_tally(worth, most, slots, amounts, counted=True)
+                return
+            later = [ladder.taken[place + 1], ladder.paid[place + 1]]
+            table.add_tally(0, most, here + later, [*amounts, -spec.take, -paid], counted=True)
+            # Paid pieces that wait for a run, and taken ones that a run still waits for.
+            table.add_tally(0, total, [here[1], later[1]], [1, -1], counted=False)
             if spec.take > 1:
-                rows.append(_gaining(spec.take - 1, members[place:]))
-            if paid:
-                before = members[: place + 1]
-                rows.append(_Row(paid, before, [0] * len(before)))
-            if member[1].worth > 0 or spec.take > 1:
-                self._add(number, 0, rows, order)
+                table.add_tally(0, total, [here[0], later[0]], [-1, 1], counted=False)
 
     def _add_set(self, number: int, spec: GoodsSet) -> None:
         slots = self._kinds.by_slot(number, len(spec.slots))
@@ -170,7 +244,7 @@ class Recipes:
                 _gaining(slot.quantity, members)
                 for slot, members in zip(spec.slots, slots, strict=True)
             ]
-            self._add(number, 0, rows, {})
+            self._add(number, 0, rows)
             return
         price = spec.price_minor * self._kinds.unit
         kinds = self._kinds.all
@@ -183,7 +257,7 @@ class Recipes:
             rows.append(_Row(slot.quantity, members, [kinds[index].weight for index, _ in members]))
         # The floors of all its pieces together stay below the price of any set.
         self.complete = kept <= price
-        self._add(number, -price, rows, {})
+        self._add(number, -price, rows)
 
     def _add_amount(
         self, number: int, spec: GoodsSet, slots: list[list[Member]], amount: int
@@ -195,7 +269,7 @@ class Recipes:
             _free(slot.quantity, members) for slot, members in zip(spec.slots, slots, strict=True)
         ]
         if low >= amount:
-            self._add(number, amount, rows, {})
+            self._add(number, amount, rows)
             return
         before: list[_Row] = []
         cheap: list[list[Member]] = []
@@ -206,7 +280,7 @@ class Recipes:
             split = [_free(1, dear)]
             if slot.quantity > 1:
                 split.append(_free(slot.quantity - 1, slots[place]))
-            self._add(number, amount, [*before, *split, *rows[place + 1 :]], {})
+            self._add(number, amount, [*before, *split, *rows[place + 1 :]])
             cheap.append([member for member in slots[place] if member[1].space < enough])
             before.append(_free(slot.quantity, cheap[place]))
         self._add_cheap(number, spec, cheap, amount)
@@ -231,7 +305,7 @@ class Recipes:
                 else:
                     members = slots[slot][at:]
                     gains = [min(amount, space + seat.space) for _, seat in members]
-                    self._add(number, 0, [*named, _Row(1, members, gains)], {})
+                    self._add(number, 0, [*named, _Row(1, members, gains)])
                 return
             if need == 0:
                 fill(slot + 1, 0, spec.slots[slot + 1].quantity, space)
@@ -249,32 +323,20 @@ class Recipes:
 
     def choose(self) -> list[Chosen]:
         """The best choice found, in the order in which pieces are dealt."""
-        seating = seat_pieces(
-            [kind.count for kind in self._kinds.all],
-            self._alone,
-            self._recipes,
-            self._bounds.supplies,
-            self._worths.scale,
-        )
+        seating = seat_pieces(self._table, self._worths.scale)
         self.optimal = seating.optimal
         chosen: list[list[Chosen]] = [[] for _ in self._results]
         bundles: list[list[_Bundle]] = [[] for _ in self._results]
-        groups: dict[int, list[int]] = {}
-        for number, form in enumerate(self._forms):
-            spec = self._results[form.result].spec
-            if not seating.times[number]:
+        for recipe in self._recipes:
+            if isinstance(self._results[recipe.result].spec, GoodsSet):
+                bundles[recipe.result].extend(self._sets(seating, recipe))
                 continue
-            if isinstance(spec, Nth):
-                groups.setdefault(id(form.order), []).append(number)
-            elif isinstance(spec, GoodsSet):
-                bundles[form.result].extend(self._bundles(seating, number))
-            else:
-                seats = dict(form.rows[0].members)
-                for index, count in seating.seated[number][0]:
-                    plan = _single_plan(form.result, index, seats[index])
-                    chosen[form.result].append(Chosen(plan, count))
-        for numbers in groups.values():
-            bundles[self._forms[numbers[0]].result].extend(self._runs(seating, numbers))
+            seats = dict(recipe.rows[0].members)
+            for index, count in seating.seated[recipe.slots[0]]:
+                plan = _single_plan(recipe.result, index, seats[index])
+                chosen[recipe.result].append(Chosen(plan, count))
+        for ladder in self._ladders:
+            bundles[ladder.result].extend(self._runs(seating, ladder))
         for number, found in enumerate(bundles):
             spec = self._results[number].spec
             for bundle in sorted(found, key=_place):
@@ -289,61 +351,70 @@ class Recipes:
                 chosen[single.result].append(Chosen(single, count))
         return [each for found in chosen for each in found]
 
-    def _bundles(self, seating: Seating, number: int) -> list[_Bundle]:
-        """The applications of a recipe: the dearest pieces of each slot together."""
-        form = self._forms[number]
+    def _sets(self, seating: Seating, recipe: _Recipe) -> list[_Bundle]:
+        """The sets of a recipe: the dearest pieces of each slot together."""
         kinds = self._kinds.all
-        held: list[list[Pick]] = [[] for _ in range(seating.times[number])]
-        for row, found in zip(form.rows, seating.seated[number], strict=True):
+        held: list[list[Pick]] = [[] for _ in range(seating.tallies[recipe.tally])]
+        for row, slot in zip(recipe.rows, recipe.slots, strict=True):
             seats = dict(row.members)
-            pieces = [index for index, count in found for _ in range(count)]
-            if form.order:
-                pieces.sort(key=lambda index: form.order[index])
-            else:
-                pieces.sort(key=lambda index: (-kinds[index].weight, index))
+            pieces = _singly(seating.seated[slot])
+            pieces.sort(key=lambda index: (-kinds[index].weight, index))
             for at, index in enumerate(pieces):
                 held[at // row.quantity].append(Pick(index, 1, seats[index]))
-        return [self._bundle(form, picks) for picks in held]
-
-    def _bundle(self, form: _Form, picks: list[Pick]) -> _Bundle:
-        if form.order:
-            picks.sort(key=lambda pick: form.order[pick.kind])
-            place = [form.order[pick.kind] for pick in picks]
-        else:
+        found: list[_Bundle] = []
+        for picks in held:
             picks.sort(key=lambda pick: (pick.seat.slot, pick.kind))
-            place = [pick.kind for pick in picks]
-        together: list[Pick] = []
-        for pick in picks:
-            last = together[-1] if together else None
-            # A seat may be that of several kinds, and a kind may have seats in several slots.
-            if last is not None and last.kind == pick.kind and last.seat is pick.seat:
-                last.count += 1
-            else:
-                together.append(pick)
-        return _Bundle(together, place)
+            found.append(_Bundle(_together(picks), [pick.kind for pick in picks]))
+        return found
 
-    def _runs(self, seating: Seating, numbers: list[int]) -> list[_Bundle]:
-        """The applications of an ``nth`` in one group: cut into runs, dearest first, if they can.
+    def _runs(self, seating: Seating, ladder: _Ladder) -> list[_Bundle]:
+        """The runs of an ``nth`` in one group: cut from the pieces, dearest first, if they can be.
 
-        Where floors let a dear piece gain less than a cheap one, other runs may gain more.
+        Where floors let a dear piece gain less than a cheap one, other runs may gain more: the
+        taken ones as the table has them, each with the first paid ones that are left.
         """
-        form = self._forms[numbers[0]]
-        spec = self._results[form.result].spec
-        assert isinstance(spec, Nth), "only an nth has an order"
-        found = [bundle for number in numbers for bundle in self._bundles(seating, number)]
-        pieces = [
-            Pick(pick.kind, 1, pick.seat)
-            for bundle in found
-            for pick in bundle.picks
-            for _ in range(pick.count)
-        ]
-        pieces.sort(key=lambda pick: form.order[pick.kind])
-        runs = [
-            self._bundle(form, pieces[at : at + spec.every])
-            for at in range(0, len(pieces), spec.every)
-        ]
-        cut = sum([_gain(form.result, spec, bundle) for bundle in runs])
-        return runs if cut >= sum([_gain(form.result, spec, each) for each in found]) else found
+        spec = self._results[ladder.result].spec
+        assert isinstance(spec, Nth), "only an nth has a ladder"
+        taken = [index for slot in ladder.taken for index in _singly(seating.seated[slot])]
+        paid = [index for slot in ladder.paid for index in _singly(seating.seated[slot])]
+        order = ladder.order
+        seats = dict(ladder.members)
+        taken.sort(key=lambda index: order[index])
+        paid.sort(key=lambda index: order[index])
+        mixed = sorted(taken + paid, key=lambda index: order[index])
+        free = spec.every - spec.take
+        cut: list[_Bundle] = []
+        as_found: list[_Bundle] = []
+        for at in range(len(mixed) // spec.every):
+            run = mixed[at * spec.every : (at + 1) * spec.every]
+            cut.append(_run(run, order, seats))
+            run = taken[at * spec.take : (at + 1) * spec.take] + paid[at * free : (at + 1) * free]
+            as_found.append(_run(run, order, seats))
+        return cut if _gain(spec, cut) >= _gain(spec, as_found) else as_found
+
+
+def _singly(seated: list[tuple[int, int]]) -> list[int]:
+    """Kinds, one by one as often as they are."""
+    return [index for index, count in seated for _ in range(count)]
+
+
+def _run(pieces: list[int], order: dict[int, int], seats: dict[int, Seat]) -> _Bundle:
+    pieces.sort(key=lambda index: order[index])
+    picks = [Pick(index, 1, seats[index]) for index in pieces]
+    return _Bundle(_together(picks), [order[index] for index in pieces])
+
+
+def _together(picks: list[Pick]) -> list[Pick]:
+    """Neighbouring picks of one kind in one slot as one."""
+    found: list[Pick] = []
+    for pick in picks:
+        last = found[-1] if found else None
+        # A seat may be that of several kinds, and a kind may have seats in several slots.
+        if last is not None and last.kind == pick.kind and last.seat is pick.seat:
+            last.count += 1
+        else:
+            found.append(pick)
+    return found
 
 
 def _gaining(quantity: int, members: list[Member]) -> _Row:
@@ -360,9 +431,13 @@ def _single_plan(result: int, index: int, seat: Seat) -> Plan:
     return Plan(result, [Pick(index, 1, seat)], [], alone=True)
 
 
-def _gain(result: int, spec: Nth, bundle: _Bundle) -> int:
-    plan = nth_plan(result, spec, bundle.picks)
-    return sum([pick.count * pick.seat.worth for pick in plan.taken])
+def _gain(spec: Nth, runs: list[_Bundle]) -> int:
+    """What the taken pieces of the runs gain."""
+    gained = 0
+    for run in runs:
+        for pick in nth_plan(0, spec, run.picks).taken:
+            gained += pick.count * pick.seat.worth
+    return gained
 
 
 def _place(bundle: _Bundle) -> list[int]:
