@@ -111,6 +111,7 @@ def earn(books: Books, origin: Origin, earning: Earning) -> list[Incident]:
                 expires_on=last_day,
             )
         )
+    books.transfer_ids.add(name)
     return []
 
 
@@ -257,6 +258,7 @@ def claw_back(books: Books, origin: Origin, taking: Taking) -> list[Incident]:
     parts = (taking.record_uid, "taken", taking.index)
     if transfer_id_of(*parts) in books.transfer_ids:
         return []
+    books.transfer_ids.add(transfer_id_of(*parts))
     pending = Account(AccountKind.PENDING, purse.owner, purse.asset)
     for lot in books.pending_of(taking.sale_uid) if taking.sale_uid else ():
         fits = (books.owner_of(lot.owner), lot.asset, lot.active_on, lot.expires_on) == (
@@ -337,7 +339,9 @@ def end_lease(books: Books, lease: Lease, state: LeaseState, reason: str) -> Non
     rest = books.escrow(lease)
     if lease.state is LeaseState.RECALLED:
         books.wanted.add(purse)
-    free(books, purse, lease.account, rest, transfer_id_of(lease.lease_id, reason), reason)
+    if rest:
+        name = transfer_id_of(lease.lease_id, reason, lease.returned_amount)
+        free(books, purse, lease.account, rest, name, reason)
     lease.returned_amount += rest
     lease.state = state
     books.put_lease(lease)
@@ -393,6 +397,9 @@ def _uncount(books: Books, known: Spend, step: str) -> None:
         return
     rest = known.amount - relief
     name = transfer_id_of(known.uid, step)
+    if lease.state is LeaseState.CLOSED and lease.close_count is not None and rest:
+        # It counted a spend that did not happen, so one that did is still missing: it waits again.
+        lease.state = LeaseState.RECALLED
     if lease.live:
         books.move(name, redeemed, lease.account, rest, "spend.voided", known.uid)
     else:

@@ -47,17 +47,15 @@ def grant(
 ) -> Lease | None:
     """Lend an owner's asset to an edge, or fill its lease up; None where nothing was changed.
 
-    An edge has at most one live lease of an owner's asset in an epoch. ``quota`` is what the lease
-    should hold, such as a store's part of a campaign's budget; without it the share and the cap
-    of ``lending`` say. Nothing is added to a lease that is being closed, is recalled or frozen, or
-    on which more was spent than it held.
+    An edge has at most one lease of an owner's asset in an epoch that it has not closed. ``quota``
+    is what the lease should hold, such as a store's part of a campaign's budget; without it the
+    share and the cap of ``lending`` say. Nothing is added to a lease that is recalled or frozen,
+    or on which more was spent than it held.
     """
     rules = lending or lending_of(asset)
     purse = books.purse(owner, asset)
     lease = live_lease(books, holder, purse)
-    if lease is not None and (
-        lease.state is not LeaseState.OPEN or lease.closing or lease.short_amount
-    ):
+    if lease is not None and (lease.state is not LeaseState.OPEN or lease.short_amount):
         return None
     has = books.escrow(lease) if lease is not None else 0
     wanted = quota
@@ -88,9 +86,10 @@ def grant(
 
 
 def live_lease(books: Books, holder: Holder, purse: Purse) -> Lease | None:
-    """The lease of a purse that an edge holds in this epoch and has not ended."""
+    """The lease of a purse that an edge holds in this epoch and has not closed."""
     for lease in books.leases_of(purse):
-        if (lease.edge_id, lease.epoch) == (holder.edge_id, holder.epoch):
+        held = (lease.edge_id, lease.epoch) == (holder.edge_id, holder.epoch)
+        if held and not lease.closing:
             return lease
     return None
 

@@ -420,7 +420,7 @@ def entry_of(lease: Lease) -> LeaseEntry:
 
 
 def _lease_change(lease: Lease) -> feed.Change:
-    """A lease as its store has to know it; one that was closed need not be known any more."""
+    """A lease as its store has to know it; one that its holder closed it need not know any more."""
     return feed.Change(
         scope=lease.store_id,
         topic=Topic.LEASE,

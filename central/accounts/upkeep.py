@@ -40,6 +40,8 @@ def expire(books: Books, owner: str, asset: str, today: str) -> int:
     are not prolonged for it.
     """
     purse = books.purse(owner, asset)
+    # More was given back than spent, by returns of what the first release sold: that never expires.
+    books.add_lot(purse, NO_EXPIRY, max(0, -used(books, purse)))
     set_aside = books.lent(purse) + books.balance(AccountKind.HELD, purse)
     amount = min(
         max(0, overdue(books, purse, today) - set_aside), books.balance(AccountKind.AVAIL, purse)

@@ -298,7 +298,8 @@ create table lease (
     frozen_at timestamptz
 );
 create unique index lease_one_live_idx on lease (owner, asset, edge_id, epoch)
-    where state in ('open', 'recalled', 'frozen');
+    where state in ('open', 'recalled', 'frozen') and close_count is null;
+create index lease_live_idx on lease (owner, asset) where state in ('open', 'recalled', 'frozen');
 create index lease_edge_idx on lease (edge_id, spend_until)
     where state in ('open', 'recalled', 'frozen');
 
