@@ -25,6 +25,7 @@ from central.database.embedded import EmbeddedPostgres
 from central.database.migrate import migrate
 from central.database.owner import running
 from central.database.pool import open_pool
+from central.feed import store as feed
 from central.fleet.store import put_store
 from central.staff.service import StaffService
 from central.uplink.certificates import make_certificates
@@ -214,6 +215,18 @@ async def _verify(central: Central, options: argparse.Namespace) -> int:
     return 0 if found["ok"] else 1
 
 
+async def _feed(central: Central, options: argparse.Namespace) -> int:
+    async with central.pool.connection() as connection:
+        found = await feed.report(connection)
+    if options.restart:
+        async with central.pool.connection() as connection:
+            await feed.begin_generation(connection, found["generation"])
+        print("every agent compares all that it has with a snapshot at its next contact")
+    else:
+        print(msgspec.json.encode(found).decode())
+    return 0
+
+
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > _PORT_MAX:
@@ -258,6 +271,12 @@ def _parser() -> argparse.ArgumentParser:
     load = command("import", "take JSON lines in", _with(_import))
     for kind in ("customers", "products", "coupons"):
         load.add_argument(f"--{kind}", type=Path)
+    news = command("feed", "how far the agents are in the feed, as JSON", _with(_feed))
+    news.add_argument(
+        "--restart",
+        action="store_true",
+        help="after the database was restored from a copy: make all agents begin anew",
+    )
     check = command("verify", "prove that the books agree", _with(_verify))
     check.add_argument("--json", action="store_true")
     return parser

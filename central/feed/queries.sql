@@ -183,6 +183,17 @@ where e.operation = 'erase'
 group by e.scope, e.topic, e.key, e.published_at
 order by e.published_at limit %(limit)s;
 
+-- report --
+-- What an operator wants to know at one look.
+select f.generation, f.head,
+       (select count(*) from feed_log) as log_rows,
+       (select count(*) from feed_entry where operation <> 'put') as tombstones,
+       (select count(*) from feed_reader) as readers,
+       (select count(*) from feed_reader r where r.generation <> f.generation) as readers_to_restart,
+       coalesce((select max(s.head - r.position) from feed_reader r join feed_scope s
+                 on s.scope = r.store_id where r.generation = f.generation), 0) as behind_max
+from feed_state f;
+
 -- tombstones --
 -- Everything deleted that is still told, with its place.
 select scope, position, (extract(epoch from published_at) * 1000)::bigint as published_at_ms

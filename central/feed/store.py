@@ -260,6 +260,18 @@ async def erasures_unconfirmed(connection: Connection, *, limit: int = 100) -> l
     return await rows_of(connection, _QUERIES["erasures_unconfirmed"], {"limit": limit})
 
 
+async def report(connection: Connection) -> DictRow:
+    """For an operator: generation and head, what waits in the log, readers, erasures owed."""
+    row = await row_of(connection, _QUERIES["report"])
+    assert row is not None, "the migration made the row"
+    owed = await erasures_unconfirmed(connection)
+    return row | {
+        "erasures_owed": [
+            {"topic": one["topic"], "key": one["key"], "edge_ids": one["edge_ids"]} for one in owed
+        ]
+    }
+
+
 async def begin_generation(connection: Connection, generation: int) -> None:
     """Give all cursors of ``generation`` up: every agent compares all it has with a snapshot."""
     await row_of(connection, _QUERIES["new_generation"], {"generation": generation})

@@ -27,7 +27,6 @@ from edge_agent.uplink.apply import (
     diverged_from,
     feed_state,
     forget_staged,
-    open_chunk,
     recount,
     stage_chunk,
     truncate_log,
@@ -161,7 +160,6 @@ class FeedReader:
         except NotFoundError:
             await self._rebuild("chunk_gone")
             return
-        await asyncio.to_thread(open_chunk, chunk, data)
         await self._writer.run(lambda connection: stage_chunk(connection, chunk, data))
 
     async def _repair(self, state: FeedState, topic: str) -> None:

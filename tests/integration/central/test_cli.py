@@ -270,6 +270,20 @@ async def pages_of(web: str, uids: list[bytes]) -> dict[str, tuple[int, str]]:
     return pages
 
 
+def test_feed_tells_how_it_stands_and_begins_anew(office: HeadOffice) -> None:
+    """After a restart of the feed nothing is lost, but its generation is another."""
+    assert office.command("store-add", "S1", "Shop").code == 0
+    before = json.loads(office.command("feed").out)
+    restarted = office.command("feed", "--restart")
+    after = json.loads(office.command("feed").out)
+
+    assert restarted.code == 0
+    assert "next contact" in restarted.out
+    assert before["log_rows"] == after["log_rows"] == 1
+    assert before["generation"] != after["generation"]
+    assert before["erasures_owed"] == []
+
+
 def test_commands_at_once_wait_for_each_other(office: HeadOffice) -> None:
     """No command loses its database because another one, which started it, has ended."""
     with ThreadPoolExecutor(max_workers=4) as threads:
