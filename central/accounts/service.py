@@ -132,6 +132,8 @@ async def renew_leases(
 ) -> tuple[int, str | None]:
     """Prolong leases of agents in touch, a bounded number after ``after``.
 
+    Of a member's leases only that of the home store is prolonged: one for a visit is short.
+
     Returns:
         How many were prolonged, and the last lease seen, to go on from; None at the end.
     """
@@ -146,7 +148,15 @@ async def renew_leases(
     )
     books = await store.load(connection, needs)
     leases = [books.leases[row["lease_id"]] for row in rows]
-    count = sum(lending.renew(books, lease, now_ms=now_ms, today=today) for lease in leases)
+    holders = await store.home_holders(
+        connection, [books.owner_of(lease.owner) for lease in leases]
+    )
+    count = 0
+    for lease in leases:
+        home = holders.get(books.owner_of(lease.owner))
+        stays = asset_parts(lease.asset)[0] not in _AT_HOME
+        if stays or (home is not None and home.edge_id == lease.edge_id):
+            count += lending.renew(books, lease, now_ms=now_ms, today=today)
     await store.save(connection, books, now_ms=now_ms)
     return count, rows[-1]["lease_id"]
 
