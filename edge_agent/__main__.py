@@ -7,15 +7,16 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
-from edge_agent.app import Machine, agent_version, ask_status, serve
+from edge_agent.app import Machine, agent_version, ask_status, folder_lock, serve
 from edge_agent.config import DATABASE_FILE, Config
-from edge_agent.database.connection import open_reader
+from edge_agent.database.connection import is_sound, open_reader
 from edge_agent.outbox.store import verify_chain
 from edge_agent.uplink.enrol import EnrolOrder, enrol
-from shared.errors import AppError, InputError, NotFoundError
+from shared.errors import AppError, CorruptionError, InputError, NotFoundError
 from shared.logs import configure_logs
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
@@ -42,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         ("enrol", "make this folder an agent of central"),
         ("run", "price and record receipts until told to stop"),
         ("status", "ask a running agent how it is"),
-        ("verify", "compute the chain of receipts again"),
+        ("verify", "compute the chains of records again"),
     ):
         command = commands.add_parser(name, help=purpose)
         command.add_argument("--folder", type=Path, required=True, help="the agent's folder")
@@ -61,6 +62,9 @@ def _add_enrol(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--listen", default="127.0.0.1:8470", help="HOST:PORT for tills; port 0: any free one"
     )
+    command.add_argument(
+        "--again", action="store_true", help="a new place for this agent; it keeps its records"
+    )
 
 
 def _enrol(options: argparse.Namespace) -> None:
@@ -76,8 +80,11 @@ def _enrol(options: argparse.Namespace) -> None:
         listen_port=int(port),
         ca_file=options.ca,
         agent_version=agent_version(),
+        again=options.again,
     )
-    config = asyncio.run(enrol(order, SystemChance()))
+    # A running agent must not find itself another one.
+    with folder_lock(options.folder) if options.again else nullcontext():
+        config = asyncio.run(enrol(order, SystemChance()))
     print(f"enrolled as agent {config.edge_id} of store {config.store_id}")
 
 
@@ -101,7 +108,11 @@ def _verify(options: argparse.Namespace) -> None:
         raise NotFoundError("there is no edge.sqlite in this folder", hint="Check --folder.")
     connection = open_reader(path)
     try:
-        print(f"chain whole: {verify_chain(connection, int(Lane.RECEIPTS))} records")
+        if not is_sound(connection):
+            raise CorruptionError("the database file is damaged", hint="Start the agent.")
+        for lane in Lane:
+            count = verify_chain(connection, int(lane))
+            print(f"lane {lane.name.lower()}: chain whole, {count} records")
     finally:
         connection.close()
 

@@ -7,7 +7,8 @@ import fcntl
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,6 +20,7 @@ from aiohttp import web
 
 from edge_agent.bundles.service import BundleService
 from edge_agent.checkout.knowledge import look_up
+from edge_agent.checkout.replay import REPLAYS
 from edge_agent.checkout.service import Checkout
 from edge_agent.config import (
     BUNDLES_FOLDER,
@@ -29,6 +31,7 @@ from edge_agent.config import (
     read_secret,
     write_private,
 )
+from edge_agent.database.migrate import forget_copies
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.http.routes import TillApi
@@ -40,9 +43,12 @@ from edge_agent.uplink.loops import Identity, Uplink
 from edge_agent.uplink.plan import backoff_bounds_s
 from edge_agent.uplink.through_hub import TillTransport
 from edge_agent.uplink.transport import Transport
-from shared.clock import Clock
+from edge_agent.uplink.wipe import forget_people
+from edge_agent.witness.start import Media, Opened, open_media
+from edge_agent.witness.upkeep import Upkeep
+from shared.clock import BootClock
 from shared.crypto.signing import Signer
-from shared.errors import ConflictError, CorruptionError, UnavailableError
+from shared.errors import ConflictError, CorruptionError, NotFoundError, UnavailableError
 from shared.ids import Chance
 from shared.status import Status
 from shared.wire.enrol import TrustedKey
@@ -59,7 +65,7 @@ STATUS_TIMEOUT_S: Final = 10.0
 class Machine:
     """Time and chance, as the root hands them down."""
 
-    clock: Clock
+    clock: BootClock
     chance: Chance
 
 
@@ -74,9 +80,11 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     (folder / BUNDLES_FOLDER).mkdir(mode=0o700, exist_ok=True)
     trusted = _trusted_keys(folder / config.trusted_keys_file)
     bundles = BundleService(folder / BUNDLES_FOLDER, trusted)
-    writer = Writer(folder / DATABASE_FILE)
+    opened = open_media(_media(folder, config), REPLAYS, clock=clock, chance=chance)
+    guard = opened.guard
+    writer = Writer(folder / DATABASE_FILE, guard)
     reader = Reader(folder / DATABASE_FILE)
-    network = _network(folder, config, machine, writer)
+    network = _network(folder, config, machine, writer, opened)
     transport = _transport(folder, config, network)
     checkout = Checkout(
         database=folder / DATABASE_FILE,
@@ -97,7 +105,7 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
         feed_wait_s=config.feed_wait_s,
     )
     link = LinkState(clock)
-    supervisor = Supervisor(clock, _full_jitter(config, chance))
+    supervisor = Supervisor(clock, _full_jitter(config, link, chance))
 
     def statuses() -> list[Status]:
         return report.statuses()
@@ -114,8 +122,14 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
         bundles=bundles,
         link=link,
         clock=clock,
+        chance=chance,
         statuses=statuses,
+        witness=guard.heads,
+        hear_time=opened.clock.note_central,
+        wipe=lambda: _wipe(folder, config, writer),
+        on_contact=lambda: asyncio.to_thread(forget_copies, folder / DATABASE_FILE),
     )
+    upkeep = Upkeep(writer=writer, guard=guard, clock=opened.clock)
     report = StatusReport(
         identity=identity,
         store_id=config.store_id,
@@ -124,13 +138,19 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
         supervisor=supervisor,
         queue=uplink.queue,
         clock=clock,
-        more=network.status,
+        more=lambda: [
+            *guard.statuses(),
+            opened.clock.status(),
+            uplink.stream_status(),
+            *network.status(),
+        ],
     )
     for name, one_round in (
         ("hello", uplink.hello_round),
         ("flush", uplink.flush_round),
         ("feed", uplink.feed_round),
         ("bundle", uplink.bundle_round),
+        ("upkeep", upkeep.round),
         *network.rounds(transport),
     ):
         supervisor.add(name, one_round)
@@ -146,17 +166,21 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     async def loops(_app: web.Application) -> AsyncIterator[None]:
         await transport.open()
         await network.open()
-        uplink.start_timers()
         supervisor.start()
         yield
-        uplink.stop_timers()
         await supervisor.stop()
         await network.close()
         await transport.close()
 
     # What is entered first is left last: the writer outlives everybody who may still write.
     app.cleanup_ctx.extend(
-        [_closing(writer.close), _closing(reader.close), _closing(checkout.close), loops]
+        [
+            _closing(guard.close),
+            _closing(writer.close),
+            _closing(reader.close),
+            _closing(checkout.close),
+            loops,
+        ]
     )
     return app
 
@@ -171,33 +195,31 @@ async def serve(
         UnavailableError: the address cannot be listened at.
         AppError: a file of the folder is missing, damaged or of another release.
     """
-    lock = _lock(folder)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(
-        make_app(folder, config, machine), access_log=None, shutdown_timeout=STOP_GRACE_S
-    )
+    with folder_lock(folder):
+        await _serve(folder, config, machine, announce)
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Keep a folder for one program; the system takes the lock back however the program ends.
+
+    Raises:
+        ConflictError: another agent runs in this folder.
+        NotFoundError: there is no such folder.
+    """
     try:
-        await runner.setup()
-        # The programme is most of what lives in this process, and lives long: the collector need
-        # not walk over it again and again while tills wait.
-        gc.freeze()
-        try:
-            await web.TCPSite(runner, config.listen_host, config.listen_port).start()
-        except OSError as error:
-            raise UnavailableError(
-                f"{config.listen_host}:{config.listen_port} cannot be listened at",
-                hint="Is the port taken? See listen_port in edge.toml.",
-            ) from error
-        host, port = runner.addresses[0][:2]
-        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        write_private(folder / ADDRESS_FILE, address.encode())
-        announce(address)
-        await stop.wait()
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise NotFoundError("this folder cannot be used", hint="Check --folder.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise ConflictError("another agent runs in this folder") from error
+    try:
+        yield
     finally:
-        await runner.cleanup()
-        os.close(lock)
+        os.close(descriptor)
 
 
 async def ask_status(folder: Path) -> Any:
@@ -225,7 +247,9 @@ def agent_version() -> str:
     return metadata.version("kopilka")
 
 
-def _network(folder: Path, config: Config, machine: Machine, writer: Writer) -> ShopNetwork:
+def _network(
+    folder: Path, config: Config, machine: Machine, writer: Writer, opened: Opened
+) -> ShopNetwork:
     signer = None
     if config.hub_url is not None or config.lan_listen is not None:
         signer = Signer(_device_key(folder))
@@ -233,7 +257,8 @@ def _network(folder: Path, config: Config, machine: Machine, writer: Writer) -> 
         edge_id=config.edge_id,
         signer=signer,
         writer=writer,
-        trusted_now_ms=machine.clock.now_ms,
+        trusted_now_ms=opened.clock.trusted_now_ms,
+        may_spend=lambda: opened.guard.may_spend,
         clock=machine.clock,
         chance=machine.chance,
         hub_url=config.hub_url,
@@ -260,21 +285,60 @@ def _device_key(folder: Path) -> bytes:
         ) from error
 
 
-def _lock(folder: Path) -> int:
-    """A lock that the system takes back when the process ends, however it ends."""
-    descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+async def _serve(
+    folder: Path, config: Config, machine: Machine, announce: Callable[[str], None]
+) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner = web.AppRunner(
+        make_app(folder, config, machine), access_log=None, shutdown_timeout=STOP_GRACE_S
+    )
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise ConflictError("another agent runs in this folder") from error
-    return descriptor
+        await runner.setup()
+        # The programme is most of what lives in this process, and lives long: the collector need
+        # not walk over it again and again while tills wait.
+        gc.freeze()
+        try:
+            await web.TCPSite(runner, config.listen_host, config.listen_port).start()
+        except OSError as error:
+            raise UnavailableError(
+                f"{config.listen_host}:{config.listen_port} cannot be listened at",
+                hint="Is the port taken? See listen_port in edge.toml.",
+            ) from error
+        host, port = runner.addresses[0][:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        write_private(folder / ADDRESS_FILE, address.encode())
+        announce(address)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
 
 
-def _full_jitter(config: Config, chance: Chance) -> Callable[[int], float]:
+def _media(folder: Path, config: Config) -> Media:
+    return Media(
+        database=folder / DATABASE_FILE,
+        witness=folder / config.witness_file,
+        journal=None if config.journal_folder is None else folder / config.journal_folder,
+        edge_id=config.edge_id,
+    )
+
+
+async def _wipe(folder: Path, config: Config, writer: Writer) -> None:
+    """Central has revoked this agent: what it could do harm with goes, its records stay."""
+    await writer.run(forget_people)
+    for name in (config.credential_file, DEVICE_KEY_FILE):
+        await asyncio.to_thread((folder / name).unlink, missing_ok=True)
+
+
+def _full_jitter(config: Config, link: LinkState, chance: Chance) -> Callable[[int], float]:
     def wait_s(failures: int) -> float:
         low_s, high_s = backoff_bounds_s(
-            failures, min_s=config.backoff_min_s, max_s=config.backoff_max_s
+            failures,
+            min_s=config.backoff_min_s,
+            max_s=config.backoff_max_s,
+            outage_s=link.outage_s(),
+            reconnect_window_s=config.reconnect_window_s,
         )
         return chance.uniform(low_s, high_s)
 

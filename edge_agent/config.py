@@ -18,6 +18,7 @@ DEVICE_KEY_FILE: Final = "device.key"
 TILL_TOKEN_FILE: Final = "till.token"  # noqa: S105 - the name of the file, not what is in it
 CREDENTIAL_FILE: Final = "credential"
 TRUSTED_KEYS_FILE: Final = "trusted_keys.json"
+WITNESS_FILE: Final = "witness"
 BUNDLES_FOLDER: Final = "bundles"
 CENTRAL_URL_PATTERN: Final = r"^https?://[^/\s]+/?$"
 
@@ -43,11 +44,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     listen_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 8470
     credential_file: str = CREDENTIAL_FILE
     trusted_keys_file: str = TRUSTED_KEYS_FILE
+    witness_file: str = WITNESS_FILE
+    journal_folder: str | None = None
     hello_interval_s: _Seconds = 30.0
-    flush_interval_s: _Seconds = 1.0
+    flush_interval_s: _Seconds = 15.0
     feed_wait_s: Annotated[float, msgspec.Meta(ge=0, le=55)] = 25.0
-    backoff_min_s: _Seconds = 0.5
-    backoff_max_s: _Seconds = 60.0
+    backoff_min_s: _Seconds = 1.0
+    backoff_max_s: _Seconds = 300.0
+    reconnect_window_s: _Seconds = 300.0
     lan_listen: Annotated[str, msgspec.Meta(pattern=LAN_LISTEN_PATTERN)] | None = None
     hub_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)] | None = None
 

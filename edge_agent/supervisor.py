@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from shared.clock import Clock
-from shared.errors import AppError
+from shared.errors import AppError, UnavailableError
 from shared.logs import get_logger
 from shared.status import Health, Status
 
+RETRY_AFTER_S_MAX: Final = 3_600.0
+"""Whoever was asked may say when to come back, but not keep a loop away for ever."""
 _LOG = get_logger(__name__)
 Round = Callable[[], Awaitable[None]]
 
@@ -77,7 +80,7 @@ class Supervisor:
                 await loop.round()
             except Exception as error:  # noqa: BLE001 - a loop outlives every fault of a round
                 self._note_failure(name, loop, error)
-                await asyncio.sleep(self._wait_s(loop.failures))
+                await asyncio.sleep(max(self._wait_s(loop.failures), _asked_wait_s(error)))
             else:
                 self._note_success(name, loop)
                 # A round that found nothing to wait for must not starve the others.
@@ -101,3 +104,8 @@ class Supervisor:
         loop.health = Health.OK
         loop.message = ""
         loop.last_success_at_ms = self._clock.now_ms()
+
+
+def _asked_wait_s(error: Exception) -> float:
+    asked_s = error.retry_after_s if isinstance(error, UnavailableError) else None
+    return min(asked_s or 0.0, RETRY_AFTER_S_MAX)

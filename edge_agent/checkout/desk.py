@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import apsw
@@ -46,7 +47,8 @@ class Desk(Protocol):
 class ShopDesk:
     """The desk of an agent that spends only its own leases.
 
-    ``trusted_now_ms`` never goes back.
+    ``trusted_now_ms`` never goes back; ``may_spend`` is False while a medium that spends must be
+    on is not written.
     """
 
     def __init__(
@@ -56,21 +58,20 @@ class ShopDesk:
         edge_id: int,
         trusted_now_ms: Callable[[], int],
         chance: Chance,
+        may_spend: Callable[[], bool] = lambda: True,
         caps: Caps = NO_CAPS,
     ) -> None:
         self._writer = writer
         self._edge_id = edge_id
         self._trusted_now_ms = trusted_now_ms
         self._chance = chance
+        self._may_spend = may_spend
         self.caps = caps
 
     def standing(self, connection: apsw.Connection) -> Standing:
-        """As whom this agent speaks.
-
-        Raises:
-            ConflictError: it is not enrolled.
-        """
-        return standing_of(connection, self._edge_id, self._trusted_now_ms())
+        """As whom this agent speaks."""
+        standing = standing_of(connection, self._edge_id, self._trusted_now_ms())
+        return standing if self._may_spend() else replace(standing, may_spend=False)
 
     async def elsewhere(self, owner: str) -> Mapping[str, int]:  # noqa: ARG002 - Desk's
         """Nobody else is asked."""

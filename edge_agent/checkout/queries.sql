@@ -7,6 +7,12 @@ SELECT state, body_sha256, record_uid, fact FROM receipt WHERE receipt_id = :rec
 INSERT INTO receipt (receipt_id, state, body_sha256, record_uid, fact, recorded_at_ms)
 VALUES (:receipt_id, 'committed', :body_sha256, :record_uid, :fact, :recorded_at_ms);
 
+-- insert_committed_again --
+-- The same, from the second journal; one that is here stays.
+INSERT INTO receipt (receipt_id, state, body_sha256, record_uid, fact, recorded_at_ms)
+VALUES (:receipt_id, 'committed', :body_sha256, :record_uid, :fact, :recorded_at_ms)
+ON CONFLICT DO NOTHING;
+
 -- insert_cancelled --
 -- A receipt that will not become a sale.
 INSERT INTO receipt (receipt_id, state, recorded_at_ms)

@@ -81,6 +81,7 @@ def commit_sale(connection: apsw.Connection, sale: Sale, standing: Standing) -> 
             kind=FactKind.RECEIPT_COMMITTED,
             body=body,
             recorded_at_ms=sale.now_ms,
+            local=sale.body_sha256,
         ),
     )
     return Recorded(record_uid=sale.record_uid, fact=fact)

@@ -10,7 +10,8 @@ from typing import Any, Final
 from edge_agent.bundles.service import BundleService
 from edge_agent.supervisor import Supervisor
 from edge_agent.uplink.link import LinkState
-from edge_agent.uplink.loops import Identity, Queue
+from edge_agent.uplink.loops import Identity
+from edge_agent.uplink.streams import Queue
 from shared.clock import Clock
 from shared.status import Health, Status, worst
 

@@ -42,11 +42,16 @@ class ShopNetwork:
         trusted_now_ms: Callable[[], int],
         clock: Clock,
         chance: Chance,
+        may_spend: Callable[[], bool] = lambda: True,
         hub_url: str | None = None,
         listen: str | None = None,
     ) -> None:
         self._own = ShopDesk(
-            writer=writer, edge_id=edge_id, trusted_now_ms=trusted_now_ms, chance=chance
+            writer=writer,
+            edge_id=edge_id,
+            trusted_now_ms=trusted_now_ms,
+            chance=chance,
+            may_spend=may_spend,
         )
         self._relayed = asyncio.Event()
         self._sold = asyncio.Event()

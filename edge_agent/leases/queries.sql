@@ -91,6 +91,12 @@ WHERE p.uid = :uid AND (e.lease_id IS NOT NULL OR s.sub_lease_id IS NOT NULL) LI
 INSERT INTO lease_end (lease_id, spend_count, spent_amount, ended_at_ms)
 VALUES (:lease_id, :spend_count, :spent_amount, :ended_at_ms);
 
+-- end_lease_again --
+-- The same, from the second journal; an end that is here stays.
+INSERT INTO lease_end (lease_id, spend_count, spent_amount, ended_at_ms)
+VALUES (:lease_id, :spend_count, :spent_amount, :ended_at_ms)
+ON CONFLICT (lease_id) DO NOTHING;
+
 -- sub_lease --
 -- One part that was lent to a till.
 SELECT lease_id, till_edge_id, amount, spend_until_ms, state FROM sub_lease

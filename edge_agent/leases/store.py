@@ -32,7 +32,7 @@ from edge_agent.leases.policy import (
 )
 from edge_agent.leases.policy import spendable as spendable_by
 from edge_agent.outbox.held import recovery_of
-from edge_agent.outbox.store import Fact, append_fact, head_of
+from edge_agent.outbox.store import Fact, append_fact, epoch_of
 from shared.limits import LEASE_CLOSES_PER_ROUND_MAX, SUB_LEASES_PER_TILL_MAX
 from shared.sqlfile import load_queries
 from shared.wire.facts import (
@@ -98,14 +98,10 @@ def spend_uid_of(uid: bytes, part: int) -> bytes:
 
 
 def standing_of(connection: apsw.Connection, edge_id: int, now_ms: int) -> Standing:
-    """As whom this agent speaks: in the epoch of its streams, and not spending in recovery.
-
-    Raises:
-        ConflictError: the agent is not enrolled.
-    """
+    """As whom this agent speaks: in the epoch of its streams, and not spending in recovery."""
     return Standing(
         edge_id=edge_id,
-        epoch=head_of(connection, int(Lane.MONEY)).epoch,
+        epoch=epoch_of(connection),
         now_ms=now_ms,
         may_spend=recovery_of(connection) is None,
     )

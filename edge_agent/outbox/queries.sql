@@ -20,6 +20,13 @@ UPDATE stream SET current = 0 WHERE current = 1 AND lane = :lane;
 -- A newer epoch begins: the streams so far take no more records.
 UPDATE stream SET current = 0 WHERE current = 1;
 
+-- drop_unused --
+-- Streams of an enrolment that was cut before its settings were written: nothing is in them.
+DELETE FROM stream
+WHERE edge_id IS NULL AND seq = 0 AND EXISTS (
+    SELECT 1 FROM stream o
+    WHERE o.edge_id = :edge_id AND o.lane = stream.lane AND o.epoch = stream.epoch);
+
 -- name_owner --
 -- This folder becomes another edge: what it has is of the one it was.
 UPDATE stream SET edge_id = :edge_id, current = 0 WHERE edge_id IS NULL;

@@ -123,6 +123,7 @@ def begin_epoch(connection: apsw.Connection, edge_id: int, starts: list[LaneStar
 
 def name_owner(connection: apsw.Connection, edge_id: int) -> None:
     """The folder is to become another edge: all its streams so far are of ``edge_id``."""
+    connection.execute(_QUERIES["drop_unused"], {"edge_id": edge_id})
     connection.execute(_QUERIES["name_owner"], {"edge_id": edge_id})
     connection.execute(_QUERIES["ask_again"])
 

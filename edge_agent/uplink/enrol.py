@@ -2,6 +2,9 @@
 
 ``edge.toml`` is written last, so a folder that has one is a whole agent. A device key that is
 already there is used again, since the first try may have been cut.
+
+A folder may be enrolled again, when central has given its place to another copy or has revoked it:
+it becomes a new agent with a key of its own, and sends the records it has as those of the old one.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from edge_agent.config import (
     write_private,
 )
 from edge_agent.database.connection import open_writer
-from edge_agent.outbox.store import start_stream
+from edge_agent.outbox.store import begin_epoch, name_owner
 from edge_agent.uplink.transport import Transport
 from shared.crypto.signing import Signer
 from shared.errors import ConflictError, InputError
@@ -49,67 +52,94 @@ class EnrolOrder:
     listen_port: int
     ca_file: Path | None
     agent_version: str
+    again: bool = False
+    """The folder is an agent already; it keeps its settings and its records."""
 
 
 async def enrol(order: EnrolOrder, chance: Chance) -> Config:
     """Enrol at central and write the whole folder.
 
     Raises:
-        ConflictError: this folder is an agent already.
+        ConflictError: this folder is an agent already, or with ``again`` is not.
         InputError: an argument is wrong, or central refused the token.
         UnavailableError: central cannot be reached or trusted, or the disk refused.
     """
     folder = order.folder
     if re.match(CENTRAL_URL_PATTERN, order.central_url) is None:
         raise InputError("--central is https://HOST:PORT", code="bad_argument")
-    if (folder / CONFIG_FILE).exists():
-        raise ConflictError(
-            "this folder is enrolled already", hint="Choose an empty folder for another agent."
-        )
+    before = _config_before(order)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         authority = None if order.ca_file is None else order.ca_file.read_bytes()
     except OSError as error:
         raise InputError(f"{error.filename}: {error.strerror}", code="bad_argument") from error
-    signer = _device_key(folder, chance)
+    signer = _device_key(folder, chance, new=order.again)
     reply = await _ask(order, signer)
-    config = _config_of(order, reply)
+    config = _config_of(order, reply, before)
     if authority is not None:
         write_private(folder / CA_FILE, authority)
     write_private(folder / CREDENTIAL_FILE, reply.credential.encode())
     write_private(folder / TRUSTED_KEYS_FILE, msgspec.json.encode(reply.trusted_keys))
-    write_private(folder / TILL_TOKEN_FILE, chance.token_bytes(_TILL_TOKEN_BYTES).hex().encode())
+    if before is None or not (folder / TILL_TOKEN_FILE).exists():
+        secret = chance.token_bytes(_TILL_TOKEN_BYTES).hex()
+        write_private(folder / TILL_TOKEN_FILE, secret.encode())
     connection = open_writer(folder / DATABASE_FILE)
     try:
         with connection:
-            for lane in reply.lanes:
-                start_stream(connection, reply.edge_id, lane)
+            if before is not None:
+                name_owner(connection, before.edge_id)
+            begin_epoch(connection, reply.edge_id, reply.lanes)
     finally:
         connection.close()
     write_private(folder / CONFIG_FILE, config.to_toml().encode())
     return config
 
 
-def _device_key(folder: Path, chance: Chance) -> Signer:
+def _config_before(order: EnrolOrder) -> Config | None:
+    enrolled = (order.folder / CONFIG_FILE).exists()
+    if enrolled and not order.again:
+        raise ConflictError(
+            "this folder is enrolled already",
+            hint="Choose an empty folder, or say --again for a new place of this agent.",
+        )
+    if not enrolled and order.again:
+        raise ConflictError("this folder is no agent yet", hint="Leave out --again.")
+    return Config.load(order.folder) if enrolled else None
+
+
+def _device_key(folder: Path, chance: Chance, *, new: bool) -> Signer:
     path = folder / DEVICE_KEY_FILE
-    if not path.exists():
+    # A copy of this folder has the old key, so a new place needs a new one.
+    if new or not path.exists():
         write_private(path, chance.token_bytes(_DEVICE_KEY_BYTES))
     return Signer(path.read_bytes())
 
 
-def _config_of(order: EnrolOrder, reply: EnrolReply) -> Config:
+def _config_of(order: EnrolOrder, reply: EnrolReply, before: Config | None) -> Config:
+    ca_file = None if order.ca_file is None else CA_FILE
+    if before is not None:
+        return msgspec.structs.replace(
+            before,
+            central_url=order.central_url,
+            edge_id=reply.edge_id,
+            store_id=reply.store_id,
+            ca_file=ca_file or before.ca_file,
+        )
     return Config(
         central_url=order.central_url,
         edge_id=reply.edge_id,
         store_id=reply.store_id,
-        ca_file=None if order.ca_file is None else CA_FILE,
+        ca_file=ca_file,
         listen_host=order.listen_host,
         listen_port=order.listen_port,
     )
 
 
 async def _ask(order: EnrolOrder, signer: Signer) -> EnrolReply:
-    transport = Transport(order.central_url, ca_file=order.ca_file)
+    ca_file = order.ca_file
+    if ca_file is None and order.again and (order.folder / CA_FILE).exists():
+        ca_file = order.folder / CA_FILE
+    transport = Transport(order.central_url, ca_file=ca_file)
     await transport.open()
     try:
         return await transport.enrol(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from shared.clock import Clock
@@ -14,15 +15,37 @@ _LOG = get_logger(__name__)
 
 
 class LinkState:
-    """The state of the link; an outage is logged once, and so is its end."""
+    """The state of the link; an outage is logged once, and so is its end.
+
+    ``on_lost`` is called when a call finds nobody: somebody should try the line from now on.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.online = False
+        self.on_lost: Callable[[], None] | None = None
+        self._up = asyncio.Event()
+        self._down_since_ns = clock.mono_ns()
         self.last_contact_at_ms: int | None = None
         self.last_attempt_at_ms: int | None = None
         self.last_error: str | None = None
         self._outage_logged = False
+
+    @property
+    def online(self) -> bool:
+        """Whether the last call was answered."""
+        return self._up.is_set()
+
+    def outage_s(self) -> float:
+        """For how long nobody has answered; 0 while the link is up."""
+        return 0.0 if self.online else (self._clock.mono_ns() - self._down_since_ns) / 1e9
+
+    async def until_online(self, timeout_s: float) -> None:
+        """Return when a call was answered, or when so much time has passed."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._up.wait()
+        except TimeoutError:
+            return
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
@@ -56,7 +79,7 @@ class LinkState:
         if self._outage_logged:
             _LOG.info("link.restored")
         self._outage_logged = False
-        self.online = True
+        self._up.set()
         self.last_contact_at_ms = self._clock.now_ms()
         self.last_error = refusal
 
@@ -64,5 +87,9 @@ class LinkState:
         if not self._outage_logged:
             _LOG.warning("link.lost", code=error.stable_code, detail=error.message)
         self._outage_logged = True
-        self.online = False
+        if self.online:
+            self._up.clear()
+            self._down_since_ns = self._clock.mono_ns()
         self.last_error = error.message
+        if self.on_lost is not None:
+            self.on_lost()

@@ -124,3 +124,27 @@ SELECT entry FROM wanted_bundle WHERE key = 'rules';
 -- wanted_bundles --
 -- All that the feed said of bundles.
 SELECT key, entry FROM wanted_bundle;
+
+-- wipe_cards --
+-- No card is known.
+DELETE FROM card;
+
+-- wipe_customers --
+-- Nobody is known.
+DELETE FROM customer;
+
+-- wipe_balances --
+-- No balance is known.
+DELETE FROM balance;
+
+-- wipe_leases --
+-- There is no right to spend.
+DELETE FROM lease;
+
+-- wipe_versions --
+-- Keys of the feed name people.
+DELETE FROM feed_key WHERE topic IN ('customer', 'balance', 'lease');
+
+-- wipe_staged --
+-- Neither does anybody wait.
+DELETE FROM feed_staged;

@@ -7,6 +7,7 @@ A refusal of central's keeps its code and hint; what could not be reached, or br
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -128,11 +129,20 @@ class Transport:
         taken, answer = await self.put_relayed(edge_id, lane, epoch, seqs, body)
         return _from_msgpack(answer, Ack) if taken else _from_msgpack(answer, Refusal)
 
+    async def put_adopted(self, edge_id: int, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:
+        """Send records of an older epoch, or of the edge that this one was before."""
+        path = f"/v1/adopted/{edge_id}/{lane}/{epoch}/{batch.first_seq}-{batch.last_seq}"
+        taken, answer = await self._put(path, msgspec.msgpack.encode(batch))
+        return _from_msgpack(answer, Ack) if taken else _from_msgpack(answer, Refusal)
+
     async def put_relayed(
         self, edge_id: int, lane: int, epoch: int, seqs: tuple[int, int], body: bytes
     ) -> tuple[bool, bytes]:
         """Send an encoded batch as it is; whether it was taken, and the answer as it came."""
         path = f"/v1/streams/{edge_id}/{lane}/{epoch}/{seqs[0]}-{seqs[1]}"
+        return await self._put(path, body)
+
+    async def _put(self, path: str, body: bytes) -> tuple[bool, bytes]:
         async with self._request("PUT", path, body=body, kind="application/msgpack") as response:
             answer = await _read(response, UPLINK_BODY_BYTES_MAX)
             if response.status in _REFUSED and response.content_type != PROBLEM_CONTENT_TYPE:
@@ -263,13 +273,31 @@ def _raise_for(response: aiohttp.ClientResponse, body: bytes) -> None:
     problem: Any = None
     if response.content_type == PROBLEM_CONTENT_TYPE:
         problem = _from_json(body, Problem)
-    error = _ERRORS.get(response.status, UnavailableError)
-    raise error(
-        f"central answered {response.status}" + (f": {problem.detail}" if problem else ""),
-        code=problem.code if problem else None,
-        hint=problem.hint if problem else None,
-        pointer=problem.pointer if problem else None,
-    )
+    message = f"central answered {response.status}" + (f": {problem.detail}" if problem else "")
+    code = problem.code if problem else None
+    hint = problem.hint if problem else None
+    error = _ERRORS.get(response.status)
+    if error is None:
+        retry_after_s = _seconds(response.headers.get("Retry-After"))
+        raise UnavailableError(message, code=code, hint=hint, retry_after_s=retry_after_s)
+    raise error(message, code=code, hint=hint, pointer=problem.pointer if problem else None)
+
+
+def _seconds(text: str | None) -> float | None:
+    """The wait in a Retry-After header; a date in its place is not believed."""
+    return float(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _watched_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket on which a peer that vanished is noticed, whether or not anything is being sent."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family=family, type=kind, proto=protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(READ_TIMEOUT_S * 1000))
+    return made
 
 
 def _from_json(body: bytes, kind: type[_T]) -> _T:

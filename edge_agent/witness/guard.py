@@ -26,6 +26,7 @@ from edge_agent.witness.slots import WitnessFile
 from shared.limits import WITNESS_LEASES_MAX
 from shared.logs import get_logger
 from shared.status import Health, Status
+from shared.wire.enrol import LaneHead
 from shared.wire.facts import FactKind, LeaseSpent
 from shared.wire.stream import Lane, Record
 
@@ -78,6 +79,15 @@ class Guard:
     def statement(self) -> Statement | None:
         """What the witness says now."""
         return self._statement
+
+    def heads(self) -> list[LaneHead]:
+        """How far the witness says that the records have come, as it crosses the wire."""
+        if self._statement is None:
+            return []
+        return [
+            LaneHead(lane=Lane(place.lane), epoch=place.epoch, seq=place.seq, hash=place.hash)
+            for place in self._statement.heads
+        ]
 
     def opened(self, connection: apsw.Connection, journal_heads: dict[int, Place]) -> None:
         """Bring both media up to the database, which was found to be good or is recovering.
@@ -205,12 +215,16 @@ class Guard:
         while kepts := kept_after(connection, head.stream_id, after_seq, _STEP):
             for kept in kepts:
                 record = _RECORD.decode(kept.record)
-                if record.kind == FactKind.LEASE_SPENT:
+                if record.kind != FactKind.LEASE_SPENT:
+                    continue
+                try:
                     spent = _SPENT.decode(record.body)
-                    if spent.lease_id is not None:
-                        self._spends.append(
-                            _Spend(seq=kept.seq, lease_id=spent.lease_id, amount=spent.amount)
-                        )
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue  # central sets it aside; the writer must not end for it
+                if spent.lease_id is not None:
+                    self._spends.append(
+                        _Spend(seq=kept.seq, lease_id=spent.lease_id, amount=spent.amount)
+                    )
             after_seq = kepts[-1].seq
 
     def _fill_journal(

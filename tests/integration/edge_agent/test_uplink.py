@@ -4,45 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import apsw
 import pytest
 
-from edge_agent.bundles.service import BundleService
 from edge_agent.catalogue.store import products_of
 from edge_agent.database.connection import open_writer
-from edge_agent.database.reader import Reader
-from edge_agent.database.writer import Writer
-from edge_agent.outbox.store import Fact, append_fact, start_stream
-from edge_agent.supervisor import Supervisor
-from edge_agent.uplink.link import LinkState
-from edge_agent.uplink.loops import Identity, Uplink
-from edge_agent.uplink.plan import backoff_bounds_s
 from edge_agent.uplink.transport import Transport
 from shared.bundle.writer import write_bundle
 from shared.crypto.signing import Signer
 from shared.engine.program import Group, Program, Resolve
 from shared.errors import UnauthorizedError, UnavailableError
-from shared.status import Health
-from shared.system import SystemClock
 from shared.wire.feed import BundleEntry, ProductEntry, Topic
-from shared.wire.stream import Lane, RefusalCode
-from tests.support.central_double import (
-    CREDENTIAL,
-    EDGE_ID,
-    STARTS,
-    CentralDouble,
-    running_central,
-)
+from tests.support.central_double import running_central
+from tests.support.edge_uplink import LANE, SIGNER, queue_depth, running_agent, until
 
-SIGNER = Signer(bytes(range(32)))
 STRANGER = Signer(bytes(range(1, 33)))
-LANE = int(Lane.RECEIPTS)
 
 
 def make_bundle(version: int, signer: Signer = SIGNER) -> bytes:
@@ -55,93 +32,6 @@ def make_bundle(version: int, signer: Signer = SIGNER) -> bytes:
         accounts=[],
     )
     return write_bundle(program, signer, created_at_ms=1)
-
-
-@dataclass(kw_only=True)
-class Agent:
-    writer: Writer
-    reader: Reader
-    bundles: BundleService
-    link: LinkState
-    supervisor: Supervisor
-    uplink: Uplink
-
-    async def record(self, count: int, *, lane: int = LANE) -> None:
-        def job(connection: apsw.Connection) -> None:
-            uid = random.randbytes(16)
-            fact = Fact(uid=uid, kind="test", body=uid * 8, recorded_at_ms=5)
-            append_fact(connection, lane, fact)
-
-        await asyncio.gather(*(self.writer.run(job) for _ in range(count)))
-        self.uplink.note_flush()
-
-    def health(self, name: str) -> tuple[Health, str]:
-        status = next(s for s in self.supervisor.statuses() if s.component == name)
-        return status.health, status.message
-
-
-@asynccontextmanager
-async def running_agent(folder: Path, central: CentralDouble) -> AsyncIterator[Agent]:
-    path = folder / "edge.sqlite"
-    connection = open_writer(path)
-    for start in STARTS:
-        start_stream(connection, EDGE_ID, start)
-    connection.close()
-    clock = SystemClock()
-    transport = Transport(central.url, credential=CREDENTIAL)
-    await transport.open()
-    supervisor = Supervisor(
-        clock, lambda n: random.uniform(*backoff_bounds_s(n, min_s=0.01, max_s=0.05))
-    )
-    link = LinkState(clock)
-    writer, reader = Writer(path), Reader(path)
-    bundles = BundleService(folder / "bundles", {SIGNER.key_id: SIGNER.public_key})
-    uplink = Uplink(
-        Identity(
-            edge_id=EDGE_ID,
-            agent_version="1",
-            started_at_ms=1,
-            hello_interval_s=0.1,
-            flush_interval_s=0.05,
-            feed_wait_s=5,
-        ),
-        central=transport,
-        writer=writer,
-        reader=reader,
-        bundles=bundles,
-        link=link,
-        clock=clock,
-        statuses=supervisor.statuses,
-    )
-    for name in ("hello", "flush", "feed", "bundle"):
-        supervisor.add(name, getattr(uplink, f"{name}_round"))
-    supervisor.start()
-    uplink.start_timers()
-    try:
-        yield Agent(
-            writer=writer,
-            reader=reader,
-            bundles=bundles,
-            link=link,
-            supervisor=supervisor,
-            uplink=uplink,
-        )
-    finally:
-        uplink.stop_timers()
-        await supervisor.stop()
-        await transport.close()
-        reader.close()
-        writer.close()
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what is awaited happens in another program
-            await asyncio.sleep(0.01)
-
-
-async def queue_depth(agent: Agent) -> int:
-    return (await agent.uplink.queue()).depth
 
 
 async def test_records_come_once_and_whole_whatever_the_line_does(tmp_path: Path) -> None:
@@ -187,21 +77,6 @@ async def test_gap_is_filled_from_where_central_stands(tmp_path: Path) -> None:
         await agent.record(1)
 
         await until(lambda: len(central.records[LANE]) == 5)
-
-
-async def test_forked_lane_stops_and_the_others_go_on(tmp_path: Path) -> None:
-    """After a fork nothing more of the lane is sent, and the status says why."""
-    async with running_central() as central, running_agent(tmp_path, central) as agent:
-        central.refuse_next = RefusalCode.FORK
-        await agent.record(2)
-        await until(lambda: agent.health("flush")[0] is Health.ERROR)
-        batches = central.batches
-        await agent.record(2, lane=int(Lane.AUDIT))
-        await until(lambda: len(central.records[int(Lane.AUDIT)]) == 2)
-
-        assert central.records[LANE] == []
-        assert central.batches == batches + 1
-        assert "fork" in agent.health("flush")[1]
 
 
 async def test_feed_reaches_the_shop_and_resumes_after_a_restart(tmp_path: Path) -> None:

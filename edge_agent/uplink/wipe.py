@@ -1,0 +1,26 @@
+"""Forget whom this agent knew: central has revoked it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import apsw
+
+from shared.sqlfile import load_queries
+
+_QUERIES: Final = load_queries("edge_agent.uplink")
+_WIPES: Final = (
+    "wipe_cards",
+    "wipe_customers",
+    "wipe_balances",
+    "wipe_leases",
+    "wipe_versions",
+    "wipe_staged",
+)
+
+
+def forget_people(connection: apsw.Connection) -> None:
+    """Keep no customer, card, balance or lease; records and receipts stay."""
+    connection.pragma("secure_delete", 1)
+    for name in _WIPES:
+        connection.execute(_QUERIES[name])

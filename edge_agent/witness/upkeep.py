@@ -1,0 +1,47 @@
+"""What keeps the records small and trusted time fresh while nobody sells."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import apsw
+
+from edge_agent.clock.trusted import TrustedClock
+from edge_agent.database.writer import Writer
+from edge_agent.outbox.store import prune_acked
+from edge_agent.witness.guard import Guard
+from shared.limits import ACKED_RECORD_KEEP_DAYS
+
+UPKEEP_EVERY_S: Final = 60.0
+"""Trusted time is put down so often; a power cut takes no more of it than that."""
+PRUNE_STEP: Final = 200
+"""Records in one transaction, so that tills do not wait for it."""
+_DAY_MS: Final = 24 * 3_600_000
+
+
+class Upkeep:
+    """A round for the supervisor."""
+
+    def __init__(self, *, writer: Writer, guard: Guard, clock: TrustedClock) -> None:
+        self._writer = writer
+        self._guard = guard
+        self._clock = clock
+
+    async def round(self) -> None:
+        """Wait; put trusted time down; keep confirmed records no longer than they are wanted."""
+        await asyncio.sleep(UPKEEP_EVERY_S)
+        await self.tidy()
+
+    async def tidy(self) -> int:
+        """The work of a round; how many records and journal files went."""
+        before_ms = self._clock.trusted_now_ms() - ACKED_RECORD_KEEP_DAYS * _DAY_MS
+
+        def prune(connection: apsw.Connection) -> int:
+            return prune_acked(connection, before_ms, PRUNE_STEP)
+
+        count = 0
+        while pruned := await self._writer.run(prune):
+            count += pruned
+        # In the writer's thread, which alone touches the journal.
+        return count + await self._writer.run(lambda _: self._guard.prune(before_ms))
