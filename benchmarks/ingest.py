@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import random
 import signal
 import socket
 import statistics
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,17 +50,19 @@ from central.uplink.server import Uplink
 from shared.crypto.chain import chain_genesis
 from shared.crypto.signing import Signer
 from shared.system import SystemChance, SystemClock
+from shared.wire.answer import Accrued
 from shared.wire.enrol import ENROL_SIGNATURE_KIND, EdgeKind, EnrolReply, EnrolRequest
+from shared.wire.facts import FactKind, ReceiptCommitted
 from shared.wire.feed import CustomerEntry, StoreEntry
 from shared.wire.frames import make_batch
-from shared.wire.stream import Ack, Lane
+from shared.wire.stream import Ack, Lane, Record
 
 TARGET_PER_S: Final = 3_000
 TARGET_RATIO: Final = 0.25
 SHOPS: Final = 12
 MEMBERS: Final = 40_000
 COPY_ROUNDS: Final = 3
-COPIED: Final = ("receipt", "stream_run", "ledger_transfer", "receipt_incident")
+COPIED: Final = ("receipt", "stream_run", "ledger_transfer", "pending_lot")
 """Tables whose rows are what was taken in; balances are changed, not added."""
 
 
@@ -168,8 +172,11 @@ def make_shop(store: str, reply: EnrolReply, *, seed: int, count: int, batch: in
     """Everything that one agent will send."""
     start = next(lane for lane in reply.lanes if lane.lane is Lane.RECEIPTS)
     head = chain_genesis(reply.edge_id, start.lane, start.epoch, start.nonce)
-    records = Chain("first", seed).records(store)
-    encoded = [next(records) for _ in range(count)]
+    facts = Chain("first", seed).facts(store)
+    chance = random.Random(seed)
+    encoded = [
+        _record(seq, _earning(next(facts)), chance.randbytes(16)) for seq in range(1, count + 1)
+    ]
     puts = []
     first = 1
     while first <= count:
@@ -182,6 +189,37 @@ def make_shop(store: str, reply: EnrolReply, *, seed: int, count: int, batch: in
         )
         first, head = made.last_seq + 1, made.last_hash
     return Shop(headers={"Authorization": f"Bearer {reply.credential}"}, puts=puts)
+
+
+def _earning(fact: ReceiptCommitted) -> ReceiptCommitted:
+    """The sale, its member earning a hundredth of it: free at once or the day after, in turn."""
+    if fact.receipt.customer is None:
+        return fact
+    later = fact.committed_at_ms % 2
+    day = date.fromisoformat(fact.business_date) + timedelta(days=later)
+    accrued = Accrued(
+        account="main",
+        promotion="one percent",
+        points_centi=max(1, fact.answer.total.to_pay_minor // 100),
+        active_on_date=day.isoformat(),
+    )
+    answer = msgspec.structs.replace(fact.answer, accrued=[accrued])
+    return msgspec.structs.replace(fact, answer=answer)
+
+
+def _record(seq: int, fact: ReceiptCommitted, uid: bytes) -> bytes:
+    return msgspec.msgpack.encode(
+        Record(
+            uid=uid,
+            lane=Lane.RECEIPTS.value,
+            epoch=1,
+            seq=seq,
+            recorded_at_ms=fact.committed_at_ms,
+            kind=FactKind.RECEIPT_COMMITTED,
+            schema_version=1,
+            body=msgspec.msgpack.encode(fact),
+        )
+    )
 
 
 async def send_all(url: str, shops: list[Shop], skip: int, upto: int) -> list[float]:

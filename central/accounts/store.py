@@ -303,12 +303,13 @@ def _check_race(books: Books) -> None:
 
 
 async def _save_leases(connection: Connection, books: Books, changes: Changes) -> None:
-    new = [books.leases[key] for key in sorted(changes.leases - books.stored_leases)]
-    if new:
-        await _add(connection, "add_leases", _columns(new, _LEASE), len(new))
+    # The old first: a right that was closed just now may be lent again in the same breath.
     old = [books.leases[key] for key in sorted(changes.leases & books.stored_leases)]
     if old:
         await run(connection, _QUERIES["change_leases"], _columns(old, _LEASE))
+    new = [books.leases[key] for key in sorted(changes.leases - books.stored_leases)]
+    if new:
+        await _add(connection, "add_leases", _columns(new, _LEASE), len(new))
     books.stored_leases |= changes.leases
     if changes.sub_leases:
         subs = [books.sub_leases[key] for key in sorted(changes.sub_leases)]
