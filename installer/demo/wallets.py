@@ -64,7 +64,7 @@ def with_wallets(week: Week) -> Week:
             card=f"wallet-card-{number}",
             home_store=HOME,
             segments=(),
-            level="",
+            level="base",
             opening_centi=POINTS * 100,
         )
         for number in rounds()
