@@ -30,6 +30,8 @@ from shared.wire.enrol import LaneHead
 from shared.wire.facts import FactKind, LeaseSpent
 from shared.wire.stream import Lane, Record
 
+FLOOR_STALE_MS: Final = 60_000
+"""What a database that is put back from a copy may lose of trusted time."""
 _LOG = get_logger(__name__)
 _STEP: Final = 500
 _RECORD: Final = msgspec.msgpack.Decoder(Record)
@@ -168,8 +170,17 @@ class Guard:
         for head in heads:
             self._seen[head.lane] = head
         self._held_seen = waiting_last
-        if changed:
+        if changed or self._is_stale():
             self._testify(heads)
+
+    def _is_stale(self) -> bool:
+        """Whether the witness should hear of trusted time, though nothing was recorded.
+
+        Not in recovery: then it may remember more than the database, and must not forget it.
+        """
+        if self._recovering or self._statement is None:
+            return False
+        return self._clock.floor().floor_ms - self._statement.floor_ms >= FLOOR_STALE_MS
 
     def _is_news(self, head: Head) -> bool:
         before = self._seen.get(head.lane)

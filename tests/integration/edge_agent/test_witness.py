@@ -8,7 +8,7 @@ import random
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apsw
@@ -32,6 +32,7 @@ from edge_agent.outbox.store import (
     streams_of,
     verify_chain,
 )
+from edge_agent.witness.guard import FLOOR_STALE_MS
 from edge_agent.witness.policy import Action
 from edge_agent.witness.rebuild import Remembered
 from edge_agent.witness.start import ASIDE_FOLDER, Media, Opened, open_media
@@ -437,6 +438,31 @@ async def test_trusted_time_outlives_a_restored_database(shop: Shop) -> None:
     shop.clock.wall_ms = 0
 
     assert shop.start().clock.trusted_now_ms() >= before_ms
+
+
+async def test_witness_hears_of_trusted_time_though_nothing_is_recorded(shop: Shop) -> None:
+    """A shop that sells nothing, or only looks things up, loses a minute of it at the most."""
+    with shop.running() as (writer, opened):
+        await record(writer, a_fact(1))
+    shop.save("old")
+    with shop.running() as (writer, opened):
+        opened.clock.note_central(shop.clock.wall_ms + 10**9)
+        await writer.run(lambda _: None)
+        before_ms = opened.clock.trusted_now_ms()
+    shop.put_back("old")
+    shop.clock.reboot(off_ms=0)
+    shop.clock.wall_ms = 0
+
+    assert shop.start().clock.trusted_now_ms() >= before_ms - FLOOR_STALE_MS
+
+
+async def test_unreadable_spend_does_not_end_the_writer(shop: Shop) -> None:
+    """Central sets such a record aside; the shop goes on recording."""
+    bad = replace(a_spend(1), body=b"\xc1")
+    with shop.running() as (writer, _):
+        await record(writer, bad, lane=MONEY)
+        await record(writer, a_spend(2), lane=MONEY)
+        assert await writer.run(lambda c: head_of(c, MONEY).seq) == 2
 
 
 async def test_witness_names_spends_that_central_has_not_confirmed(shop: Shop) -> None:
