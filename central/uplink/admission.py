@@ -32,8 +32,10 @@ ACTIVE_S: Final = 120
 """How long a shop that was heard of counts as one that will come again."""
 _RATE_FIRST: Final = 1_000.0
 """Records a second, until some were measured."""
-_RATE_WEIGHT: Final = 0.05
-"""Of one batch in the running mean."""
+_RATE_WEIGHT: Final = 0.3
+"""Of one measurement in the running mean."""
+_MEASURED_NS: Final = 500_000_000
+"""Busy time in one measurement of the rate."""
 _NS: Final = 1_000_000_000
 
 
@@ -121,6 +123,9 @@ class Admission:
         self._full: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._active: OrderedDict[str, int] = OrderedDict()
         self._rate = _RATE_FIRST
+        self._done_records = 0
+        self._busy_ns = 0
+        self._busy_from_ns = 0
 
     @property
     def records_per_s(self) -> float:
@@ -171,6 +176,8 @@ class Admission:
         """The batches to begin now."""
         begun: list[Ticket] = []
         while (ticket := self._next()) is not None:
+            if self._live.working + self._backlog.working == 1:
+                self._busy_from_ns = now_ns
             ticket.started_ns = now_ns
             begun.append(ticket)
         return begun
@@ -184,11 +191,8 @@ class Admission:
         if ticket.started_ns is None:
             own.remove(ticket)
             return
-        busy = self._live.working + self._backlog.working
         own.working -= 1
-        if taken and now_ns > ticket.started_ns:
-            rate = ticket.records * busy * _NS / (now_ns - ticket.started_ns)
-            self._rate += _RATE_WEIGHT * (rate - self._rate)
+        self._measure(ticket.records if taken else 0, now_ns)
 
     def advice(self, now_ns: int) -> Advice:
         """What to tell a sender whose batch was taken."""
@@ -200,6 +204,16 @@ class Admission:
         return Advice(
             next_batch_records_max=records, pause_ms=min(round(turn_s * 1000), RETRY_S_MAX * 1000)
         )
+
+    def _measure(self, records: int, now_ns: int) -> None:
+        """Records over the time in which anything was worked on."""
+        self._done_records += records
+        self._busy_ns += max(now_ns - self._busy_from_ns, 0)
+        self._busy_from_ns = now_ns
+        if self._busy_ns >= _MEASURED_NS:
+            rate = self._done_records * _NS / self._busy_ns
+            self._rate = max(1.0, self._rate + _RATE_WEIGHT * (rate - self._rate))
+            self._done_records = self._busy_ns = 0
 
     def _next(self) -> Ticket | None:
         working = self._live.working + self._backlog.working

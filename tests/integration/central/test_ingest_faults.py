@@ -34,8 +34,7 @@ from tests.support.edge_stream import (
 
 LEDGER = (
     "select account_id, balance from ledger_account where balance <> 0 order by 1",
-    "select transfer_id, debit_account_id, credit_account_id as credit, amount"
-    + " from ledger_transfer order by 1",
+    "select transfer_id, amount, debit_account_id from ledger_transfer order by 1",
     "select spend_uid, amount, state from ledger_spend order by 1",
     "select record_uid, content_sha256, net_minor, line_skus from receipt order by 1",
 )
