@@ -363,8 +363,9 @@ def _count(books: Books, told: Spend, step: str) -> list[Incident]:
     covered = min(told.amount, books.escrow(lease)) if lease.live else 0
     short = told.amount - covered
     books.move(transfer_id_of(told.uid, step), lease.account, redeemed, covered, reason, told.uid)
-    name = transfer_id_of(told.uid, step, "short")
-    books.move(name, shortage, redeemed, short, "lease.shortage", told.uid)
+    if short:
+        name = transfer_id_of(told.uid, step, "short")
+        books.move(name, shortage, redeemed, short, "lease.shortage", told.uid)
     lease.spent_count += 1
     lease.spent_amount += told.amount
     lease.short_amount += short
@@ -479,6 +480,8 @@ def _pay_debt(
     cause_uid: bytes | None,
 ) -> int:
     pays = min(books.owed(purse), amount)
+    if pays == 0:
+        return 0
     debt = Account(AccountKind.DEBT, purse.owner, purse.asset)
     books.move(transfer_id_of(name, "debt"), source, debt, pays, reason, cause_uid)
     return pays

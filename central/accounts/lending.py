@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from typing import Final
 
 from central.accounts.books import (
     AMOUNT_MAX,
@@ -24,6 +25,9 @@ from central.accounts.ledger import end_lease, free
 from central.accounts.policy import PPM, Fate, Lending, fate_of, lending_of
 from shared.wire.facts import Incident
 from shared.wire.feed import LeaseState
+
+PROMISE_KEPT_MS: Final = 24 * 3_600_000
+"""A till takes a promise back that nobody came for in a day (``edge_agent.lan.till``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,18 +170,32 @@ def freeze(books: Books, edge_id: int, epoch: int, *, now_ms: int) -> list[Lease
     return frozen
 
 
-def clear(books: Books, edge_id: int, epoch: int) -> list[Lease]:
+def clear(
+    books: Books, edge_id: int, epoch: int, *, heard_until_ms: int | None = None
+) -> list[Lease]:
     """Settle what was frozen exactly: its holder has proved that no record of it is missing.
 
     The rest of each lease goes back to its owner. Call it when the proof was accepted *and* the
     old epoch's last record has been taken.
+
+    ``heard_until_ms``: up to when the other agents of the store have told everything; None: there
+    are none. A till may still spend its part of a lease, or print a receipt for a promise that a
+    database put back has forgotten, and tell of it later: such a lease stays frozen until they can
+    no more, and have reported since.
     """
     cleared: list[Lease] = []
     for lease in books.leases_at(edge_id, epoch_max=epoch):
-        if lease.state is LeaseState.FROZEN:
+        if lease.state is LeaseState.FROZEN and _is_told(lease, heard_until_ms):
             end_lease(books, lease, LeaseState.CLOSED, "lease.closed")
             cleared.append(lease)
     return cleared
+
+
+def _is_told(lease: Lease, heard_until_ms: int | None) -> bool:
+    if heard_until_ms is None:
+        return True
+    last_use_ms = max(lease.spend_until_ms, (lease.frozen_at_ms or 0) + PROMISE_KEPT_MS)
+    return heard_until_ms > last_use_ms
 
 
 def settle(books: Books, lease: Lease, *, now_ms: int) -> Fate:

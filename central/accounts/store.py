@@ -31,6 +31,7 @@ from central.accounts.books import (
 )
 from central.accounts.lending import Holder
 from central.accounts.needs import Needs
+from central.database.arrays import as_arrays
 from central.database.pool import Connection, row_of, rows_of, run
 from central.database.retry import LostRaceError
 from central.feed import store as feed
@@ -64,10 +65,10 @@ async def load(connection: Connection, needs: Needs) -> Books:
         "sales": sorted(needs.sales),
     }
     if any(keys.values()):
-        rows = await rows_of(connection, _QUERIES["purses_behind"], keys)
+        rows = await _rows(connection, "purses_behind", keys)
         purses |= {Purse(row["owner"], row["asset"]) for row in rows}
     owners = sorted({purse.owner for purse in purses})
-    rows = await rows_of(connection, _QUERIES["aliases"], {"owners": owners})
+    rows = await _rows(connection, "aliases", {"owners": owners})
     books.aliases = {row["alias"]: row["owner"] for row in rows}
     books.known_purses = {Purse(books.owner_of(each.owner), each.asset) for each in purses}
     await _lock_owners(connection, books)
@@ -93,7 +94,7 @@ async def save(connection: Connection, books: Books, *, now_ms: int) -> Changes:
 
 async def home_holders(connection: Connection, owners: Iterable[str]) -> dict[str, Holder]:
     """Which agent may hold the leases of each of these members; those without one are left out."""
-    rows = await rows_of(connection, _QUERIES["home_holders"], {"owners": sorted(set(owners))})
+    rows = await _rows(connection, "home_holders", {"owners": sorted(set(owners))})
     return {
         row["customer_id"]: Holder(
             edge_id=row["edge_id"], store_id=row["store_id"], epoch=row["epoch"]
@@ -112,13 +113,13 @@ async def holder_of(connection: Connection, edge_id: int) -> Holder | None:
 
 async def assets_of(connection: Connection, owners: list[str]) -> list[str]:
     """Every asset of which one of these owners has or had anything."""
-    rows = await rows_of(connection, _QUERIES["assets_of"], {"owners": owners})
+    rows = await _rows(connection, "assets_of", {"owners": owners})
     return [row["asset"] for row in rows]
 
 
 async def due_lots(connection: Connection, today: str, *, limit: int) -> Needs:
     """What freeing the lots of the day needs."""
-    rows = await rows_of(connection, _QUERIES["due_lots"], {"today": today, "limit": limit})
+    rows = await _rows(connection, "due_lots", {"today": today, "limit": limit})
     return Needs(
         sales={row["sale_uid"] for row in rows},
         purses={Purse(row["owner"], row["asset"]) for row in rows},
@@ -127,7 +128,7 @@ async def due_lots(connection: Connection, today: str, *, limit: int) -> Needs:
 
 async def due_holds(connection: Connection, *, now_ms: int, limit: int) -> Needs:
     """What letting go of holds that ran out needs."""
-    rows = await rows_of(connection, _QUERIES["due_holds"], {"now_ms": now_ms, "limit": limit})
+    rows = await _rows(connection, "due_holds", {"now_ms": now_ms, "limit": limit})
     return Needs(holds={row["hold_uid"] for row in rows})
 
 
@@ -135,9 +136,9 @@ async def due_expiry(
     connection: Connection, today: str, *, after: Purse, limit: int
 ) -> list[Purse]:
     """Purses with lots past their last day, in order, those after ``after``."""
-    rows = await rows_of(
+    rows = await _rows(
         connection,
-        _QUERIES["due_expiry"],
+        "due_expiry",
         {"today": today, "owner": after.owner, "asset": after.asset, "limit": limit},
     )
     return [Purse(row["owner"], row["asset"]) for row in rows]
@@ -145,9 +146,9 @@ async def due_expiry(
 
 async def forget_lots(connection: Connection, gone: list[tuple[Purse, str]]) -> None:
     """Lots, by their last day, of which nothing is left."""
-    await run(
+    await _run(
         connection,
-        _QUERIES["forget_lots"],
+        "forget_lots",
         {
             "owners": [purse.owner for purse, _ in gone],
             "assets": [purse.asset for purse, _ in gone],
@@ -158,24 +159,24 @@ async def forget_lots(connection: Connection, gone: list[tuple[Purse, str]]) -> 
 
 async def homeless(connection: Connection, store_id: str, *, after: str, limit: int) -> list[Purse]:
     """Purses of a store's members in which something is free, of members after ``after``."""
-    rows = await rows_of(
-        connection, _QUERIES["homeless"], {"store_id": store_id, "after": after, "limit": limit}
+    rows = await _rows(
+        connection, "homeless", {"store_id": store_id, "after": after, "limit": limit}
     )
     return [Purse(row["owner"], row["asset"]) for row in rows]
 
 
 async def stores_with_hubs(connection: Connection) -> list[str]:
     """Stores that have an agent which may hold leases."""
-    return [row["store_id"] for row in await rows_of(connection, _QUERIES["stores_with_hubs"])]
+    return [row["store_id"] for row in await _rows(connection, "stores_with_hubs")]
 
 
 async def due_renewals(
     connection: Connection, *, renew_below_ms: int, after: str, limit: int
 ) -> list[DictRow]:
     """Leases (lease_id, owner, asset) to be prolonged, in order, those after ``after``."""
-    return await rows_of(
+    return await _rows(
         connection,
-        _QUERIES["due_renewals"],
+        "due_renewals",
         {"renew_below_ms": renew_below_ms, "after": after, "limit": limit},
     )
 
@@ -184,9 +185,9 @@ async def due_settling(
     connection: Connection, *, until_ms: int, after: str, limit: int
 ) -> list[str]:
     """Live leases that ran out before ``until_ms``, in order, those after ``after``."""
-    rows = await rows_of(
+    rows = await _rows(
         connection,
-        _QUERIES["due_settling"],
+        "due_settling",
         {"until_ms": until_ms, "after": after, "limit": limit},
     )
     return [row["lease_id"] for row in rows]
@@ -198,14 +199,14 @@ async def _lock_owners(connection: Connection, books: Books) -> None:
         for purse in books.known_purses
     }
     ids = sorted(named)
-    rows = await rows_of(connection, _QUERIES["lock_accounts"], {"ids": ids})
+    rows = await _rows(connection, "lock_accounts", {"ids": ids})
     if len(rows) < len(ids):
         missing = sorted(set(ids) - {row["account_id"] for row in rows})
         accounts = [
             Account(AccountKind.AVAIL, named[key].owner, named[key].asset) for key in missing
         ]
         await _ensure(connection, accounts)
-        rows += await rows_of(connection, _QUERIES["lock_accounts"], {"ids": missing})
+        rows += await _rows(connection, "lock_accounts", {"ids": missing})
     for row in rows:
         purse = named[row["account_id"]]
         books.balances[Account(AccountKind.AVAIL, purse.owner, purse.asset)] = row["balance"]
@@ -215,7 +216,7 @@ async def _lock_owners(connection: Connection, books: Books) -> None:
         for kind in _OWNED
         for account in [Account(kind, purse.owner, purse.asset)]
     }
-    for row in await rows_of(connection, _QUERIES["balances"], {"ids": list(others)}):
+    for row in await _rows(connection, "balances", {"ids": list(others)}):
         books.balances[others[row["account_id"]]] = row["balance"]
 
 
@@ -230,9 +231,9 @@ async def _load_leases(
         for purse in books.known_purses
         for owner in (purse.owner, *heirs[purse.owner])
     ]
-    rows = await rows_of(
+    rows = await _rows(
         connection,
-        _QUERIES["leases"],
+        "leases",
         keys
         | {
             "owners": [owner for owner, _ in rights],
@@ -257,28 +258,28 @@ async def _load_rest(
     books.known_spends, books.known_sales = set(needs.spends), set(needs.sales)
     books.known_holds, books.known_sub_leases = set(needs.holds), set(needs.sub_leases)
     if needs.spends:
-        for row in await rows_of(connection, _QUERIES["spends"], keys):
+        for row in await _rows(connection, "spends", keys):
             row["state"] = SpendState(row["state"])
             books.spends[row["uid"]] = Spend(**row)
         books.stored_spends = set(books.spends)
     if needs.sub_leases or any(spend.sub_lease_id for spend in books.spends.values()):
         keys = keys | {"sub_leases": sorted(needs.sub_leases)}
-        for row in await rows_of(connection, _QUERIES["sub_leases"], keys):
+        for row in await _rows(connection, "sub_leases", keys):
             books.sub_leases[row["sub_lease_id"]] = SubLease(**row)
         books.known_sub_leases |= set(books.sub_leases)
     if needs.sales:
-        for row in await rows_of(connection, _QUERIES["pending"], keys):
+        for row in await _rows(connection, "pending", keys):
             books.know_pending(PendingLot(**row))
     if needs.holds:
-        for row in await rows_of(connection, _QUERIES["holds"], keys):
+        for row in await _rows(connection, "holds", keys):
             row["state"] = HoldState(row["state"])
             books.holds[row["uid"]] = Hold(**row)
         books.stored_holds = set(books.holds)
     if needs.lots:
         books.known_lots = set(books.known_purses)
-        for row in await rows_of(
+        for row in await _rows(
             connection,
-            _QUERIES["lots"],
+            "lots",
             {
                 "owners": [purse.owner for purse in books.known_purses],
                 "assets": [purse.asset for purse in books.known_purses],
@@ -287,7 +288,7 @@ async def _load_rest(
             days = books.lots.setdefault(Purse(row["owner"], row["asset"]), {})
             days[row["expires_on"]] = row["amount"]
     if needs.causes:
-        rows = await rows_of(connection, _QUERIES["causes"], {"causes": sorted(needs.causes)})
+        rows = await _rows(connection, "causes", {"causes": sorted(needs.causes)})
         books.transfer_ids = {row["transfer_id"] for row in rows}
 
 
@@ -306,18 +307,18 @@ async def _save_leases(connection: Connection, books: Books, changes: Changes) -
     # The old first: a right that was closed just now may be lent again in the same breath.
     old = [books.leases[key] for key in sorted(changes.leases & books.stored_leases)]
     if old:
-        await run(connection, _QUERIES["change_leases"], _columns(old, _LEASE))
+        await _run(connection, "change_leases", _columns(old, _LEASE))
     new = [books.leases[key] for key in sorted(changes.leases - books.stored_leases)]
     if new:
         await _add(connection, "add_leases", _columns(new, _LEASE), len(new))
     books.stored_leases |= changes.leases
     if changes.sub_leases:
         subs = [books.sub_leases[key] for key in sorted(changes.sub_leases)]
-        await run(connection, _QUERIES["put_sub_leases"], _columns(subs, _SUB_LEASE))
+        await _run(connection, "put_sub_leases", _columns(subs, _SUB_LEASE))
     if changes.aliases:
         aliases = sorted(changes.aliases)
         owners = [books.aliases[alias] for alias in aliases]
-        await run(connection, _QUERIES["put_aliases"], {"aliases": aliases, "owners": owners})
+        await _run(connection, "put_aliases", {"aliases": aliases, "owners": owners})
 
 
 async def _save_rows(connection: Connection, books: Books, changes: Changes) -> None:
@@ -326,24 +327,24 @@ async def _save_rows(connection: Connection, books: Books, changes: Changes) -> 
         await _add(connection, "add_spends", _columns(new, _SPEND), len(new))
     old = [books.spends[key] for key in sorted(changes.spends & books.stored_spends)]
     if old:
-        await run(connection, _QUERIES["change_spends"], _columns(old, _SPEND))
+        await _run(connection, "change_spends", _columns(old, _SPEND))
     books.stored_spends |= changes.spends
     made = [books.holds[key] for key in sorted(changes.holds - books.stored_holds)]
     if made:
         await _add(connection, "add_holds", _columns(made, _HOLD), len(made))
     changed = [books.holds[key] for key in sorted(changes.holds & books.stored_holds)]
     if changed:
-        await run(connection, _QUERIES["change_holds"], _columns(changed, _HOLD))
+        await _run(connection, "change_holds", _columns(changed, _HOLD))
     books.stored_holds |= changes.holds
     lots = [books.pending[key] for key in sorted(changes.pending)]
     if kept := [lot for lot in lots if lot.amount]:
-        await run(connection, _QUERIES["put_pending"], _columns(kept, _PENDING))
+        await _run(connection, "put_pending", _columns(kept, _PENDING))
     if gone := [lot.lot_id for lot in lots if not lot.amount]:
-        await run(connection, _QUERIES["drop_pending"], {"lots": gone})
+        await _run(connection, "drop_pending", {"lots": gone})
     if grown := [(purse, day, n) for (purse, day), n in changes.lots.items() if n]:
-        await run(
+        await _run(
             connection,
-            _QUERIES["add_to_lots"],
+            "add_to_lots",
             {
                 "owners": [purse.owner for purse, _, _ in grown],
                 "assets": [purse.asset for purse, _, _ in grown],
@@ -373,10 +374,10 @@ async def _save_transfers(connection: Connection, changes: Changes) -> None:
     moved = {account: change for account, change in changes.accounts.items() if change}
     await _ensure(connection, [a for a in moved if a.kind is not AccountKind.AVAIL])
     stores = sorted(account.account_id for account in moved if account.kind in SYSTEM)
-    await rows_of(connection, _QUERIES["lock_accounts"], {"ids": stores})
-    await run(
+    await _rows(connection, "lock_accounts", {"ids": stores})
+    await _run(
         connection,
-        _QUERIES["change_balances"],
+        "change_balances",
         {
             "ids": [account.account_id for account in moved],
             "changes": list(moved.values()),
@@ -431,9 +432,9 @@ def _lease_change(lease: Lease) -> feed.Change:
 
 
 async def _ensure(connection: Connection, accounts: list[Account]) -> None:
-    await run(
+    await _run(
         connection,
-        _QUERIES["ensure_accounts"],
+        "ensure_accounts",
         {
             "ids": [account.account_id for account in accounts],
             "kinds": [account.kind.value for account in accounts],
@@ -444,10 +445,20 @@ async def _ensure(connection: Connection, accounts: list[Account]) -> None:
 
 
 async def _add(connection: Connection, name: str, values: dict[str, Any], count: int) -> None:
-    added = await run(connection, _QUERIES[name], values)
+    added = await _run(connection, name, values)
     if added != count:
         raise LostRaceError(f"{name}: {count - added} of {count} were there already")
 
 
 def _columns(rows: list[_T], names: tuple[str, ...]) -> dict[str, list[Any]]:
     return {name: [getattr(row, name) for row in rows] for name in names}
+
+
+async def _rows(
+    connection: Connection, name: str, parameters: dict[str, Any] | None = None
+) -> list[DictRow]:
+    return await rows_of(connection, _QUERIES[name], as_arrays(parameters or {}))
+
+
+async def _run(connection: Connection, name: str, parameters: dict[str, Any]) -> int:
+    return await run(connection, _QUERIES[name], as_arrays(parameters))

@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import msgspec
 from psycopg.rows import DictRow
 
+from central.database.arrays import as_arrays
 from central.database.pool import Connection, Pool, row_of, rows_of, run
 from central.feed.plan import (
     Cursor,
@@ -121,13 +122,15 @@ async def write(connection: Connection, changes: Sequence[Change]) -> None:
     await run(
         connection,
         _QUERIES["write"],
-        {
-            "scopes": [change.scope for change in changes],
-            "topics": [change.topic.value for change in changes],
-            "keys": [change.key for change in changes],
-            "operations": [_operation(change).value for change in changes],
-            "payloads": payloads,
-        },
+        as_arrays(
+            {
+                "scopes": [change.scope for change in changes],
+                "topics": [change.topic.value for change in changes],
+                "keys": [change.key for change in changes],
+                "operations": [_operation(change).value for change in changes],
+                "payloads": payloads,
+            }
+        ),
     )
 
 
