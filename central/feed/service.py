@@ -42,6 +42,7 @@ class Feed:
         self._clock = clock
         self._publishing = asyncio.Lock()
         self._begun = 0
+        self._stuck = False
         self._seen = 0
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._places: dict[int, store.Place] = {}
@@ -112,17 +113,21 @@ class Feed:
         """
         asked = self._begun
         async with self._publishing:
-            if self._begun > asked:
-                return False  # one that began after the call has ended meanwhile
-            self._begun += 1
-            for _ in range(PUBLICATIONS_MAX):
-                async with self._pool.connection() as connection:
-                    if not await store.log_waits(connection):
-                        return False
-                async with self._pool.connection() as connection:
-                    taken = await store.publish(connection)
-                if taken is None or taken < store.PUBLISH_ROWS_MAX:
-                    return taken == 0
+            # Else one that began after the call has ended meanwhile.
+            if self._begun == asked:
+                self._begun += 1
+                self._stuck = await self._publish_some()
+            return self._stuck
+
+    async def _publish_some(self) -> bool:
+        for _ in range(PUBLICATIONS_MAX):
+            async with self._pool.connection() as connection:
+                if not await store.log_waits(connection):
+                    return False
+            async with self._pool.connection() as connection:
+                taken = await store.publish(connection)
+            if taken is None or taken < store.PUBLISH_ROWS_MAX:
+                return taken == 0
         return False
 
     async def run(self) -> None:

@@ -276,7 +276,9 @@ async def test_transaction_that_holds_everybody_up_is_told_of_once(
         with capture_logs() as logs:
             running = asyncio.create_task(feed.run())
             held, _ = await read_on(feed, "S1")
-            await asyncio.sleep(2.5)
+            for _ in range(25):
+                await asyncio.gather(*(read_on(feed, "S1") for _ in range(3)))
+                await asyncio.sleep(0.1)
             await slow.commit()
             await asyncio.sleep(1.5)
             running.cancel()
