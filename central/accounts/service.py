@@ -19,6 +19,7 @@ from shared.errors import ConflictError
 from shared.logs import get_logger
 from shared.wire.assets import AssetKind, asset_parts, points_asset
 from shared.wire.facts import Incident
+from shared.wire.feed import LeaseState
 
 BATCH: Final = 500
 """Owners or leases in one transaction of a job."""
@@ -206,13 +207,28 @@ async def freeze_edge(connection: Connection, edge_id: int, epoch: int, *, now_m
     return len(frozen)
 
 
-async def clear_edge(connection: Connection, edge_id: int, epoch: int, *, now_ms: int) -> int:
-    """Settle the frozen leases of an edge that has proved that nothing is missing; how many."""
+async def clear_edge(
+    connection: Connection,
+    edge_id: int,
+    epoch: int,
+    *,
+    now_ms: int,
+    heard_until_ms: int | None = None,
+) -> int:
+    """Settle the frozen leases of an edge that has proved that nothing is missing.
+
+    ``heard_until_ms``: as ``lending.clear``. Returns how many have to stay frozen for now.
+    """
     books = await store.load(connection, Needs(edges={edge_id}))
-    cleared = lending.clear(books, edge_id, epoch)
+    lending.clear(books, edge_id, epoch, heard_until_ms=heard_until_ms)
+    waiting = [
+        lease
+        for lease in books.leases_at(edge_id, epoch_max=epoch)
+        if lease.state is LeaseState.FROZEN
+    ]
     await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
     await store.save(connection, books, now_ms=now_ms)
-    return len(cleared)
+    return len(waiting)
 
 
 async def hold(

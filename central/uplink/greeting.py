@@ -7,6 +7,7 @@ from typing import Final
 from psycopg.rows import DictRow
 
 from central.accounts import service as accounts
+from central.accounts.lending import PROMISE_KEPT_MS
 from central.database.pool import Connection, Pool, row_of, rows_of, run
 from central.fleet import store as fleet
 from central.uplink.enrol import Caller
@@ -25,11 +26,11 @@ from central.uplink.reading import Stream
 from shared.clock import Clock
 from shared.crypto.chain import NONCE_BYTES, chain_genesis
 from shared.errors import InputError
+from shared.frames import LAYOUT_COLUMNS
 from shared.ids import Chance
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.enrol import HelloReply, HelloRequest, LaneHead, LaneStart
-from shared.wire.frames import LAYOUT_COLUMNS
 from shared.wire.stream import Lane
 
 HELLO_INTERVAL_S: Final = 30
@@ -147,7 +148,10 @@ class Greeting:
         await accounts.freeze_edge(connection, caller.edge_id, before, now_ms=self._clock.now_ms())
 
     async def _clear(self, connection: Connection, caller: Caller) -> None:
-        """Settle the leases of the epoch before, once every record of it is here."""
+        """Settle the leases of the epoch before, once every record of it is here.
+
+        Those that a till may still tell of stay frozen until it has: see ``lending.clear``.
+        """
         issue = await row_of(connection, _QUERIES["last_issue"], {"edge_id": caller.edge_id})
         if issue is None or issue["cleared"] or issue["money_seq"] is None:
             return
@@ -159,15 +163,24 @@ class Greeting:
             or arrived.get(Lane.RECEIPTS, 0) < issue["receipts_seq"]
         ):
             return
-        count = await accounts.clear_edge(
-            connection, caller.edge_id, before["epoch"], now_ms=self._clock.now_ms()
-        )
-        await run(
+        others = await row_of(connection, _QUERIES["others_heard"], {"edge_id": caller.edge_id})
+        heard_until_ms = None if others is None else others["heard_until_ms"]
+        if heard_until_ms is not None and heard_until_ms <= issue["issued_at_ms"] + PROMISE_KEPT_MS:
+            return
+        waiting = await accounts.clear_edge(
             connection,
-            _QUERIES["mark_cleared"],
-            {"edge_id": caller.edge_id, "epoch": issue["epoch"]},
+            caller.edge_id,
+            before["epoch"],
+            now_ms=self._clock.now_ms(),
+            heard_until_ms=heard_until_ms,
         )
-        _LOG.info("edge.leases_settled", edge_id=caller.edge_id, count=count)
+        if waiting == 0:
+            await run(
+                connection,
+                _QUERIES["mark_cleared"],
+                {"edge_id": caller.edge_id, "epoch": issue["epoch"]},
+            )
+            _LOG.info("edge.leases_settled", edge_id=caller.edge_id)
 
 
 async def _judge(

@@ -101,6 +101,14 @@ from stream_head h left join adopted_head a
        and a.epoch = h.epoch
 where h.edge_id = %(edge_id)s and h.epoch = %(epoch)s;
 
+-- others_heard --
+-- Up to when the other agents of the store have told everything; no row value where there are none.
+select (extract(epoch from min(
+    case when o.queue_depth = 0 then o.last_contact_at else to_timestamp(0) end)) * 1000)::bigint
+    as heard_until_ms
+from edge e join edge o on o.store_id = e.store_id and o.edge_id <> e.edge_id
+where e.edge_id = %(edge_id)s and o.state <> 'revoked' and o.last_contact_at is not null;
+
 -- mark_cleared --
 -- The leases of the epoch before are settled.
 update epoch_issue set cleared_at = now() where edge_id = %(edge_id)s and epoch = %(epoch)s;

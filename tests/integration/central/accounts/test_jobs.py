@@ -246,7 +246,7 @@ async def test_a_frozen_edge_is_settled_when_it_has_proved_itself(
             connection,
             "insert into stream_head (edge_id, lane, epoch, nonce, hash) values (1, 0, 2, '', '')",
         )
-        assert await service.clear_edge(connection, 1, 1, now_ms=clock.at_ms) == 1
+        assert await service.clear_edge(connection, 1, 1, now_ms=clock.at_ms) == 0
 
     books, lease = await only_lease(pool)
     assert (lease.epoch, books.escrow(lease)) == (2, 150)

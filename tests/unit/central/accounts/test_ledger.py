@@ -315,6 +315,16 @@ def test_what_is_frozen_comes_back_by_proof_or_by_decision() -> None:
     assert has(books) == {"avail": 85}
 
 
+def test_what_a_till_may_still_tell_of_is_not_settled() -> None:
+    """Until all others of the store have reported after its end, and a day after the freezing."""
+    books, lease = lent(100)
+    lending.freeze(books, 1, 1, now_ms=lease.spend_until_ms)
+    last_use_ms = lease.spend_until_ms + lending.PROMISE_KEPT_MS
+    assert lending.clear(books, 1, 1, heard_until_ms=last_use_ms) == []
+
+    assert lending.clear(books, 1, 1, heard_until_ms=last_use_ms + 1) == [lease]
+
+
 def test_small_leases_are_written_off_large_ones_wait_for_a_person() -> None:
     """Thirty days after its end up to 300 points go back; what comes later is the store's."""
     small, lease = lent(30_000)
