@@ -49,12 +49,12 @@ from central.uplink.ingest import Ingest
 from central.uplink.server import Uplink
 from shared.crypto.chain import chain_genesis
 from shared.crypto.signing import Signer
+from shared.frames import make_batch
 from shared.system import SystemChance, SystemClock
 from shared.wire.answer import Accrued
 from shared.wire.enrol import ENROL_SIGNATURE_KIND, EdgeKind, EnrolReply, EnrolRequest
 from shared.wire.facts import FactKind, ReceiptCommitted
 from shared.wire.feed import CustomerEntry, StoreEntry
-from shared.wire.frames import make_batch
 from shared.wire.stream import Ack, Lane, Record
 
 TARGET_PER_S: Final = 3_000

@@ -17,8 +17,8 @@ import msgspec
 from receipt_records import Chain
 from support.measuring import against, report
 
+from shared.frames import LAYOUT_COLUMNS, LAYOUT_RECORDS, encoded_records, make_batch
 from shared.wire.facts import ReceiptCommitted
-from shared.wire.frames import LAYOUT_COLUMNS, LAYOUT_RECORDS, encoded_records, make_batch
 from shared.wire.stream import Record
 
 RECORDS: Final = 2_000

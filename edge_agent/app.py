@@ -7,7 +7,7 @@ import fcntl
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -43,6 +43,7 @@ from edge_agent.uplink.loops import Identity, Uplink
 from edge_agent.uplink.plan import backoff_bounds_s
 from edge_agent.uplink.through_hub import TillTransport
 from edge_agent.uplink.transport import Transport
+from edge_agent.uplink.visits import Visits
 from edge_agent.uplink.wipe import forget_people
 from edge_agent.witness.start import Media, Opened, open_media
 from edge_agent.witness.upkeep import Upkeep
@@ -84,8 +85,21 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     guard = opened.guard
     writer = Writer(folder / DATABASE_FILE, guard)
     reader = Reader(folder / DATABASE_FILE)
-    network = _network(folder, config, machine, writer, opened)
+    link = LinkState(clock)
+
+    async def bring(owner: str) -> None:
+        await visits.bring(owner)
+
+    network = _network(folder, config, machine, writer, opened, bring)
     transport = _transport(folder, config, network)
+    visits = Visits(
+        central=transport,
+        reader=reader,
+        writer=writer,
+        is_online=lambda: link.online,
+        standing=network.desk.standing,
+        clock=clock,
+    )
     checkout = Checkout(
         database=folder / DATABASE_FILE,
         writer=writer,
@@ -104,7 +118,6 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
         flush_interval_s=config.flush_interval_s,
         feed_wait_s=config.feed_wait_s,
     )
-    link = LinkState(clock)
     supervisor = Supervisor(clock, _full_jitter(config, link, chance))
 
     def statuses() -> list[Status]:
@@ -248,7 +261,12 @@ def agent_version() -> str:
 
 
 def _network(
-    folder: Path, config: Config, machine: Machine, writer: Writer, opened: Opened
+    folder: Path,
+    config: Config,
+    machine: Machine,
+    writer: Writer,
+    opened: Opened,
+    bring: Callable[[str], Awaitable[None]],
 ) -> ShopNetwork:
     signer = None
     if config.hub_url is not None or config.lan_listen is not None:
@@ -259,6 +277,7 @@ def _network(
         writer=writer,
         trusted_now_ms=opened.clock.trusted_now_ms,
         may_spend=lambda: opened.guard.may_spend,
+        bring=bring,
         clock=machine.clock,
         chance=machine.chance,
         hub_url=config.hub_url,

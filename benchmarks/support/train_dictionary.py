@@ -1,7 +1,7 @@
 """Train the dictionary that frames of records are compressed with.
 
 A dictionary is part of the wire: a published one is never changed. A new one gets the next number
-(``shared.wire.frames.DICTIONARY``), and receivers have to know it before a sender uses it.
+(``shared.frames.DICTIONARY``), and receivers have to know it before a sender uses it.
 
     PYTHONPATH=.:benchmarks python benchmarks/support/train_dictionary.py 2
 

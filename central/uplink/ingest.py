@@ -37,11 +37,11 @@ from central.uplink.reading import Received, Rejected, Stream, read_records, rej
 from shared.clock import Clock
 from shared.crypto.chain import HASH_BYTES, chain_genesis
 from shared.errors import ForbiddenError, UnavailableError
+from shared.frames import encoded_records
 from shared.limits import BATCH_RECORDS_MAX
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.facts import Incident, ReceiptCommitted, ReceiptReturned
-from shared.wire.frames import encoded_records
 from shared.wire.stream import Ack, Batch, Refusal, Verdict
 
 __all__ = ["Ingest", "Stream"]

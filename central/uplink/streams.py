@@ -12,8 +12,8 @@ from central.uplink.gate import Gate, read_body
 from central.uplink.ingest import Ingest, Stream
 from shared.clock import Clock
 from shared.errors import ForbiddenError, InputError
+from shared.frames import decode_batch
 from shared.limits import UPLINK_BODY_BYTES_MAX
-from shared.wire.frames import decode_batch
 from shared.wire.stream import Ack, Batch, Refusal, RefusalCode
 
 _MSGPACK = "application/msgpack"

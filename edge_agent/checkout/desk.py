@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -48,7 +48,7 @@ class ShopDesk:
     """The desk of an agent that spends only its own leases.
 
     ``trusted_now_ms`` never goes back; ``may_spend`` is False while a medium that spends must be
-    on is not written.
+    on is not written. ``bring`` has central lend this agent what an owner has elsewhere.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class ShopDesk:
         chance: Chance,
         may_spend: Callable[[], bool] = lambda: True,
         caps: Caps = NO_CAPS,
+        bring: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self._writer = writer
         self._edge_id = edge_id
@@ -67,14 +68,17 @@ class ShopDesk:
         self._chance = chance
         self._may_spend = may_spend
         self.caps = caps
+        self._bring = bring
 
     def standing(self, connection: apsw.Connection) -> Standing:
         """As whom this agent speaks."""
         standing = standing_of(connection, self._edge_id, self._trusted_now_ms())
         return standing if self._may_spend() else replace(standing, may_spend=False)
 
-    async def elsewhere(self, owner: str) -> Mapping[str, int]:  # noqa: ARG002 - Desk's
-        """Nobody else is asked."""
+    async def elsewhere(self, owner: str) -> Mapping[str, int]:
+        """What central lends for the visit comes among this agent's own leases."""
+        if self._bring is not None:
+            await self._bring(owner)
         return {}
 
     async def promise(self, receipt_id: str, wanted: Sequence[Wanted]) -> Reason | None:

@@ -46,11 +46,11 @@ from edge_agent.leases.store import (
 )
 from shared.crypto.signing import Signer
 from shared.errors import AppError, ForbiddenError, InputError, TrustError, UnavailableError
+from shared.frames import decode_batch, encoded_records
 from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.facts import FactKind, ReceiptCommitted
-from shared.wire.frames import decode_batch, encoded_records
 from shared.wire.lan import (
     OK,
     Answer,
@@ -138,6 +138,7 @@ class HubDesk:
 
     async def rights(self, _till: int, ask: RightsAsk) -> RightsAnswer:
         """What could be set aside for a customer now."""
+        await self._own.elsewhere(ask.owner)
         return RightsAnswer(
             spendable=await self._writer.run(
                 lambda connection: spendable_of(

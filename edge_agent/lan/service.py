@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -43,6 +44,7 @@ class ShopNetwork:
         clock: Clock,
         chance: Chance,
         may_spend: Callable[[], bool] = lambda: True,
+        bring: Callable[[str], Awaitable[None]] | None = None,
         hub_url: str | None = None,
         listen: str | None = None,
     ) -> None:
@@ -52,6 +54,7 @@ class ShopNetwork:
             trusted_now_ms=trusted_now_ms,
             chance=chance,
             may_spend=may_spend,
+            bring=bring,
         )
         self._relayed = asyncio.Event()
         self._sold = asyncio.Event()
@@ -150,11 +153,14 @@ class ShopNetwork:
         async def settle() -> None:
             assert self._till is not None, "only a till settles"
             self._sold.clear()
-            if await self._till.settle():
-                try:
+            try:
+                done = await self._till.settle()
+            except UnavailableError:
+                # A hub in the next room may be back any moment; ``status`` says that it is gone.
+                done = True
+            if done:
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._sold.wait(), UPKEEP_S)
-                except TimeoutError:
-                    return
 
         found: list[tuple[str, Round]] = [("leases", upkeep)]
         if self._listen is not None:

@@ -79,6 +79,14 @@ ON CONFLICT (lease_id) DO UPDATE SET
     epoch = excluded.epoch,
     version = excluded.version;
 
+-- put_loan --
+-- A lease that central gave when asked; the feed tells it too, and what that says stands.
+INSERT INTO lease (lease_id, owner, asset, granted, spend_until_ms, state, edge_id, epoch, version)
+VALUES (:lease_id, :owner, :asset, :granted, :spend_until_ms, :state, :edge_id, :epoch, 0)
+ON CONFLICT (lease_id) DO UPDATE SET
+    granted = max(granted, excluded.granted),
+    spend_until_ms = max(spend_until_ms, excluded.spend_until_ms);
+
 -- forget_lease --
 -- A right that is no more; what was used of it stays.
 DELETE FROM lease WHERE lease_id = :lease_id;

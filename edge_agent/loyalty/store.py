@@ -164,6 +164,12 @@ def put_lease(connection: apsw.Connection, entry: LeaseEntry, version: int) -> N
     )
 
 
+def put_loan(connection: apsw.Connection, entry: LeaseEntry) -> None:
+    """Keep a lease that central gave in answer to a request, ahead of the feed."""
+    values = asdict(entry) | {"state": entry.state.value}
+    connection.execute(_QUERIES["put_loan"], values)
+
+
 def forget_lease(connection: apsw.Connection, lease_id: str) -> None:
     """Keep no such right; what was used of it stays recorded."""
     connection.execute(_QUERIES["forget_lease"], {"lease_id": lease_id})

@@ -32,10 +32,10 @@ from edge_agent.uplink.plan import (
 from edge_agent.uplink.streams import Streams
 from shared.clock import Clock
 from shared.errors import ConflictError
+from shared.frames import LAYOUT_COLUMNS, LAYOUT_RECORDS
 from shared.ids import Chance
 from shared.logs import get_logger
 from shared.wire.enrol import HelloReply, HelloRequest, LaneHead, LaneStart
-from shared.wire.frames import LAYOUT_COLUMNS, LAYOUT_RECORDS
 from shared.wire.stream import Lane
 
 RECOVERY_ID_BYTES: Final = 16

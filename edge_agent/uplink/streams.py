@@ -31,10 +31,10 @@ from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import CarryOn, Resend, Stop, Waiting, send_rank, step_after
 from shared.clock import Clock
 from shared.errors import CorruptionError, UnavailableError
+from shared.frames import LAYOUT_RECORDS, make_batch
 from shared.limits import BATCH_RECORDS_MAX, OUTBOX_DEPTH_REPORTED_MAX
 from shared.logs import get_logger
 from shared.status import Health, Status
-from shared.wire.frames import LAYOUT_RECORDS, make_batch
 from shared.wire.stream import Ack, Batch, Lane, Refusal
 
 _LOG = get_logger(__name__)

@@ -42,6 +42,7 @@ from shared.wire.feed import (
     FeedReset,
     SnapshotManifest,
 )
+from shared.wire.loan import LoanReply, LoanRequest
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem
 from shared.wire.stream import Ack, Batch, Refusal
 
@@ -121,6 +122,12 @@ class Transport:
         body = msgspec.json.encode(request)
         answer = await self._call("POST", "/v1/hello", body=body, kind="application/json")
         return _from_json(answer, HelloReply)
+
+    async def borrow(self, request: LoanRequest) -> LoanReply:
+        """Ask for a lease of a member who visits this store."""
+        body = msgspec.msgpack.encode(request)
+        answer = await self._call("POST", "/v1/loans", body=body, kind="application/msgpack")
+        return _from_msgpack(answer, LoanReply)
 
     async def put_batch(self, edge_id: int, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:
         """Send records of one stream."""

@@ -122,7 +122,7 @@ class HelloReply(msgspec.Struct, frozen=True, kw_only=True):
     """Central's side of the same: its heads, in the newest epoch, say from where to resend.
 
     ``starts``: a new epoch for every lane, only with order ``recover``. ``detail``: why, for the
-    operator. ``frame_layout``: the newest layout of frames (``shared.wire.frames``) that central
+    operator. ``frame_layout``: the newest layout of frames (``shared.frames``) that central
     reads; the first release told none and read the first.
     """
 

@@ -14,7 +14,7 @@ import pytest
 from edge_agent.uplink.transport import Transport
 from shared.crypto.chain import chain_genesis
 from shared.errors import UnavailableError
-from shared.wire.frames import make_batch
+from shared.frames import make_batch
 from shared.wire.stream import Ack, Batch, Lane
 from tests.support.agent import enrol
 from tests.support.head_office import HeadOffice

@@ -22,8 +22,7 @@ with atheris.instrument_imports(include=["shared"]):
     import msgspec
 
     from shared.errors import AppError
-    from shared.wire.facts import ReceiptCommitted
-    from shared.wire.frames import (
+    from shared.frames import (
         LAYOUT_COLUMNS,
         LAYOUT_RECORDS,
         decode_batch,
@@ -31,6 +30,7 @@ with atheris.instrument_imports(include=["shared"]):
         encoded_records,
         make_batch,
     )
+    from shared.wire.facts import ReceiptCommitted
     from shared.wire.stream import Batch, Record
     from tests.support.sales import sale_records
 

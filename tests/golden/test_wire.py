@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from shared.crypto.chain import chain_fold, chain_genesis
+from shared.frames import LAYOUT_RECORDS, decode_batch, encoded_records
 from shared.wire.enrol import EnrolReply, EnrolRequest, HelloOrder, HelloReply, HelloRequest
 from shared.wire.facts import FactKind, LeaseSpend, ReceiptCommitted
 from shared.wire.feed import (
@@ -28,7 +29,6 @@ from shared.wire.feed import (
     ProductEntry,
     StoreEntry,
 )
-from shared.wire.frames import LAYOUT_RECORDS, decode_batch, encoded_records
 from shared.wire.stream import Ack, Lane, Record, Refusal, RefusalCode
 
 FOLDER = Path(__file__).parent / "wire"

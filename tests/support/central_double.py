@@ -28,9 +28,9 @@ from central.uplink.policy import (
     seq_to_compare,
 )
 from shared.crypto.chain import chain_genesis
+from shared.frames import LAYOUT_COLUMNS, decode_batch, encoded_records
 from shared.wire.enrol import HelloOrder, HelloReply, HelloRequest, LaneHead, LaneStart
 from shared.wire.feed import FeedChange, FeedPage, Operation
-from shared.wire.frames import LAYOUT_COLUMNS, decode_batch, encoded_records
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem
 from shared.wire.stream import Ack, Batch, Lane, Record, Refusal, RefusalCode
 

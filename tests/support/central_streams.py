@@ -8,7 +8,7 @@ import msgspec
 
 from shared.crypto.chain import chain_fold, chain_genesis
 from shared.errors import UnavailableError
-from shared.wire.frames import decode_batch, encoded_records
+from shared.frames import decode_batch, encoded_records
 from shared.wire.stream import Ack, Batch, Refusal, RefusalCode
 
 

@@ -15,12 +15,12 @@ from central.uplink.enrol import Enrolment
 from central.uplink.reading import Stream
 from shared.crypto.chain import chain_fold, chain_genesis
 from shared.crypto.signing import Signer
+from shared.frames import make_batch
 from shared.system import SystemChance, SystemClock
 from shared.wire.answer import Accrued, Answer, AnswerLine, Spent, Totals
 from shared.wire.enrol import ENROL_SIGNATURE_KIND, EdgeKind, EnrolReply, EnrolRequest, LaneHead
 from shared.wire.facts import FactKind, LeaseSpend, LeaseSpent, ReceiptCommitted
 from shared.wire.feed import CustomerEntry, StoreEntry
-from shared.wire.frames import make_batch
 from shared.wire.receipt import Customer, Receipt, ReceiptLine
 from shared.wire.stream import Batch, Lane, Record
 

@@ -15,11 +15,11 @@ from central.uplink.ingest import Ingest, Stream
 from central.uplink.loans import LOANS_PER_MINUTE_MAX, Loans
 from shared.crypto.chain import chain_genesis
 from shared.errors import BusyError, InputError, NotFoundError
+from shared.frames import make_batch
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind, EnrolReply
 from shared.wire.facts import FactKind, LeaseClosed, LeaseSpent
 from shared.wire.feed import CustomerEntry, LeaseState, StoreEntry
-from shared.wire.frames import make_batch
 from shared.wire.loan import LoanReply, LoanRequest
 from shared.wire.stream import Ack, Lane, Record
 from tests.support.agent import enrol_request

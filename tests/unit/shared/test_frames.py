@@ -19,16 +19,16 @@ from msgspec.structs import replace
 
 from shared.crypto.chain import chain_fold
 from shared.errors import AppError, InputError, TooLargeError
-from shared.limits import BATCH_FRAME_BYTES_MAX, BATCH_RAW_BYTES_MAX, BATCH_RECORDS_MAX
-from shared.wire.columns import Budget, pack, unpack
-from shared.wire.facts import FactKind
-from shared.wire.frames import (
+from shared.frames import (
     LAYOUT_COLUMNS,
     LAYOUT_RECORDS,
     decode_batch,
     encoded_records,
     make_batch,
 )
+from shared.limits import BATCH_FRAME_BYTES_MAX, BATCH_RAW_BYTES_MAX, BATCH_RECORDS_MAX
+from shared.wire.columns import Budget, pack, unpack
+from shared.wire.facts import FactKind
 from shared.wire.stream import Batch, Record
 from tests.support.examples import examples
 from tests.support.sales import sale_records
@@ -242,7 +242,7 @@ def test_a_frame_of_a_newer_release_is_named() -> None:
 BOMB = """
 import resource, sys, zstandard
 from shared.errors import AppError
-from shared.wire.frames import encoded_records
+from shared.frames import encoded_records
 from shared.wire.stream import Batch
 def frames():
     for name, size in (("states its size", 2**30), ("states none", -1)):

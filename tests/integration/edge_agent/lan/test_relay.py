@@ -18,9 +18,9 @@ from edge_agent.leases.store import find_hold
 from edge_agent.leases.till import tokens_of_receipt
 from edge_agent.outbox.store import Fact, append_fact, hash_at, head_of
 from shared.errors import UnavailableError
+from shared.frames import make_batch
 from shared.wire.answer import Answer, Totals
 from shared.wire.facts import FactKind, LeaseSpend, ReceiptCommitted
-from shared.wire.frames import make_batch
 from shared.wire.receipt import Receipt
 from shared.wire.stream import Ack, Batch, Lane, Refusal, RefusalCode
 from tests.support.central_streams import CentralStreams
