@@ -97,6 +97,13 @@ class _Asked:
     raw_sha256: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unpriced:
+    """A sale that must be priced anew; ``owner``: whose points it asks to spend."""
+
+    owner: str | None
+
+
 class Checkout:
     """Everything that happens to receipts in this shop."""
 
@@ -169,8 +176,7 @@ class Checkout:
             UnavailableError: no programme has arrived yet, or the disk refuses.
         """
         _check_id(receipt_id)
-        now_ms = self._clock.now_ms()
-        sale = await self._on_thread(lambda reader: self._sale(reader, receipt_id, body, now_ms))
+        sale = await self._sale_or_repeat(receipt_id, body)
         if isinstance(sale, Recorded):
             return sale
         wanted = wanted_of(sale.receipt, sale.answer)
@@ -180,7 +186,7 @@ class Checkout:
             lambda connection: commit_sale(connection, sale, self._desk.standing(connection))
         )
 
-    async def freeze(self, receipt_id: str, body: bytes) -> Priced:
+    async def freeze(self, receipt_id: str, body: bytes) -> Answer:
         """Set aside the points that this receipt is to take, before the customer pays the rest.
 
         The body is that of ``commit``. A repeat changes nothing; another calculation of the same
@@ -193,8 +199,7 @@ class Checkout:
             UnavailableError: no programme has arrived yet, or the disk refuses.
         """
         _check_id(receipt_id)
-        now_ms = self._clock.now_ms()
-        sale = await self._on_thread(lambda reader: self._sale(reader, receipt_id, body, now_ms))
+        sale = await self._sale_or_repeat(receipt_id, body)
         if isinstance(sale, Recorded):
             raise ConflictError("this receipt is already a sale", code="already_committed")
         wanted = wanted_of(sale.receipt, sale.answer)
@@ -205,14 +210,7 @@ class Checkout:
                 code="points_not_promised",
                 hint="Calculate the receipt again: it now takes what can be set aside.",
             )
-        receipt_hash = _receipt_hash(sale.receipt)
-        return Priced(
-            calculation_id=f"{sale.bundle_version}-{receipt_hash[:32]}",
-            bundle_version=sale.bundle_version,
-            receipt_hash=receipt_hash,
-            answer=sale.answer,
-            notices=(),
-        )
+        return sale.answer
 
     async def cancel(self, receipt_id: str) -> None:
         """Note that a receipt will not become a sale.
@@ -312,9 +310,30 @@ class Checkout:
         )
         return calculation, answer
 
+    async def _sale_or_repeat(self, receipt_id: str, body: bytes) -> Sale | Recorded:
+        """The sale in this body, priced as the till was told; or what is recorded of it."""
+        now_ms = self._clock.now_ms()
+        sale = await self._on_thread(
+            lambda reader: self._sale(reader, receipt_id, body, now_ms, None)
+        )
+        if not isinstance(sale, _Unpriced):
+            return sale
+        elsewhere = await self._desk.elsewhere(sale.owner) if sale.owner else {}
+        priced = await self._on_thread(
+            lambda reader: self._sale(reader, receipt_id, body, now_ms, elsewhere)
+        )
+        assert not isinstance(priced, _Unpriced), "all that pricing needs was given"
+        return priced
+
     def _sale(
-        self, reader: apsw.Connection, receipt_id: str, body: bytes, now_ms: int
-    ) -> Sale | Recorded:
+        self,
+        reader: apsw.Connection,
+        receipt_id: str,
+        body: bytes,
+        now_ms: int,
+        elsewhere: Mapping[str, int] | None,
+    ) -> Sale | Recorded | _Unpriced:
+        """``elsewhere`` None: not asked yet, so a receipt that must be priced waits for it."""
         raw = parse_json(body)
         if not isinstance(raw, dict) or not raw.keys() <= _COMMIT_KEYS or "receipt" not in raw:
             raise InputError(
@@ -335,7 +354,9 @@ class Checkout:
         calculation = self._told(calculation_id, raw["receipt"], asked)
         if calculation is None:
             bundle = self._bundle_of(calculation_id)
-            calculation, _ = self._calculate(reader, bundle, asked, {}, trace=False)
+            if elsewhere is None:
+                return _Unpriced(owner=self._whose(reader, asked)[1])
+            calculation, _ = self._calculate(reader, bundle, asked, elsewhere, trace=False)
         filled = _of_id(calculation.filled, receipt_id)
         return Sale(
             receipt=filled.receipt,

@@ -95,15 +95,8 @@ class TillApi:
 
     async def freeze(self, request: web.Request) -> web.Response:
         """Set the receipt's points aside before the customer pays."""
-        priced = await self._checkout.freeze(request.match_info["id"], await request.read())
-        return _json(
-            {
-                **answer_to_json(priced.answer),
-                "calculation_id": priced.calculation_id,
-                "bundle_version": priced.bundle_version,
-                "receipt_hash": priced.receipt_hash,
-            }
-        )
+        answer = await self._checkout.freeze(request.match_info["id"], await request.read())
+        return _json({**answer_to_json(answer), "frozen": True})
 
     async def commit(self, request: web.Request) -> web.Response:
         """Record a sale; answered only when it is durable."""

@@ -15,6 +15,7 @@ from edge_agent.config import (
     CONFIG_FILE,
     CREDENTIAL_FILE,
     DATABASE_FILE,
+    DEVICE_KEY_FILE,
     TILL_TOKEN_FILE,
     TRUSTED_KEYS_FILE,
     Config,
@@ -68,10 +69,23 @@ def a_bundle(version: int, **changes: Any) -> bytes:
     return write_bundle(compilation.program, SIGNER, created_at_ms=1)
 
 
+def device_key(edge_id: int) -> bytes:
+    """The private device key of a test's agent."""
+    return bytes([edge_id]) * 32
+
+
 def make_shop(
-    folder: Path, *, bundle: bytes | None, central_url: str = "http://127.0.0.1:9"
+    folder: Path,
+    *,
+    bundle: bytes | None,
+    central_url: str = "http://127.0.0.1:9",
+    edge_id: int = 7,
+    **settings: Any,
 ) -> None:
-    """Fill a folder: member c1 (card 100, 50 points, a lease of 30), c2 (card 200, blocked)."""
+    """Fill a folder: member c1 (card 100, 50 points, a lease of 30), c2 (card 200, blocked).
+
+    The lease is edge 7's. ``settings``: more of the configuration.
+    """
     folder.mkdir(exist_ok=True)
     (folder / BUNDLES_FOLDER).mkdir()
     if bundle is not None:
@@ -80,11 +94,14 @@ def make_shop(
     write_private(folder / TRUSTED_KEYS_FILE, msgspec.json.encode(keys))
     write_private(folder / TILL_TOKEN_FILE, TOKEN.encode())
     write_private(folder / CREDENTIAL_FILE, b"kpe_7_" + b"A" * 32)
-    config = Config(central_url=central_url, edge_id=7, store_id=STORE, listen_port=0)
+    write_private(folder / DEVICE_KEY_FILE, device_key(edge_id))
+    config = Config(
+        central_url=central_url, edge_id=edge_id, store_id=STORE, listen_port=0, **settings
+    )
     write_private(folder / CONFIG_FILE, config.to_toml().encode())
     connection = open_writer(folder / DATABASE_FILE)
     for lane in Lane:
-        start_stream(connection, 7, LaneStart(lane=lane, epoch=1, nonce=b"n" * 16))
+        start_stream(connection, edge_id, LaneStart(lane=lane, epoch=1, nonce=b"n" * 16))
     put_product(connection, ProductEntry(sku="tea", name="Tea", category="food/tea"))
     put_coupon(connection, CouponEntry(code="GOOD", series="FOOD"))
     put_coupon(connection, CouponEntry(code="OLD", series="FOOD", valid_to_date="2026-11-22"))
