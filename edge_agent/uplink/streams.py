@@ -30,7 +30,7 @@ from edge_agent.outbox.store import (
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import CarryOn, Resend, Stop, Waiting, send_rank, step_after
 from shared.clock import Clock
-from shared.errors import CorruptionError, UnavailableError
+from shared.errors import CorruptionError, ForbiddenError, UnavailableError
 from shared.frames import LAYOUT_RECORDS, make_batch
 from shared.limits import BATCH_RECORDS_MAX, OUTBOX_DEPTH_REPORTED_MAX
 from shared.logs import get_logger
@@ -192,8 +192,15 @@ class Streams:
         )
         put = self._central.put_batch if head.current else self._central.put_adopted
         owner = self._edge_id if head.edge_id is None else head.edge_id
-        async with self._link.call():
-            answer = await put(owner, head.lane, head.epoch, batch)
+        try:
+            async with self._link.call():
+                answer = await put(owner, head.lane, head.epoch, batch)
+        except ForbiddenError as error:
+            if head.current or error.stable_code == "revoked":
+                raise
+            # A central that was restored from a copy never heard of the edge this one was.
+            await self._carry_on(head, error.message)
+            return
         if isinstance(answer, Refusal):
             await self._refused(head, answer)
         else:
