@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
+from datetime import UTC
 from pathlib import Path
 from typing import Final, TextIO
 from zoneinfo import ZoneInfo
@@ -19,12 +20,15 @@ import msgspec
 import psycopg
 
 from central import config as files
+from central.accounts import service as ledger
+from central.accounts.audit import clear_drift
 from central.app import Central, import_files, open_central, serve, verify
 from central.config import CentralConfig, config_text, load_config, write_private
 from central.database.embedded import EmbeddedPostgres
 from central.database.migrate import migrate
 from central.database.owner import running
-from central.database.pool import open_pool
+from central.database.pool import Connection, open_pool
+from central.database.retry import in_transaction
 from central.feed import store as feed
 from central.fleet.store import put_store
 from central.staff.service import StaffService
@@ -33,6 +37,7 @@ from shared.errors import AppError, ConflictError, InputError
 from shared.logs import configure_logs
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
+from shared.wire.facts import Incident
 from shared.wire.feed import StoreEntry
 from shared.wire.problem import Finding
 
@@ -227,6 +232,34 @@ async def _feed(central: Central, options: argparse.Namespace) -> int:
     return 0
 
 
+async def _leases(central: Central, _options: argparse.Namespace) -> int:
+    async with central.pool.connection() as connection:
+        rows = await ledger.undecided(connection)
+    for row in rows:
+        state = "waiting" if row["closing"] else row["state"]
+        print(
+            f"{row['lease_id']} {row['owner']} {row['asset']} {row['rest']} {state}"
+            f" store {row['store_id']} edge {row['edge_id']}"
+            f" until {row['spend_until'].astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+        )
+    return 0
+
+
+async def _write_off(central: Central, options: argparse.Namespace) -> int:
+    async def work(connection: Connection) -> list[Incident]:
+        return await ledger.write_off(connection, options.lease, now_ms=central.clock.now_ms())
+
+    incidents = await in_transaction(central.pool, work)
+    print("\n".join(incident.detail for incident in incidents) or "it had ended already")
+    return 0
+
+
+async def _drift_cleared(central: Central, _options: argparse.Namespace) -> int:
+    count = await in_transaction(central.pool, clear_drift)
+    print(f"cleared {count}")
+    return 0
+
+
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > _PORT_MAX:
@@ -277,6 +310,10 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="after the database was restored from a copy: make all agents begin anew",
     )
+    command("leases", "leases on which a person may have to decide", _with(_leases))
+    write_off = command("write-off", "give back what a silent lease has left", _with(_write_off))
+    write_off.add_argument("lease")
+    command("drift-cleared", "the auditor's differences were looked into", _with(_drift_cleared))
     check = command("verify", "prove that the books agree", _with(_verify))
     check.add_argument("--json", action="store_true")
     return parser

@@ -319,3 +319,13 @@ order by lease_id limit %(limit)s;
 -- Stores that have an agent which may hold leases.
 select distinct store_id from edge where kind = 'hub' and state = 'active' order by store_id;
 
+-- undecided --
+-- Live leases that ran out, are frozen or wait for spends: a person may have to decide.
+select lease_id, owner, asset, store_id, edge_id, epoch, state, spend_until,
+       granted - (spent_amount - short_amount) - returned_amount as rest,
+       close_count is not null as closing
+from lease
+where state in ('open', 'recalled', 'frozen')
+  and (state = 'frozen' or close_count is not null or spend_until < now())
+order by spend_until, lease_id limit %(limit)s;
+

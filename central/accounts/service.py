@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Final
 
+from psycopg.rows import DictRow
+
 from central.accounts import holds as online
 from central.accounts import lending, store, upkeep
 from central.accounts.books import AccountKind, Books, Origin, Purse, transfer_id_of
@@ -15,7 +17,7 @@ from central.accounts.holds import Held
 from central.accounts.needs import Needs
 from central.accounts.policy import Fate, lending_of
 from central.database.pool import Connection
-from shared.errors import ConflictError
+from shared.errors import NotFoundError
 from shared.logs import get_logger
 from shared.wire.assets import AssetKind, asset_parts, points_asset
 from shared.wire.facts import Incident
@@ -187,12 +189,21 @@ async def settle_due(
     return asked, ids[-1]
 
 
+async def undecided(connection: Connection) -> list[DictRow]:
+    """Leases on which a person may have to decide, at most ``BATCH``, the oldest first."""
+    return await store.undecided(connection, limit=BATCH)
+
+
 async def write_off(connection: Connection, lease_id: str, *, now_ms: int) -> list[Incident]:
-    """A person decides that a lease's holder will not be heard of again."""
+    """A person decides that a lease's holder will not be heard of again.
+
+    Raises:
+        NotFoundError: there is no such lease.
+    """
     books = await store.load(connection, Needs(leases={lease_id}))
     lease = books.lease(lease_id)
     if lease is None:
-        raise ConflictError(f"there is no lease {lease_id}")
+        raise NotFoundError(f"there is no lease {lease_id}")
     incidents = lending.write_off(books, lease)
     await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
     await store.save(connection, books, now_ms=now_ms)

@@ -165,6 +165,11 @@ async def homeless(connection: Connection, store_id: str, *, after: str, limit: 
     return [Purse(row["owner"], row["asset"]) for row in rows]
 
 
+async def undecided(connection: Connection, *, limit: int) -> list[DictRow]:
+    """Live leases that ran out, are frozen or wait for spends, the oldest first."""
+    return await _rows(connection, "undecided", {"limit": limit})
+
+
 async def stores_with_hubs(connection: Connection) -> list[str]:
     """Stores that have an agent which may hold leases."""
     return [row["store_id"] for row in await _rows(connection, "stores_with_hubs")]

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psycopg
 import pytest
 
+from central.database.embedded import EmbeddedPostgres
 from installer.demo.dataset import load_week
 from installer.demo.programme import programme_of
 from shared.wire.receipt import Customer
@@ -282,6 +284,53 @@ def test_feed_tells_how_it_stands_and_begins_anew(office: HeadOffice) -> None:
     assert before["log_rows"] == after["log_rows"] == 1
     assert before["generation"] != after["generation"]
     assert before["erasures_owed"] == []
+
+
+def test_a_person_decides_on_leases_and_on_drift(office: HeadOffice, tmp_path: Path) -> None:
+    """What is undecided is listed, written off by name; one kopeck of drift fails the proof."""
+    office.start()
+    customers = write(
+        tmp_path,
+        "customers.jsonl",
+        {"customer_id": "c1", "home_store": "S1", "points": {"main": "50.00"}},
+    )
+    assert office.command("store-add", "S1", "Shop one").code == 0
+    with psycopg.connect(EmbeddedPostgres(office.folder).conninfo(), autocommit=True) as database:
+        database.execute(
+            "insert into edge (edge_id, store_id, kind, device_public_key, credential_sha256)"
+            " values (7, 'S1', 'hub', '', '')"
+        )
+        database.execute(
+            "insert into stream_head (edge_id, lane, epoch, nonce, hash) values (7, 0, 1, '', '')"
+        )
+        assert office.command("import", "--customers", customers).code == 0
+        nothing = office.command("leases")
+        database.execute("update lease set spend_until = '2026-01-02 00:00Z'")
+        database.execute("update edge set state = 'revoked'")
+        listed = office.command("leases")
+        lease_id = listed.out.split()[0]
+        done = office.command("write-off", lease_id)
+        again = office.command("write-off", lease_id)
+        unknown = office.command("write-off", "L0")
+        good = office.command("verify")
+        database.execute("update ledger_account set balance = balance + 1 where kind = 'avail'")
+        drifted = office.command("verify", "--json")
+        database.execute("update ledger_account set balance = balance - 1 where kind = 'avail'")
+        cleared = office.command("drift-cleared")
+        mended = office.command("verify", "--json")
+
+    assert nothing.out == ""
+    told = "c1 points:main 5000 open store S1 edge 7 until 2026-01-02T00:00Z"
+    assert listed.out == f"{lease_id} {told}\n"
+    assert done.out == f"{lease_id}: 5000 went back\n"
+    assert again.out == "it had ended already\n"
+    assert (unknown.code, unknown.err.split(":")[0]) == (1, "not_found")
+    assert good.code == 0
+    assert drifted.code == 1
+    assert json.loads(drifted.out)["unbalanced_accounts"] == 1
+    # The account, the asset's sum, and the statements that changed one balance: each leaves a row.
+    assert cleared.out == "cleared 4\n"
+    assert (mended.code, json.loads(mended.out)["drift"]) == (0, 0)
 
 
 def test_commands_at_once_wait_for_each_other(office: HeadOffice) -> None:
