@@ -31,6 +31,8 @@ BUNDLE_GOLDEN_BYTES_MAX: Final = 2 * 2**20
 
 # --- record streams (edge to central)
 BATCH_RECORDS_MAX: Final = 500
+BATCH_RECORDS_FIRST: Final = 100
+"""Until central has told how many: a shop's turn when all shops come back together."""
 BATCH_FRAME_BYTES_MAX: Final = 256 * 2**10
 """Compressed: about half a minute on a 64 kbit/s link, so that a cut costs little."""
 BATCH_RAW_BYTES_MAX: Final = 2 * 2**20

@@ -28,8 +28,9 @@ BATCH_RECORDS_MIN: Final = 20
 CYCLE_S: Final = 20
 """In which every shop with a backlog should have its turn; batches shrink for it."""
 RETRY_S_MAX: Final = 60
-ACTIVE_S: Final = 120
-"""How long a shop that was heard of counts as one that will come again."""
+ACTIVE_S: Final = 75
+"""How long a shop that was heard of counts as one that will come again: more than it is told to
+wait."""
 _RATE_FIRST: Final = 1_000.0
 """Records a second, until some were measured."""
 _RATE_WEIGHT: Final = 0.3
@@ -146,9 +147,16 @@ class Admission:
         """
         records = min(max(records, 1), BATCH_RECORDS_MAX)
         live = self._is_live(sender, records, now_ns)
-        if not live:
+        if live or 2 * records < self._batch_records(self._crowd(now_ns)):
+            self._active.pop(store_id, None)  # that is all it has
+        else:
             self._active[store_id] = now_ns
             self._active.move_to_end(store_id)
+        if live:
+            self._full.pop(sender, None)
+        else:
+            self._full[sender] = now_ns
+            self._full.move_to_end(sender)
         if sender in self._in:
             return Wait(retry_after_s=1 + math.floor(2 * spread))
         # A backlog may not take the places that live batches would wait in.
@@ -159,11 +167,6 @@ class Admission:
             return Wait(retry_after_s=self._retry_after_s(now_ns, spread))
         ticket = Ticket(store_id=store_id, sender=sender, records=records, live=live)
         self._in[sender] = ticket
-        if live:
-            self._full.pop(sender, None)
-        else:
-            self._full[sender] = now_ns
-            self._full.move_to_end(sender)
         return ticket
 
     def ready(self, ticket: Ticket) -> None:
@@ -201,6 +204,8 @@ class Admission:
             return Advice(next_batch_records_max=BATCH_RECORDS_MAX, pause_ms=0)
         records = self._batch_records(crowd)
         turn_s = (crowd - self._backlog_turns) * records / self._rate
+        if not self._backlog.queues:
+            turn_s /= 2  # turns would be idle
         return Advice(
             next_batch_records_max=records, pause_ms=min(round(turn_s * 1000), RETRY_S_MAX * 1000)
         )

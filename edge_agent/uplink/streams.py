@@ -32,7 +32,7 @@ from edge_agent.uplink.plan import CarryOn, Resend, Stop, Waiting, send_rank, st
 from shared.clock import Clock
 from shared.errors import CorruptionError, ForbiddenError, UnavailableError
 from shared.frames import LAYOUT_RECORDS, make_batch
-from shared.limits import BATCH_RECORDS_MAX, OUTBOX_DEPTH_REPORTED_MAX
+from shared.limits import BATCH_RECORDS_FIRST, BATCH_RECORDS_MAX, OUTBOX_DEPTH_REPORTED_MAX
 from shared.logs import get_logger
 from shared.status import Health, Status
 from shared.wire.stream import Ack, Batch, Lane, Refusal
@@ -101,7 +101,7 @@ class Streams:
         self._hear_time = hear_time
         self._stopped: dict[int, _Stopped] = {}
         self._since_ns: dict[int, int] = {}
-        self._batch_records_max = BATCH_RECORDS_MAX
+        self._batch_records_max = BATCH_RECORDS_FIRST
         self.frame_layout = LAYOUT_RECORDS
 
     async def queue(self) -> Queue:
