@@ -15,7 +15,7 @@ import msgspec
 from edge_agent.lan.till import TillDesk
 from shared.errors import AppError
 from shared.wire.lan import RelayAnswer
-from shared.wire.stream import Ack, Batch, Refusal
+from shared.wire.stream import Ack, Batch, Refusal, RefusalCode
 
 LOOKS_MAX: Final = 5
 LOOK_S: Final = 0.2
@@ -51,7 +51,7 @@ class HubPath:
             if said is None:
                 return None
             answer = _answer_to(said, batch, epoch)
-            if answer is not None or not (said.online and (said.stored or said.reason == "")):
+            if answer is not None or said.kind == "refusal" or not said.online or said.reason:
                 return answer
             await self._pause(LOOK_S)
             said = await self._desk.relay(lane, epoch, b"")
@@ -59,8 +59,15 @@ class HubPath:
 
 
 def _answer_to(said: RelayAnswer, batch: Batch, epoch: int) -> Ack | Refusal | None:
-    """What central said, if it is about this batch."""
+    """What central said, if it is about this batch and the till can check it.
+
+    An acknowledgement and a gap name a hash of the till's own chain. Any other refusal stops a lane
+    until a person decides, so it is heard from central itself.
+    """
     if said.kind == "ack":
         ack = _ACK.decode(said.answer)
         return ack if ack.epoch == epoch and ack.seq >= batch.last_seq else None
-    return _REFUSAL.decode(said.answer) if said.kind == "refusal" else None
+    if said.kind == "refusal":
+        refusal = _REFUSAL.decode(said.answer)
+        return refusal if refusal.code is RefusalCode.GAP and refusal.epoch == epoch else None
+    return None

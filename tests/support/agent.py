@@ -136,12 +136,15 @@ class Agent:
         )
         return uid
 
-    async def send(self, first: int, last: int, **more: Any) -> Ack | Refusal:
-        """Put records ``first..last``; ``more`` goes to the request."""
+    async def send(
+        self, first: int, last: int, *, by: Agent | None = None, **more: Any
+    ) -> Ack | Refusal:
+        """Put records ``first..last``, or have ``by`` bring them; ``more`` goes to the request."""
         lane = Lane.RECEIPTS
         path = f"/v1/streams/{self.reply.edge_id}/{lane.value}/1/{first}-{last}"
         body = msgspec.msgpack.encode(self.batch(first, last))
-        async with self.http.put(path, data=body, headers=self.headers, **more) as answer:
+        headers = (by or self).headers
+        async with self.http.put(path, data=body, headers=headers, **more) as answer:
             assert answer.status in {200, 409}, await answer.text()
             kind: type[Ack | Refusal] = Ack if answer.status == 200 else Refusal
             return msgspec.msgpack.decode(await answer.read(), type=kind)
@@ -172,21 +175,23 @@ async def caller(url: str, ca: str) -> AsyncIterator[aiohttp.ClientSession]:
         yield http
 
 
-def enrol_request(token: str, *, seed: int = 1) -> EnrolRequest:
+def enrol_request(token: str, *, seed: int = 1, kind: EdgeKind = EdgeKind.HUB) -> EnrolRequest:
     """What an agent with its own device key sends to be known."""
     device = Signer(bytes([seed]) * 32)
     return EnrolRequest(
         token=token,
-        kind=EdgeKind.HUB,
+        kind=kind,
         device_public_key=device.public_key,
         signature=device.sign(ENROL_SIGNATURE_KIND, token.encode()),
         agent_version="0.1.0",
     )
 
 
-async def enrol(http: aiohttp.ClientSession, token: str, *, seed: int = 1) -> Agent:
+async def enrol(
+    http: aiohttp.ClientSession, token: str, *, seed: int = 1, kind: EdgeKind = EdgeKind.HUB
+) -> Agent:
     """Make an agent known with a good token."""
-    body = msgspec.json.encode(enrol_request(token, seed=seed))
+    body = msgspec.json.encode(enrol_request(token, seed=seed, kind=kind))
     async with http.post("/v1/enrol", data=body) as answer:
         assert answer.status == 200, await answer.text()
         return Agent(http, msgspec.json.decode(await answer.read(), type=EnrolReply))

@@ -32,6 +32,7 @@ from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind, TrustedKey
 from shared.wire.facts import ReceiptCommitted
 from shared.wire.feed import BundleEntry, CustomerEntry, StoreEntry, Topic
+from shared.wire.lan import PeerEntry
 from shared.wire.problem import PROBLEM_CONTENT_TYPE
 from shared.wire.receipt import Customer
 from shared.wire.stream import Ack, Record, Refusal, RefusalCode
@@ -144,6 +145,46 @@ async def test_a_publication_reaches_a_reader_that_waits(head: Head) -> None:
 
     wanted = msgspec.msgpack.decode(agent.feed[Topic.BUNDLE, "rules"].payload, type=BundleEntry)
     assert (count, wanted.version) == (1, 2)
+
+
+async def test_a_hub_brings_its_tills_records_and_no_others(pool: Pool, head: Head) -> None:
+    """Both ways give one stream; another store's hub, and a till, bring nothing."""
+    async with calling(head) as http:
+        hub = await enrol(http, await head.enrolment.issue_token("S1", EdgeKind.HUB))
+        token = await head.enrolment.issue_token("S1", EdgeKind.TILL)
+        till = await enrol(http, token, seed=2, kind=EdgeKind.TILL)
+        token = await head.enrolment.issue_token("S2", EdgeKind.HUB)
+        other = await enrol(http, token, seed=3)
+        await hub.read_feed()
+        wanted = msgspec.msgpack.decode(hub.feed[Topic.BUNDLE, "rules"].payload, type=BundleEntry)
+        program = (await hub.bundle(wanted.version)).program
+        for number in (1, 2):
+            till.sell(a_receipt(number), program)
+        through = await till.send(1, 2, by=hub)
+        directly = await till.send(1, 2)
+        hub.sell(a_receipt(3), program)
+        for agent, by in ((till, other), (hub, till)):
+            with pytest.raises(AssertionError, match="forbidden"):
+                await agent.send(1, 1, by=by)
+        await hub.read_feed()
+
+    assert isinstance(through, Ack)
+    assert isinstance(directly, Ack)
+    assert (through.seq, through.hash) == (directly.seq, directly.hash)
+    async with pool.connection() as connection:
+        found = await connection.execute("select count(*) as count from receipt")
+        row = await found.fetchone()
+    assert row is not None
+    assert row["count"] == 2
+    peers = [
+        msgspec.msgpack.decode(change.payload, type=PeerEntry)
+        for (topic, _), change in hub.feed.items()
+        if topic == Topic.PEER
+    ]
+    assert [(peer.edge_id, peer.kind, peer.state) for peer in peers] == [
+        (hub.reply.edge_id, EdgeKind.HUB, "active"),
+        (till.reply.edge_id, EdgeKind.TILL, "active"),
+    ]
 
 
 async def test_a_stranger_learns_nothing(head: Head) -> None:
