@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from psycopg.rows import DictRow
 
+from central.accounts.audit import open_drift
 from central.database.pool import Pool, row_of, rows_of
 from central.receipts.store import sale_of
 from central.staff.service import SESSION_VALID_S, Session, StaffService, ThrottledError
@@ -232,10 +233,12 @@ class _Site:
     async def _stores(self) -> dict[str, Any]:
         async with self._pool.connection() as connection:
             rows = await rows_of(connection, _QUERIES["stores"], {"online_s": ONLINE_S})
+            drift = len(await open_drift(connection))
         depths = [row["queue_depth"] for row in rows if row["edge_id"] is not None]
         agents = [row for row in rows if row["edge_id"] is not None]
         return {
             "rows": rows,
+            "drift": drift,
             "deepest": max([*depths, 1]),
             "online": sum(row["online"] for row in agents),
             "agents": len(agents),

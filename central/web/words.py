@@ -80,6 +80,13 @@ INCIDENTS: Final = {
     "points_shortage": "Points were spent that no lease covered",
     "to_pay_differs": "The till took another sum than was calculated",
     "unknown_customer": "Points were earned by an unknown customer",
+    "spend_differs": "Two records tell one spend differently",
+    "close_differs": "A shop gave points back and its spends do not add up",
+    "unknown_lease": "A shop gave back points that were not lent to it",
+    "bad_amount": "An amount was impossible",
+    "foreign_void": "A shop took back another shop's spend",
+    "foreign_sub_lease": "A till's part belongs to other points than it says",
+    "sub_lease_overspent": "A till spent more than its part",
 }
 NEAREST_FIRST: Final = (
     Reason.FLOOR,

@@ -126,3 +126,22 @@ async def test_filters_find_and_strange_ones_do_not_break(pool: Pool) -> None:
         assert "R-100" not in await (await client.get("/receipts?store=S2")).text()
         assert (await client.get("/receipts?page=-1&date=x&text=%00%27")).status == 200
         assert (await client.get(f"/receipts/{'f' * 32}")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "does not agree"), ("ru", "расходится со своими проводками")]
+)
+async def test_a_ledger_that_drifts_is_told_on_the_first_page(
+    pool: Pool, language: str, words: str
+) -> None:
+    """One unit of difference, and whoever looks sees it."""
+    async with TestClient(TestServer(await small_site(pool))) as client:
+        client.session.headers["Accept-Language"] = language
+        assert await _sign_in(client) == 303
+        assert words not in await (await client.get("/stores")).text()
+        async with pool.connection() as connection:
+            await connection.execute(
+                b"insert into ledger_account (account_id, kind, owner, asset, balance)"
+                b" values ('issued:x:points:main', 'issued', 'x', 'points:main', 1)"
+            )
+        assert words in await (await client.get("/stores/live")).text()
