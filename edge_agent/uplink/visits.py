@@ -24,7 +24,7 @@ from shared.errors import AppError, UnavailableError
 from shared.wire.assets import points_asset
 from shared.wire.loan import LoanReply, LoanRequest
 
-LOAN_TIMEOUT_S: Final = 0.7
+LOAN_TIMEOUT_S: Final = 0.4
 """Less than what a till waits for its hub."""
 ASK_AGAIN_NS: Final = 300_000_000
 """A till may calculate at every scanned article; central need not hear of each."""

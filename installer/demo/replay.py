@@ -69,8 +69,8 @@ class Tally:
         self.sold.append(sold)
         total = sold.answer["total"]
         self.discount += Decimal(total["discount"])
-        self.earned += sum((Decimal(item["points"]) for item in sold.answer["accrued"]), Decimal(0))
-        self.spent += sum((Decimal(item["points"]) for item in sold.answer["spent"]), Decimal(0))
+        self.earned += _earned(sold.answer)
+        self.spent += _spent(sold.answer)
 
 
 class Replay:
@@ -112,8 +112,10 @@ class Replay:
             for (_store, number), queue in queues.items():
                 group.create_task(till(queue, f"R{number}"))
 
-    async def insist(self, sale: Sale, *, points: int, is_online: Callable[[str], bool]) -> Decimal:
-        """Sell to one who wants to pay with so many points; how many were taken.
+    async def insist(
+        self, sale: Sale, *, points: int, is_online: Callable[[str], bool]
+    ) -> tuple[Decimal, Decimal]:
+        """Sell to one who wants to pay with so many points; how many were taken, and earned.
 
         While the shop has an uplink, the till asks a few times: head office may have to ask the
         points back from another store.
@@ -126,7 +128,7 @@ class Replay:
                 break
             await asyncio.sleep(INSIST_PAUSE_S)
         await self._commit(till, sale, receipt, priced, is_online=is_online)
-        return _spent(priced)
+        return _spent(priced), _earned(priced)
 
     async def status(self, store: str) -> dict[str, Any]:
         """An agent's own status; empty while it does not answer."""
@@ -253,6 +255,10 @@ def decimal_text(units: int, decimals: int, *, whole_bare: bool = True) -> str:
     """A non-negative count of the smallest units as a decimal string; whole ones bare if asked."""
     whole, rest = divmod(units, 10**decimals)
     return f"{whole}" if whole_bare and not rest else f"{whole}.{rest:0{decimals}d}"
+
+
+def _earned(answer: dict[str, Any]) -> Decimal:
+    return sum((Decimal(each["points"]) for each in answer["accrued"]), Decimal(0))
 
 
 def _spent(answer: dict[str, Any]) -> Decimal:

@@ -34,16 +34,17 @@ _ROUNDS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one wallet paid at each till."""
+    """What one wallet paid at each till; ``earned``: what both sales put into it."""
 
     name: str
     home: Decimal
     away: Decimal
+    earned: Decimal
 
     @property
     def overspent(self) -> bool:
-        """Whether more was paid than was there."""
-        return self.home + self.away > POINTS
+        """Whether more was paid than was there: points earned at one till may pay at the other."""
+        return self.home + self.away > POINTS + self.earned
 
 
 def cut_stores(number: int) -> frozenset[str]:
@@ -91,10 +92,10 @@ async def pay_twice(
         )
         for store in (HOME, AWAY)
     ]
-    home, away = await asyncio.gather(
+    (home, home_earned), (away, away_earned) = await asyncio.gather(
         *(replay.insist(sale, points=POINTS, is_online=is_online) for sale in sales)
     )
-    return Round(name=_ROUNDS[number][0], home=home, away=away)
+    return Round(name=_ROUNDS[number][0], home=home, away=away, earned=home_earned + away_earned)
 
 
 def table_of(paid: list[Round]) -> Table:
@@ -104,7 +105,7 @@ def table_of(paid: list[Round]) -> Table:
         title=f"{POINTS} {tr('points, asked for in two stores at the same moment')}",
         title_justify="left",
     )
-    for heading in ("", f"{HOME}", f"{AWAY}", tr("paid together")):
+    for heading in ("", HOME, AWAY, tr("paid together"), tr("earned")):
         table.add_column(heading, justify="left" if not heading else "right")
     table.add_column()
     for each in paid:
@@ -116,6 +117,7 @@ def table_of(paid: list[Round]) -> Table:
             f"{each.home:.2f}",
             f"{each.away:.2f}",
             f"[{style}]{total:.2f}[/]",
+            f"+{each.earned:.2f}",
             f"[{style}]{'█' * min(filled, 2 * BAR_WIDTH)}[/]{'·' * max(BAR_WIDTH - filled, 0)}",
         )
     return table
