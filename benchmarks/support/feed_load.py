@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -67,6 +68,8 @@ async def run_load(conninfo: str, *, changes: int, seed: int) -> Outcome:
             asyncio.create_task(_read(pool, outcome, written)),
             asyncio.create_task(_read_naively(conninfo, outcome, written)),
         ]
+        # A second process of central's would publish as well.
+        other = asyncio.create_task(Feed(pool, SystemClock()).run())
         started_s = time.monotonic()
         share = -(-changes // WRITERS)
         writers = [
@@ -77,6 +80,9 @@ async def run_load(conninfo: str, *, changes: int, seed: int) -> Outcome:
         outcome.seconds = time.monotonic() - started_s
         written.set()
         await asyncio.gather(*readers)
+        other.cancel()
+        with suppress(asyncio.CancelledError):
+            await other
         outcome.caught_up_s = time.monotonic() - started_s - outcome.seconds
     return outcome
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ _CHUNK_ENDS_ONE_IN: Final = 512
 _MAC_BYTES: Final = 16
 _CURSOR: Final = struct.Struct(">QQ")
 _CURSOR_BYTES: Final = _CURSOR.size + _MAC_BYTES
+_FIRST_RELEASE_CURSOR: Final = re.compile(r"\d{1,19}-\d{1,18}")
 _CHANGE_FRAMING_BYTES: Final = 32
 _DAY_MS: Final = 86_400_000
 
@@ -161,11 +163,13 @@ def seal_cursor(cursor: Cursor, secret: bytes) -> str:
 
 
 def read_cursor(text: str, secret: bytes) -> Cursor | None:
-    """The cursor of a reader; None when another central, or an older release, gave it.
+    """The cursor of a reader; None when another central, or the first release, gave it.
 
     Raises:
         InputError: ``bad_cursor``: it has the form of no central's cursor.
     """
+    if _FIRST_RELEASE_CURSOR.fullmatch(text):
+        return None
     try:
         data = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
     except ValueError:
@@ -179,11 +183,20 @@ def read_cursor(text: str, secret: bytes) -> Cursor | None:
     return Cursor(generation=generation, position=position)
 
 
-def answer_to(cursor: Cursor | None, standing: Standing, *, empty: bool) -> Read | Reset:
+def answer_to(
+    cursor: Cursor | None, standing: Standing, *, empty: bool, pages_only: bool = False
+) -> Read | Reset:
     """How a reader gets from its cursor to the present.
 
-    ``empty``: the reader knows nothing yet, so no tombstone is owed to it.
+    ``empty``: the reader knows nothing yet, so no tombstone is owed to it. ``pages_only``: it is of
+    the first release and cannot begin anew, so it is told everything from the beginning instead;
+    deletions that are no longer told it keeps until it is updated.
     """
+    answer = _answer_to(cursor, standing, empty=empty)
+    return Read(after=0) if pages_only and isinstance(answer, Reset) else answer
+
+
+def _answer_to(cursor: Cursor | None, standing: Standing, *, empty: bool) -> Read | Reset:
     if empty:
         if standing.entries > FIRST_LOAD_CHANGES_MAX:
             return Reset(reason="first_load")

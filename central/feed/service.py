@@ -50,9 +50,17 @@ class Feed:
         self._asked = asyncio.Event()
 
     async def page(
-        self, edge_id: int, store_id: str, cursor: str, wait_s: float
+        self,
+        edge_id: int,
+        store_id: str,
+        cursor: str,
+        wait_s: float,
+        *,
+        pages_only: bool = False,
     ) -> FeedPage | FeedReset:
         """What follows the cursor; waits up to ``wait_s`` while there is nothing.
+
+        ``pages_only``: the agent is of the first release, which knows no snapshots.
 
         Raises:
             InputError: the cursor has the form of no central's cursor.
@@ -62,7 +70,7 @@ class Feed:
         while True:
             news = self._wait_for(store_id)
             try:
-                found = await store.read_page(self._pool, store_id, cursor)
+                found = await store.read_page(self._pool, store_id, cursor, pages_only=pages_only)
                 if isinstance(found, FeedReset):
                     return found
                 page, _ = found

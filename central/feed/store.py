@@ -166,17 +166,18 @@ async def horizon_holders(connection: Connection, older_s: int) -> list[DictRow]
 
 
 async def read(
-    connection: Connection, store_id: str, cursor: str
+    connection: Connection, store_id: str, cursor: str, *, pages_only: bool = False
 ) -> tuple[FeedPage, Place] | Reset:
     """What a store has to know after ``cursor`` (empty: from the beginning).
 
-    The transaction must be new, and may not be used for anything else.
+    The transaction must be new, and may not be used for anything else. ``pages_only``: the agent is
+    of the first release, which knows no snapshots.
 
     Raises:
         InputError: the cursor has the form of no central's cursor.
     """
     await run(connection, _QUERIES["snapshot_isolation"])
-    return await _read(connection, store_id, cursor)
+    return await _read(connection, store_id, cursor, pages_only=pages_only)
 
 
 async def read_buckets(
@@ -313,13 +314,15 @@ async def standing_of(connection: Connection, store_id: str) -> tuple[Standing, 
     return standing, row["secret"]
 
 
-async def read_page(pool: Pool, store_id: str, cursor: str) -> tuple[FeedPage, Place] | FeedReset:
+async def read_page(
+    pool: Pool, store_id: str, cursor: str, *, pages_only: bool
+) -> tuple[FeedPage, Place] | FeedReset:
     """``read`` in a transaction of its own.
 
     A central that finds out by it that it was restored begins a new generation.
     """
     async with pool.connection() as connection:
-        found = await read(connection, store_id, cursor)
+        found = await read(connection, store_id, cursor, pages_only=pages_only)
     return await reset_or(pool, found)
 
 
@@ -336,11 +339,11 @@ async def reset_or(pool: Pool, found: _Found | Reset) -> _Found | FeedReset:
 
 
 async def _read(
-    connection: Connection, store_id: str, cursor: str
+    connection: Connection, store_id: str, cursor: str, *, pages_only: bool = False
 ) -> tuple[FeedPage, Place] | Reset:
     standing, secret = await standing_of(connection, store_id)
     known = read_cursor(cursor, secret) if cursor else None
-    answer = answer_to(known, standing, empty=not cursor)
+    answer = answer_to(known, standing, empty=not cursor, pages_only=pages_only)
     if isinstance(answer, Reset):
         return answer
     return await _page(connection, store_id, answer, standing, secret)

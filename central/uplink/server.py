@@ -130,7 +130,13 @@ class Uplink:
         except ValueError as error:  # no number, or "nan"
             raise InputError("wait_s is a number of seconds", pointer="/wait_s") from error
         return _feed_answer(
-            await self._feed.page(edge_id, store_id, request.query.get("cursor", ""), wait_s)
+            await self._feed.page(
+                edge_id,
+                store_id,
+                request.query.get("cursor", ""),
+                wait_s,
+                pages_only="snapshots" not in request.query,
+            )
         )
 
     async def feed_buckets(self, request: web.Request) -> web.Response:

@@ -161,7 +161,7 @@ class Transport:
         """What changed after the cursor; central holds the answer back for up to ``wait_s``."""
         return await self._feed(
             "/v1/feed",
-            {"cursor": cursor, "wait_s": f"{wait_s:g}"},
+            {"cursor": cursor, "wait_s": f"{wait_s:g}", "snapshots": "1"},
             FeedPage,
             read_timeout_s=wait_s + READ_TIMEOUT_S,
         )

@@ -359,6 +359,25 @@ async def test_new_generation_makes_every_cursor_begin_anew(pool: Pool, feed: Fe
     assert set(keys_of(pages)) == {"A", "B"}
 
 
+async def test_agent_of_the_first_release_goes_on(
+    pool: Pool, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the cursor it has, or none, it is told all in pages; versions go on where they were."""
+    monkeypatch.setattr(plan, "FIRST_LOAD_CHANGES_MAX", 1)
+    monkeypatch.setattr(store, "FEED_PAGE_CHANGES_MAX", 2)
+    await put(pool, EVERY, Topic.COUPON, coupons("A", "B", "C"))
+    for begin in ("", "734-12"):
+        told: list[str] = []
+        cursor, complete = begin, False
+        while not complete:
+            page = await feed.page(1, "S1", cursor, 0, pages_only=True)
+            assert isinstance(page, FeedPage)
+            told += keys_of([page])
+            cursor, complete = page.cursor, page.complete
+        assert told == ["A", "B", "C"]
+        assert isinstance(await feed.page(1, "S1", begin, 0), FeedReset)
+
+
 async def test_other_peoples_cursors_and_too_large_entries_are_refused(
     pool: Pool, feed: Feed
 ) -> None:
