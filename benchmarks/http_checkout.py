@@ -1,7 +1,8 @@
 """How long does a till wait? calculate and commit at one till, online and with the uplink cut.
 
-Beside them, in the same run: an empty aiohttp handler (what HTTP costs here) and bare durable
-SQLite commits (what the disk costs here). Prints a table and writes
+Beside them, in the same run: an empty aiohttp handler (what HTTP costs here), bare durable SQLite
+commits (what the disk costs here), and the agent's writer alone: without its guard, with the
+witness, and with the second journal as well. Prints a table and writes
 build/bench/http_checkout.json.
 """
 
@@ -13,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,12 +25,19 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from edge_agent.database.connection import open_writer
+from edge_agent.database.writer import Writer
+from edge_agent.outbox.store import Fact, append_fact, start_stream
+from edge_agent.witness.start import Media, open_media
 from installer.demo.dataset import Sale, load_week
 from installer.demo.processes import Children, rss_bytes, stop_leftover_servers
 from installer.demo.proof import percentile
 from installer.demo.replay import Replay, Tally
 from installer.demo.town import Town
 from shared.errors import AppError
+from shared.system import SystemChance, SystemClock
+from shared.wire.enrol import LaneStart
+from shared.wire.stream import Lane
 
 FOLDER: Final = Path("build") / "bench"
 STORE: Final = "S1"
@@ -51,6 +60,10 @@ async def measure(children: Children, folder: Path) -> dict[str, Any]:
             await town.wait_for_bundle(replay)
             figures: dict[str, Any] = {"empty_handler_ms": await empty_handler(http)}
             figures["sqlite_commit_ms"] = await asyncio.to_thread(durable_commits, folder)
+            for name in ("bare", "witness", "journal"):
+                figures[f"record_{name}_ms"] = await record_commits(
+                    folder / f"records-{name}", name
+                )
             await sell(replay, town, sales[:WARM_UP], "warm-up")
             half = WARM_UP + (len(sales) - WARM_UP) // 2
             await sell(replay, town, sales[WARM_UP:half], "online")
@@ -109,6 +122,30 @@ def durable_commits(folder: Path) -> list[float]:
         connection.execute("insert into record (body) values (?)", (os.urandom(COMMIT_BYTES),))
         values.append((time.monotonic_ns() - started_ns) / 1e6)
     connection.close()
+    return values
+
+
+async def record_commits(folder: Path, media: str) -> list[float]:
+    """Records chained one by one by the agent's writer, each on all its media when it is told."""
+    database = folder / "edge.sqlite"
+    connection = open_writer(database)
+    for lane in Lane:
+        start_stream(connection, 1, LaneStart(lane=lane, epoch=1, nonce=bytes(16)))
+    connection.close()
+    guard = None
+    if media != "bare":
+        journal = folder / "journal" if media == "journal" else None
+        where = Media(database=database, witness=folder / "witness", journal=journal, edge_id=1)
+        guard = open_media(where, {}, clock=SystemClock(), chance=SystemChance()).guard
+    writer = Writer(database, guard)
+    values = []
+    for _ in range(BASELINE_COMMITS):
+        body = os.urandom(COMMIT_BYTES)
+        fact = Fact(uid=os.urandom(16), kind="benchmark", body=body, recorded_at_ms=1)
+        started_ns = time.monotonic_ns()
+        await writer.run(partial(append_fact, lane=int(Lane.RECEIPTS), fact=fact))
+        values.append((time.monotonic_ns() - started_ns) / 1e6)
+    writer.close()
     return values
 
 

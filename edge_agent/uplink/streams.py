@@ -30,7 +30,13 @@ from edge_agent.outbox.store import (
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import CarryOn, Resend, Stop, Waiting, send_rank, step_after
 from shared.clock import Clock
-from shared.errors import CorruptionError, ForbiddenError, UnavailableError
+from shared.errors import (
+    AppError,
+    CorruptionError,
+    ForbiddenError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from shared.frames import LAYOUT_RECORDS, make_batch
 from shared.limits import BATCH_RECORDS_FIRST, BATCH_RECORDS_MAX, OUTBOX_DEPTH_REPORTED_MAX
 from shared.logs import get_logger
@@ -200,6 +206,12 @@ class Streams:
                 raise
             # A central that was restored from a copy never heard of the edge this one was.
             await self._carry_on(head, error.message)
+            return
+        except (UnavailableError, UnauthorizedError):
+            raise
+        except AppError as error:
+            # It makes no sense to central: nothing of this stream for now, but the others go on.
+            self.stop(head, error.message)
             return
         if isinstance(answer, Refusal):
             await self._refused(head, answer)

@@ -1,12 +1,13 @@
 """The witness file: two slots written in turn, so that a torn writing leaves the one before.
 
-The file keeps its size and is written in place, so a writing is one flush of data and none of the
-file system's own books.
+The file keeps its size and is written in place, so a writing is at most one flush of data and none
+of the file system's own books.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +20,18 @@ _SLOTS: Final = 2
 class WitnessFile:
     """One open witness file; raises OSError where the medium fails."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, flushed: bool) -> None:
         """Open the file, made with empty slots where there is none.
+
+        ``flushed``: every writing is on the medium when it returns. Where the witness lies on the
+        database's own medium that is of no use: a power cut leaves it behind the database at most,
+        and the database is believed then anyway; older than a copy that somebody put back it is
+        never.
 
         Raises:
             UnavailableError: the medium does not take it.
         """
+        self._flushed = flushed
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -50,14 +57,17 @@ class WitnessFile:
         )
 
     def write(self, statement: Statement) -> None:
-        """Put it in the slot that is not the last one, durably."""
+        """Put it in the slot that is not the last one."""
         piece = pack(statement)
         assert len(piece) <= SLOT_BYTES, "the leases named are bounded"
         os.pwrite(self._descriptor, piece, statement.counter % _SLOTS * SLOT_BYTES)
-        os.fdatasync(self._descriptor)
+        if self._flushed:
+            os.fdatasync(self._descriptor)
 
     def close(self) -> None:
-        """Close the file."""
+        """Put what was written on the medium and close the file."""
+        with suppress(OSError):
+            os.fdatasync(self._descriptor)
         os.close(self._descriptor)
 
 

@@ -71,7 +71,7 @@ def open_media(
         CorruptionError: ``foreign_database``; it was not touched.
         UnavailableError: a medium that is wanted cannot be opened.
     """
-    witness = WitnessFile(media.witness)
+    witness = WitnessFile(media.witness, flushed=_stands_alone(media))
     statement = own_statement(witness, media.edge_id)
     journal = None if media.journal is None else Journal(media.journal, media.edge_id)
     found, connection = _look(media.database, statement)
@@ -163,6 +163,18 @@ def look_at(connection: apsw.Connection, statement: Statement | None) -> Databas
     """
     _verify(connection)
     return _database(connection, statement)
+
+
+def _stands_alone(media: Media) -> bool:
+    """Whether the witness is the only one on another medium than the database's.
+
+    The second journal tells as much, and is flushed itself.
+    """
+    try:
+        database = media.database.parent.stat().st_dev
+        return media.journal is None and media.witness.parent.stat().st_dev != database
+    except OSError:
+        return True
 
 
 def _look(path: Path, statement: Statement | None) -> tuple[Database, apsw.Connection | None]:

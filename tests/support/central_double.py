@@ -90,6 +90,8 @@ class CentralDouble:
     revoked: bool = False
     lose_answers: int = 0
     forge_acks: int = 0
+    senseless_lane: int | None = None
+    senseless: int = 0
     refuse_next: RefusalCode | None = None
     batch_records_max: int = 500
     time_ms: int = 1
@@ -175,6 +177,9 @@ class CentralDouble:
         batch = decode_batch(await request.read())
         adopting = "/adopted/" in request.path
         place = int(request.match_info["lane"]), int(request.match_info["epoch"])
+        if place[0] == self.senseless_lane:
+            self.senseless += 1
+            return web.Response(status=400)
         answer = self._take(place, batch, adopting=adopting)
         self.batches += 1
         self.adopted += adopting

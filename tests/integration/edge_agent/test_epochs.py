@@ -294,3 +294,21 @@ async def test_streams_of_another_edge_are_sent_as_adopted(tmp_path: Path, *, kn
         reader = open_reader(tmp_path / "edge.sqlite")
         assert sorted({head.edge_id or 0 for head in streams_of(reader)}) == [0, 6]
         reader.close()
+
+
+async def test_stream_that_makes_no_sense_to_central_keeps_no_other_back(tmp_path: Path) -> None:
+    """A batch answered 400 stops its lane until the next hello; money goes on at once."""
+    async with running_central() as central, running_agent(tmp_path, central) as agent:
+        central.senseless_lane = LANE
+        await agent.record(2)
+        await until(lambda: central.senseless >= 1)
+        for _ in range(3):
+            await agent.record(1, lane=MONEY)
+        await synced_lane(central, MONEY, 3)
+        central.senseless_lane = None
+        agent.uplink.note_hello()
+        await synced(central, agent, 2)
+
+
+async def synced_lane(central: CentralDouble, lane: int, count: int) -> None:
+    await until(lambda: len(central.records[lane]) == count)
