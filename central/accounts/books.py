@@ -137,6 +137,8 @@ class Lease:
     close_amount: int | None = None
     grants: int = 0
     """How often something was granted; names the transfers."""
+    quota: int | None = None
+    """What it should hold, where it is filled up by itself: a store's part of a budget."""
     frozen_at_ms: int | None = None
 
     @property

@@ -48,12 +48,14 @@ def grant(
     now_ms: int,
     lending: Lending | None = None,
     quota: int | None = None,
+    keep_quota: bool = False,
 ) -> Lease | None:
     """Lend an owner's asset to an edge, or fill its lease up; None where nothing was changed.
 
     An edge has at most one lease of an owner's asset in an epoch that it has not closed. ``quota``
     is what the lease should hold, such as a store's part of a campaign's budget; without it the
-    share and the cap of ``lending`` say. Nothing is added to a lease that is recalled or frozen,
+    share and the cap of ``lending`` say; with ``keep_quota`` it is filled up to that by
+    ``refill`` from then on. Nothing is added to a lease that is recalled or frozen,
     or on which more was spent than it held.
     """
     rules = lending or lending_of(asset)
@@ -84,9 +86,31 @@ def grant(
     books.move(name, avail, lease.account, missing, "lease.granted")
     lease.grants += 1
     lease.granted += missing
+    lease.quota = quota if keep_quota else lease.quota
     lease.spend_until_ms = max(lease.spend_until_ms, now_ms + rules.term_ms)
     books.put_lease(lease)
     return lease
+
+
+def refill(books: Books, *, now_ms: int) -> int:
+    """Fill up the leases with a quota that were spent from and are nearly empty; how many."""
+    count = 0
+    for lease_id in sorted(books.changes.leases):
+        lease = books.leases[lease_id]
+        if lease.quota is None or not lease.spent_count or lease.state is not LeaseState.OPEN:
+            continue
+        holder = Holder(edge_id=lease.edge_id, store_id=lease.store_id, epoch=lease.epoch)
+        filled = grant(
+            books,
+            holder,
+            lease.owner,
+            lease.asset,
+            now_ms=now_ms,
+            quota=lease.quota,
+            keep_quota=True,
+        )
+        count += filled is not None
+    return count
 
 
 def live_lease(books: Books, holder: Holder, purse: Purse) -> Lease | None:

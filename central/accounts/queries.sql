@@ -45,7 +45,7 @@ select account_id, balance from ledger_account where account_id = any(%(ids)s::t
 
 -- leases --
 -- Leases by their ids, and the live ones of owners and of edges.
-select lease_id, owner, asset, edge_id, epoch, store_id, granted, grants,
+select lease_id, owner, asset, edge_id, epoch, store_id, granted, grants, quota,
        (extract(epoch from spend_until) * 1000)::bigint as spend_until_ms, state, spent_count,
        spent_amount, short_amount, returned_amount, close_count, close_amount,
        (extract(epoch from frozen_at) * 1000)::bigint as frozen_at_ms
@@ -118,18 +118,18 @@ where a.account_id = c.account_id;
 
 -- add_leases --
 -- Leases that are new; a second live one of the same right is refused by its index.
-insert into lease (lease_id, owner, asset, edge_id, epoch, store_id, granted, grants, spend_until,
-    state, spent_count, spent_amount, short_amount, returned_amount, close_count, close_amount,
-    frozen_at)
-select lease_id, owner, asset, edge_id, epoch, store_id, granted, grants,
+insert into lease (lease_id, owner, asset, edge_id, epoch, store_id, granted, grants, quota,
+    spend_until, state, spent_count, spent_amount, short_amount, returned_amount, close_count,
+    close_amount, frozen_at)
+select lease_id, owner, asset, edge_id, epoch, store_id, granted, grants, quota,
        to_timestamp(spend_until_ms / 1000.0), state, spent_count, spent_amount, short_amount,
        returned_amount, close_count, close_amount, to_timestamp(frozen_at_ms / 1000.0)
 from unnest(%(lease_id)s::text[], %(owner)s::text[], %(asset)s::text[], %(edge_id)s::bigint[],
     %(epoch)s::integer[], %(store_id)s::text[], %(granted)s::bigint[], %(grants)s::integer[],
-    %(spend_until_ms)s::bigint[], %(state)s::text[], %(spent_count)s::bigint[],
+    %(quota)s::bigint[], %(spend_until_ms)s::bigint[], %(state)s::text[], %(spent_count)s::bigint[],
     %(spent_amount)s::bigint[], %(short_amount)s::bigint[], %(returned_amount)s::bigint[],
     %(close_count)s::bigint[], %(close_amount)s::bigint[], %(frozen_at_ms)s::bigint[])
-    as new(lease_id, owner, asset, edge_id, epoch, store_id, granted, grants, spend_until_ms,
+    as new(lease_id, owner, asset, edge_id, epoch, store_id, granted, grants, quota, spend_until_ms,
         state, spent_count, spent_amount, short_amount, returned_amount, close_count, close_amount,
         frozen_at_ms)
 on conflict do nothing;
@@ -137,17 +137,17 @@ on conflict do nothing;
 -- change_leases --
 -- Leases that have changed.
 update lease l
-set granted = c.granted, grants = c.grants, spend_until = to_timestamp(c.spend_until_ms / 1000.0),
-    state = c.state, spent_count = c.spent_count, spent_amount = c.spent_amount,
+set granted = c.granted, grants = c.grants, quota = c.quota,
+    spend_until = to_timestamp(c.spend_until_ms / 1000.0), state = c.state, spent_count = c.spent_count, spent_amount = c.spent_amount,
     short_amount = c.short_amount, returned_amount = c.returned_amount,
     close_count = c.close_count, close_amount = c.close_amount,
     frozen_at = to_timestamp(c.frozen_at_ms / 1000.0)
 from unnest(%(lease_id)s::text[], %(granted)s::bigint[], %(grants)s::integer[],
-    %(spend_until_ms)s::bigint[], %(state)s::text[], %(spent_count)s::bigint[],
+    %(quota)s::bigint[], %(spend_until_ms)s::bigint[], %(state)s::text[], %(spent_count)s::bigint[],
     %(spent_amount)s::bigint[], %(short_amount)s::bigint[], %(returned_amount)s::bigint[],
     %(close_count)s::bigint[], %(close_amount)s::bigint[], %(frozen_at_ms)s::bigint[])
-    as c(lease_id, granted, grants, spend_until_ms, state, spent_count, spent_amount, short_amount,
-        returned_amount, close_count, close_amount, frozen_at_ms)
+    as c(lease_id, granted, grants, quota, spend_until_ms, state, spent_count, spent_amount,
+        short_amount, returned_amount, close_count, close_amount, frozen_at_ms)
 where l.lease_id = c.lease_id;
 
 -- put_sub_leases --
@@ -328,4 +328,17 @@ from lease
 where state in ('open', 'recalled', 'frozen')
   and (state = 'frozen' or close_count is not null or spend_until < now())
 order by spend_until, lease_id limit %(limit)s;
+
+-- holders_of_stores --
+-- The agents that may hold these stores' leases: the newest active hub of each, in its present
+-- epoch, unless its money lane is frozen.
+select distinct on (e.store_id) e.edge_id, e.store_id, h.epoch
+from edge e
+cross join lateral (
+    select epoch, state from stream_head
+    where edge_id = e.edge_id and lane = 0 order by epoch desc limit 1
+) h
+where e.store_id = any(%(stores)s::text[]) and e.kind = 'hub' and e.state = 'active'
+  and h.state = 'open'
+order by e.store_id, e.edge_id desc;
 

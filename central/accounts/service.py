@@ -1,21 +1,19 @@
-"""What head office and its timers do with points: load, change, save, in the caller's transaction.
+"""What head office does with points: load, change, save, in the caller's transaction.
 
-Everything here is bounded: a job that finds more than its bound does the rest in its next turn.
+What comes by its day alone is in ``timers``.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Final
 
 from psycopg.rows import DictRow
 
 from central.accounts import holds as online
 from central.accounts import lending, store, upkeep
-from central.accounts.books import AccountKind, Books, Origin, Purse, transfer_id_of
+from central.accounts.books import CENTRAL, AccountKind, Books, Origin, Purse, transfer_id_of
 from central.accounts.holds import Held
 from central.accounts.needs import Needs
-from central.accounts.policy import Fate, lending_of
 from central.database.pool import Connection
 from shared.errors import NotFoundError
 from shared.logs import get_logger
@@ -25,9 +23,7 @@ from shared.wire.feed import LeaseState
 
 BATCH: Final = 500
 """Owners or leases in one transaction of a job."""
-LOTS_KEPT_DAYS: Final = 60
-"""A lot is forgotten so long after its last day, when nothing of it is left."""
-_AT_HOME: Final = frozenset({AssetKind.POINTS, AssetKind.COUPON, AssetKind.LIMIT})
+AT_HOME: Final = frozenset({AssetKind.POINTS, AssetKind.COUPON, AssetKind.LIMIT})
 """Kinds whose owners are members, and are lent to the hub of their home store."""
 _LOG = get_logger(__name__)
 
@@ -59,15 +55,16 @@ async def open_balance(
 async def lend_home(
     connection: Connection, books: Books, purses: set[Purse], *, now_ms: int
 ) -> None:
-    """Lend what is free in these purses to the hubs of their members' home stores.
+    """Lend what is free in these purses to members' home stores, and fill up quotas spent from.
 
     Members without a home store, or whose hub is not there, keep it free; so do those whose lease
     was recalled and has come back just now, for the sale that it was recalled for.
     """
+    lending.refill(books, now_ms=now_ms)
     wanting = [
         purse
         for purse in purses - books.wanted
-        if asset_parts(purse.asset)[0] in _AT_HOME and books.balance(AccountKind.AVAIL, purse) > 0
+        if asset_parts(purse.asset)[0] in AT_HOME and books.balance(AccountKind.AVAIL, purse) > 0
     ]
     if not wanting:
         return
@@ -77,41 +74,80 @@ async def lend_home(
             lending.grant(books, holder, purse.owner, purse.asset, now_ms=now_ms)
 
 
-async def activate_due(connection: Connection, today: str, *, now_ms: int) -> int:
-    """Free the pending points whose day has come (a bounded number); how many lots."""
-    needs = await store.due_lots(connection, today, limit=BATCH)
-    if not needs.sales:
-        return 0
-    books = await store.load(connection, needs)
-    count = upkeep.activate(books, today)
-    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
+async def fund(
+    connection: Connection,
+    purse: Purse,
+    amount: int,
+    *,
+    cause: bytes,
+    store_id: str = CENTRAL,
+    expires_on: str | None = None,
+    now_ms: int,
+) -> None:
+    """Give an owner something once per ``cause``: a gift card's money, a coupon, a limit's uses."""
+    books = await store.load(connection, Needs(purses={purse}, causes={cause}))
+    lending.fund(
+        books,
+        purse.owner,
+        purse.asset,
+        amount,
+        cause=cause,
+        expires_on=expires_on,
+        store_id=store_id,
+    )
+    await lend_home(connection, books, {purse}, now_ms=now_ms)
     await store.save(connection, books, now_ms=now_ms)
-    return count
 
 
-async def expire_due(
-    connection: Connection, today: str, *, after: Purse, now_ms: int
-) -> Purse | None:
-    """Let points past their last day expire, for a bounded number of owners after ``after``.
+async def unfund(
+    connection: Connection,
+    purse: Purse,
+    amount: int,
+    *,
+    cause: bytes,
+    store_id: str = CENTRAL,
+    now_ms: int,
+) -> bool:
+    """Take that back whole, once per ``cause``; False when some of it is used or lent."""
+    books = await store.load(connection, Needs(purses={purse}, causes={cause}))
+    done = lending.unfund(books, purse.owner, purse.asset, amount, cause=cause, store_id=store_id)
+    await store.save(connection, books, now_ms=now_ms)
+    return done
+
+
+async def lend_quotas(
+    connection: Connection, purse: Purse, quotas: dict[str, int], *, now_ms: int
+) -> list[str]:
+    """Lend a budget to stores, to each its quota, to be filled up when less than 30 % is left.
 
     Returns:
-        The last owner seen, to go on from; None at the end.
+        The stores that hold a quota now, as far as the budget reached, in order.
     """
-    purses = await store.due_expiry(connection, today, after=after, limit=BATCH)
-    if not purses:
-        return None
-    books = await store.load(connection, Needs(purses=set(purses), lots=True))
-    gone: list[tuple[Purse, str]] = []
-    long_past = dt.date.fromisoformat(today) - dt.timedelta(days=LOTS_KEPT_DAYS)
-    for purse in purses:
-        upkeep.expire(books, purse.owner, purse.asset, today)
-        here = books.purse(purse.owner, purse.asset)
-        if lending.overdue(books, here, today) == 0:
-            days = books.lots_of(purse)
-            gone += [(purse, day) for day in days if day < long_past.isoformat()]
+    books = await store.load(connection, Needs(purses={purse}))
+    served: list[str] = []
+    for holder in await store.holders_of_stores(connection, quotas):
+        lease = lending.grant(
+            books,
+            holder,
+            purse.owner,
+            purse.asset,
+            now_ms=now_ms,
+            quota=quotas[holder.store_id],
+            keep_quota=True,
+        )
+        if lease is not None:
+            served.append(holder.store_id)
     await store.save(connection, books, now_ms=now_ms)
-    await store.forget_lots(connection, gone)
-    return purses[-1]
+    return served
+
+
+async def recall(connection: Connection, purse: Purse, *, now_ms: int) -> int:
+    """Ask back all that is lent of an owner's asset, such as an ending budget; how many leases."""
+    books = await store.load(connection, Needs(purses={purse}))
+    leases = books.leases_of(books.purse(purse.owner, purse.asset))
+    count = sum(lending.recall(books, lease) for lease in leases)
+    await store.save(connection, books, now_ms=now_ms)
+    return count
 
 
 async def lend_to_new_hub(connection: Connection, store_id: str, *, now_ms: int) -> int:
@@ -128,65 +164,6 @@ async def lend_to_new_hub(connection: Connection, store_id: str, *, now_ms: int)
 async def stores_with_hubs(connection: Connection) -> list[str]:
     """Stores that have an agent which may hold leases."""
     return await store.stores_with_hubs(connection)
-
-
-async def renew_leases(
-    connection: Connection, today: str, *, after: str, now_ms: int
-) -> tuple[int, str | None]:
-    """Prolong leases of agents in touch, a bounded number after ``after``.
-
-    Of a member's leases only that of the home store is prolonged: one for a visit is short.
-
-    Returns:
-        How many were prolonged, and the last lease seen, to go on from; None at the end.
-    """
-    below_ms = now_ms + lending_of(points_asset("")).renew_below_ms
-    rows = await store.due_renewals(connection, renew_below_ms=below_ms, after=after, limit=BATCH)
-    if not rows:
-        return 0, None
-    needs = Needs(
-        leases={row["lease_id"] for row in rows},
-        purses={Purse(row["owner"], row["asset"]) for row in rows},
-        lots=True,
-    )
-    books = await store.load(connection, needs)
-    leases = [books.leases[row["lease_id"]] for row in rows]
-    holders = await store.home_holders(
-        connection, [books.owner_of(lease.owner) for lease in leases]
-    )
-    count = 0
-    for lease in leases:
-        home = holders.get(books.owner_of(lease.owner))
-        stays = asset_parts(lease.asset)[0] not in _AT_HOME
-        if stays or (home is not None and home.edge_id == lease.edge_id):
-            count += lending.renew(books, lease, now_ms=now_ms, today=today)
-    await store.save(connection, books, now_ms=now_ms)
-    return count, rows[-1]["lease_id"]
-
-
-async def settle_due(
-    connection: Connection, *, after: str, now_ms: int
-) -> tuple[list[str], str | None]:
-    """Write off small leases that ran out long ago; large ones are left to a person.
-
-    Returns:
-        The leases on which a person has to decide, and the last lease seen, to go on from; None
-        at the end.
-    """
-    ids = await store.due_settling(connection, until_ms=now_ms, after=after, limit=BATCH)
-    if not ids:
-        return [], None
-    books = await store.load(connection, Needs(leases=set(ids)))
-    asked: list[str] = []
-    for lease_id in ids:
-        fate = lending.settle(books, books.leases[lease_id], now_ms=now_ms)
-        if fate is Fate.ASK:
-            asked.append(lease_id)
-        elif fate is Fate.WRITE_OFF:
-            _LOG.warning("lease.written_off", lease_id=lease_id)
-    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
-    await store.save(connection, books, now_ms=now_ms)
-    return asked, ids[-1]
 
 
 async def undecided(connection: Connection) -> list[DictRow]:
@@ -281,18 +258,6 @@ async def release(connection: Connection, origin: Origin, uid: bytes, *, now_ms:
     online.release(books, origin, uid)
     await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
     await store.save(connection, books, now_ms=now_ms)
-
-
-async def expire_holds(connection: Connection, *, now_ms: int) -> int:
-    """Let go of holds that nobody captured in time (a bounded number); how many."""
-    needs = await store.due_holds(connection, now_ms=now_ms, limit=BATCH)
-    if not needs.holds:
-        return 0
-    books = await store.load(connection, needs)
-    count = online.expire_holds(books, now_ms=now_ms)
-    await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
-    await store.save(connection, books, now_ms=now_ms)
-    return count
 
 
 async def merge_customers(connection: Connection, alias: str, owner: str, *, now_ms: int) -> None:

@@ -111,6 +111,14 @@ async def holder_of(connection: Connection, edge_id: int) -> Holder | None:
     return Holder(edge_id=row["edge_id"], store_id=row["store_id"], epoch=row["epoch"])
 
 
+async def holders_of_stores(connection: Connection, stores: Iterable[str]) -> list[Holder]:
+    """Which agents may hold leases of these stores; stores without one are left out."""
+    rows = await _rows(connection, "holders_of_stores", {"stores": sorted(set(stores))})
+    return [
+        Holder(edge_id=row["edge_id"], store_id=row["store_id"], epoch=row["epoch"]) for row in rows
+    ]
+
+
 async def assets_of(connection: Connection, owners: list[str]) -> list[str]:
     """Every asset of which one of these owners has or had anything."""
     rows = await _rows(connection, "assets_of", {"owners": owners})

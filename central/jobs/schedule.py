@@ -8,7 +8,7 @@ from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from central.accounts import audit, service
+from central.accounts import audit, service, timers
 from central.accounts.books import Purse
 from central.database.pool import Connection, Pool
 from central.database.retry import in_transaction
@@ -38,7 +38,7 @@ class Jobs:
         for _ in range(BATCHES_MAX):
             done = await in_transaction(
                 self._pool,
-                lambda connection: service.activate_due(
+                lambda connection: timers.activate_due(
                     connection, self._today(), now_ms=self._clock.now_ms()
                 ),
             )
@@ -53,7 +53,7 @@ class Jobs:
         """Let go of what was set aside and never captured; how many holds."""
         return await in_transaction(
             self._pool,
-            lambda connection: service.expire_holds(connection, now_ms=self._clock.now_ms()),
+            lambda connection: timers.expire_holds(connection, now_ms=self._clock.now_ms()),
         )
 
     async def expire_points(self) -> None:
@@ -131,19 +131,19 @@ class Jobs:
         return dt.datetime.fromtimestamp(self._clock.now_ms() / 1000, dt.UTC).date().isoformat()
 
     def _expire_after(self, after: Purse) -> Callable[[Connection], Awaitable[Purse | None]]:
-        return lambda connection: service.expire_due(
+        return lambda connection: timers.expire_due(
             connection, self._today(), after=after, now_ms=self._clock.now_ms()
         )
 
     def _renew_after(self, after: str) -> Callable[[Connection], Awaitable[tuple[int, str | None]]]:
-        return lambda connection: service.renew_leases(
+        return lambda connection: timers.renew_leases(
             connection, self._today(), after=after, now_ms=self._clock.now_ms()
         )
 
     def _settle_after(
         self, after: str
     ) -> Callable[[Connection], Awaitable[tuple[list[str], str | None]]]:
-        return lambda connection: service.settle_due(
+        return lambda connection: timers.settle_due(
             connection, after=after, now_ms=self._clock.now_ms()
         )
 

@@ -53,6 +53,7 @@ create table lease (
     store_id text not null references store,
     granted bigint not null check (granted >= 0),
     grants integer not null,
+    quota bigint,
     spend_until timestamptz not null,
     state text not null check (state in ('open', 'recalled', 'frozen', 'closed', 'written_off')),
     spent_count bigint not null default 0,

@@ -14,7 +14,7 @@ from central.customers.store import put_customers
 from central.database.pool import Connection, Pool, run
 from central.fleet.store import put_store
 from central.jobs.schedule import Jobs
-from shared.wire.facts import LeaseClosed
+from shared.wire.facts import LeaseClosed, LeaseSpent
 from shared.wire.feed import CustomerEntry, LeaseState, StoreEntry
 
 MAIN = "points:main"
@@ -250,4 +250,65 @@ async def test_a_frozen_edge_is_settled_when_it_has_proved_itself(
 
     books, lease = await only_lease(pool)
     assert (lease.epoch, books.escrow(lease)) == (2, 150)
+    assert await Jobs(pool, clock).audit_all() == 0
+
+
+async def test_a_budget_goes_to_stores_by_quota_and_never_beyond_itself(
+    pool: Pool, clock: HandClock
+) -> None:
+    """Nearly empty quotas are filled up by the batch that spends; together never more than all."""
+    tea = Purse("tea", "budget:tea")
+    async with pool.connection() as connection:
+        for _ in range(2):
+            await service.fund(connection, tea, 100, cause=b"budget", now_ms=clock.at_ms)
+        served = await service.lend_quotas(
+            connection, tea, {"S1": 60, "S9": 60}, now_ms=clock.at_ms
+        )
+    assert served == ["S1"]
+    spent = 0
+    for number, amount in enumerate((30, 13, 57, 1)):
+        async with pool.connection() as connection:
+            uid = number.to_bytes(16, "big")
+            books = await store.load(connection, Needs(purses={tea}, spends={uid}))
+            (lease,) = books.leases_of(tea)
+            fact = LeaseSpent(
+                lease_id=lease.lease_id,
+                sub_lease_id=None,
+                owner="tea",
+                asset="budget:tea",
+                amount=amount,
+                receipt_id="r",
+                spent_at_ms=1,
+            )
+            incidents = ledger.spend(books, HERE, uid, fact)
+            await service.lend_home(connection, books, books.changes.purses, now_ms=clock.at_ms)
+            await store.save(connection, books, now_ms=clock.at_ms)
+        spent += amount
+        codes = [incident.code for incident in incidents]
+        assert codes == (["points_shortage"] if spent > 100 else [])
+        assert lease.quota == 60
+        # 17 of 60 are less than 30 %: filled up to 57, all that there is.
+        assert books.escrow(lease) == {30: 30, 43: 57, 100: 0, 101: 0}[spent]
+    async with pool.connection() as connection:
+        assert await service.recall(connection, tea, now_ms=clock.at_ms) == 1
+    assert await Jobs(pool, clock).audit_all() == 0
+
+
+async def test_a_gift_card_is_sold_and_taken_back_once(pool: Pool, clock: HandClock) -> None:
+    """Its money is there once for one sale, and goes back whole or not at all."""
+    card = Purse("ab12", "gift:rub")
+    async with pool.connection() as connection:
+        for _ in range(2):
+            await service.fund(
+                connection, card, 5_000, cause=b"sold", store_id="S1", now_ms=clock.at_ms
+            )
+    async with pool.connection() as connection:
+        answer = await service.hold(
+            connection, HERE, b"h" * 16, card, 1, expires_at_ms=clock.at_ms + 1, now_ms=1
+        )
+        assert answer.granted
+        assert not await service.unfund(connection, card, 5_000, cause=b"back", now_ms=1)
+        await service.release(connection, HERE, b"h" * 16, now_ms=1)
+        for _ in range(2):
+            assert await service.unfund(connection, card, 5_000, cause=b"back", now_ms=1)
     assert await Jobs(pool, clock).audit_all() == 0
