@@ -50,6 +50,7 @@ SLICE_KEYS: Final = 2_000
 """Changes that are looked up and written together: the memory that any checkpoint takes."""
 _GONE: Final = b""
 _QUERIES: Final = load_queries("edge_agent.uplink")
+_OPERATIONS: Final = {operation.value: operation for operation in Operation}
 _CHANGES: Final = msgspec.msgpack.Decoder(list[FeedChange])
 
 
@@ -362,7 +363,7 @@ def _staged_slices(connection: apsw.Connection, topic: str) -> Iterator[list[Fee
                 FeedChange(
                     topic=topic,
                     key=key,
-                    operation=Operation(operation),
+                    operation=_OPERATIONS[operation],
                     version=version,
                     payload=payload,
                 )
