@@ -393,8 +393,11 @@ async def _start_of(
     if row["nonce"] is None:
         if row["newest_epoch"] is not None and stream.epoch <= row["newest_epoch"]:
             raise ForbiddenError("this stream never was")
-        # A central that was restored from a copy has forgotten the epoch; its records are good.
-        return (0, b"") if batch is None else (batch.first_seq - 1, batch.previous_hash)
+        # A central that was restored from a copy has forgotten the epoch. It cannot tell what came
+        # before a batch, so it takes the stream whole, or as facts that are recorded once more.
+        if batch is not None and batch.first_seq == 1:
+            return 0, batch.previous_hash
+        raise ForbiddenError("central has forgotten this stream", code="forgotten_stream")
     if batch is None or batch.first_seq == 1:
         genesis = chain_genesis(stream.edge_id, stream.lane, stream.epoch, row["nonce"])
         return 0, genesis
