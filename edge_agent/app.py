@@ -90,7 +90,10 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     async def bring(owner: str) -> None:
         await visits.bring(owner)
 
-    network = _network(folder, config, machine, writer, opened, bring)
+    def noted_money() -> None:
+        uplink.note_flush()
+
+    network = _network(folder, config, machine, writer, opened, bring, noted_money)
     transport = _transport(folder, config, network)
     visits = Visits(
         central=transport,
@@ -267,6 +270,7 @@ def _network(
     writer: Writer,
     opened: Opened,
     bring: Callable[[str], Awaitable[None]],
+    on_recorded: Callable[[], None],
 ) -> ShopNetwork:
     signer = None
     if config.hub_url is not None or config.lan_listen is not None:
@@ -278,6 +282,7 @@ def _network(
         trusted_now_ms=opened.clock.trusted_now_ms,
         may_spend=lambda: opened.guard.may_spend,
         bring=bring,
+        on_recorded=on_recorded,
         clock=machine.clock,
         chance=machine.chance,
         hub_url=config.hub_url,

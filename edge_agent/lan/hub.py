@@ -97,7 +97,11 @@ class CarriesToCentral(Protocol):
 
 
 class HubDesk:
-    """What tills can ask of this hub. ``on_relayed`` is called when there is something to carry."""
+    """What tills can ask of this hub.
+
+    ``on_relayed`` is called when there is something to carry, ``on_recorded`` when something about
+    money was recorded here; neither may wait.
+    """
 
     def __init__(
         self,
@@ -106,11 +110,13 @@ class HubDesk:
         writer: Writes,
         trusted_now_ms: Callable[[], int],
         on_relayed: Callable[[], None] = lambda: None,
+        on_recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self._own = own
         self._writer = writer
         self._trusted_now_ms = trusted_now_ms
         self._on_relayed = on_relayed
+        self._on_recorded = on_recorded
         self._gaps: set[RelayStream] = set()
         self.online = False
         self._calls: dict[str, tuple[type, Callable[[int, Any], Awaitable[Any]]]] = {
@@ -176,7 +182,9 @@ class HubDesk:
             _check_asker(connection, ask.uid, till)
             return capture(connection, ask.uid, self._own.standing(connection))
 
-        return _to_wire(await self._writer.run(job))
+        captured = _to_wire(await self._writer.run(job))
+        self._on_recorded()
+        return captured
 
     async def void(self, till: int, ask: SpendAsk) -> SpendAnswer:
         """The till will not use it, whether or not it was ever held."""
@@ -188,7 +196,9 @@ class HubDesk:
             standing = self._own.standing(connection)
             return void(connection, ask.uid, ask.receipt_id, standing, till)
 
-        return _to_wire(await self._writer.run(job))
+        voided = _to_wire(await self._writer.run(job))
+        self._on_recorded()
+        return voided
 
     async def sub_lease(self, till: int, ask: SubLeaseAsk) -> SubLeaseAnswer:
         """Lend the till a part of a lease for the time when this hub is dead."""
@@ -279,7 +289,10 @@ class HubDesk:
                 void(connection, uid, receipt_id, standing)
             return len(close_due(connection, standing))
 
-        return await self._writer.run(job)
+        closed = await self._writer.run(job)
+        if closed:
+            self._on_recorded()
+        return closed
 
     async def forward(self, central: CarriesToCentral) -> bool:
         """Carry what waits, the most urgent stream first; whether there is more to carry.

@@ -21,8 +21,10 @@ from shared.errors import InputError, UnavailableError
 from shared.ids import Chance
 from shared.status import Health, Status
 
-UPKEEP_S: Final = 5.0
-"""How late a recalled lease is closed, and how often a till says that it lives."""
+UPKEEP_S: Final = 1.0
+"""How late a recalled lease is closed: somebody may wait for it in another shop."""
+BEAT_S: Final = 5.0
+"""How often a till says that it lives, and asks what to give back."""
 _STOP_GRACE_S: Final = 1.0
 Round = Callable[[], Awaitable[None]]
 
@@ -32,6 +34,7 @@ class ShopNetwork:
 
     ``hub_url``: this agent is a till of the hub at that address. ``listen``: HOST:PORT where tills
     reach this hub; port 0 lets the system choose. ``signer`` may be None where both are.
+    ``on_recorded`` is called when something about money waits for central; it must not wait.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class ShopNetwork:
         chance: Chance,
         may_spend: Callable[[], bool] = lambda: True,
         bring: Callable[[str], Awaitable[None]] | None = None,
+        on_recorded: Callable[[], None] = lambda: None,
         hub_url: str | None = None,
         listen: str | None = None,
     ) -> None:
@@ -63,6 +67,7 @@ class ShopNetwork:
             writer=writer,
             trusted_now_ms=trusted_now_ms,
             on_relayed=self._relayed.set,
+            on_recorded=on_recorded,
         )
         self.desk: Desk = self._own
         self.path: HubPath | None = None
@@ -160,7 +165,7 @@ class ShopNetwork:
                 done = True
             if done:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._sold.wait(), UPKEEP_S)
+                    await asyncio.wait_for(self._sold.wait(), BEAT_S)
 
         found: list[tuple[str, Round]] = [("leases", upkeep)]
         if self._listen is not None:

@@ -130,6 +130,9 @@ class Taken:
     in_hour: int
 
 
+NOTHING_TAKEN = Taken(by_receipt=0, in_hour=0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseBook:
     """One lease of this agent and all that was done with it.

@@ -17,6 +17,7 @@ import msgspec
 
 from edge_agent.leases.policy import (
     NO_CAPS,
+    NOTHING_TAKEN,
     Caps,
     LeaseBook,
     Part,
@@ -151,7 +152,9 @@ def hold(connection: apsw.Connection, ask: Ask, standing: Standing, caps: Caps =
         return known
     rights = rights_of(connection, ask.owner, ask.asset, standing)
     shares = cover(rights, ask.amount, standing)
-    refusal = refusal_of(shares, caps, _taken(connection, ask, standing), standing)
+    # Nothing is counted for caps that are not there: an owner may have a long history.
+    taken = NOTHING_TAKEN if caps == NO_CAPS else _taken(connection, ask, standing)
+    refusal = refusal_of(shares, caps, taken, standing)
     if refusal is not None:
         return Held(state=HoldState.REFUSED, reason=refusal)
     return _insert(connection, ask, HoldState.HELD, shares, standing)
