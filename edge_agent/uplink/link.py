@@ -49,12 +49,18 @@ class LinkState:
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
-        """Watch one call: an answer, even a refusal, is contact; no answer is an outage."""
+        """Watch one call: an answer, even a refusal, is contact; no answer is an outage.
+
+        Who is told when to come back has been answered.
+        """
         self.last_attempt_at_ms = self._clock.now_ms()
         try:
             yield
         except UnavailableError as error:
-            self._lost(error)
+            if error.retry_after_s is None:
+                self._lost(error)
+            else:
+                self._reached(error.message)
             raise
         except AppError as error:
             self._reached(error.message)

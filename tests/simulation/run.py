@@ -1,0 +1,83 @@
+"""Run a scenario from its beginning to the last check, and say what came out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import structlog
+from structlog.typing import EventDict
+
+from tests.simulation.scenario import Scenario
+from tests.simulation.town import Town
+from tests.simulation.world import DAY_S, World
+
+_UNTRACED: Final = frozenset({"event", "exc_info"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One run. ``violations`` says which invariant did not hold, and how; none: all is well."""
+
+    scenario: Scenario
+    digest: str
+    violations: tuple[str, ...]
+    counts: Counter[str]
+    tally: Counter[str]
+    trace: tuple[str, ...]
+    store_days: float
+
+    def __str__(self) -> str:
+        """What a failing test shows: how to have it again, what broke, and how it ended."""
+        return "\n".join(
+            [
+                f"scenario {scenario_text(self.scenario)}",
+                f"trace {self.digest}",
+                *self.violations,
+                "the end of the trace:",
+                *self.trace[-80:],
+            ]
+        )
+
+
+def simulate(scenario: Scenario, *, keep_trace: bool = False) -> Outcome:
+    """The whole run. The same scenario gives the same digest, on any machine."""
+    world = World(scenario.seed, keep_trace=keep_trace)
+    before = structlog.get_config()
+    structlog.configure(processors=[_into(world)], cache_logger_on_first_use=False)
+    try:
+        town = Town(world, scenario)
+        world.loop.run_until_complete(town.live())
+        violations = town.violations()
+        tally = town.tally()
+    finally:
+        structlog.configure(**before)
+        world.loop.close()
+    return Outcome(
+        scenario=scenario,
+        digest=world.trace.digest(),
+        violations=tuple(violations),
+        counts=world.trace.counts,
+        tally=tally,
+        trace=tuple(world.trace.lines),
+        store_days=scenario.stores * world.now_s() / DAY_S,
+    )
+
+
+def _into(world: World) -> Callable[..., Any]:
+    """The product's log becomes part of the trace."""
+
+    def process(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        facts = {name: value for name, value in event.items() if name not in _UNTRACED}
+        world.note("log", str(event["event"]), **facts)
+        raise structlog.DropEvent
+
+    return process
+
+
+def scenario_text(scenario: Scenario) -> str:
+    """The scenario as JSON, for ``regressions`` and the command line."""
+    return msgspec.json.encode(scenario).decode()
