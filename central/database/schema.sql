@@ -126,7 +126,7 @@ create table feed_log (
     key text not null,
     operation text not null check (operation in ('put', 'delete', 'erase')),
     payload bytea not null
-);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 create index feed_log_order_idx on feed_log (xid, change_id);
 
 create table feed_entry (

@@ -87,8 +87,10 @@ with bound as (
 select (select count(*) from taken) as taken, (select count(*) from numbered) as published;
 
 -- log_waits --
--- Whether anything was written that is not published.
-select exists (select 1 from feed_log) as waits;
+-- Whether anything was written that is not published. By the index, which learns to pass over what
+-- was taken out; reading the table would look at all of it until the next vacuum.
+select count(*) > 0 as waits
+from (select 1 from feed_log order by feed_log.xid, feed_log.change_id limit 1) waiting;
 
 -- horizon_holders --
 -- Transactions that have kept the log from being published for so long, the oldest first.

@@ -7,6 +7,7 @@ new generations. Real PostgreSQL at one end, real SQLite at the other.
 from __future__ import annotations
 
 import random
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,6 +154,45 @@ async def test_every_path_ends_at_the_full_replay(
         await shop.settle(central)
 
     assert world.visible() == visible_in(path)
+
+
+async def test_every_cursor_leads_to_the_same_present(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shops that stopped at any checkpoint of a long history end alike, those long gone too."""
+    monkeypatch.setattr(store, "FEED_PAGE_CHANGES_MAX", 3)
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    world = World(chance=random.Random(seed))
+    await add_edge(pool, "S1")
+    service = Feed(pool, SystemClock())
+    central = DirectCentral(feed_service=service, edge_id=1, store_id="S1")
+    path = tmp_path / "edge.sqlite"
+    for number in range(16):
+        await world.change(pool)
+        async with pool.connection() as connection:
+            # At least one deletion is there to be forgotten.
+            if number == 2:
+                world.put(Topic.PRODUCT, "once", entry := world.entry(Topic.PRODUCT, "once"))
+                await store.put(connection, store.EVERY_STORE, Topic.PRODUCT, {"once": entry})
+            elif number == 4:
+                world.delete(Topic.PRODUCT, "once")
+                await store.delete(connection, store.EVERY_STORE, Topic.PRODUCT, ["once"])
+        async with running_shop(path, central) as shop:
+            await shop.settle(central)
+        shutil.copy(path, tmp_path / f"stopped-{number}.sqlite")
+        if number == 7:
+            async with pool.connection() as connection:
+                later_ms = SystemClock().now_ms() + 2 * plan.TOMBSTONE_AGE_MS_MIN
+                await store.remove_tombstones(connection, now_ms=later_ms)
+    central.calls.clear()
+    for number in range(16):
+        stopped = tmp_path / f"stopped-{number}.sqlite"
+        async with running_shop(stopped, central) as shop:
+            await shop.settle(central)
+        assert world.visible() == visible_in(stopped), f"stopped at {number}"
+
+    assert 4 <= central.calls.count("snapshot") <= 8
 
 
 async def test_checkpoint_is_never_seen_in_half(
