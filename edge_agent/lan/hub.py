@@ -35,6 +35,7 @@ from edge_agent.leases.store import (
     asker_of,
     capture,
     close_due,
+    forget_past,
     hold,
     hold_of_spend,
     lend,
@@ -44,10 +45,11 @@ from edge_agent.leases.store import (
     void,
     wanted_back,
 )
+from edge_agent.leases.till import forget_past_tokens
 from shared.crypto.signing import Signer
 from shared.errors import AppError, ForbiddenError, InputError, TrustError, UnavailableError
 from shared.frames import decode_batch, encoded_records
-from shared.limits import IDENTIFIER_CHARS_MAX
+from shared.limits import ACKED_RECORD_KEEP_DAYS, IDENTIFIER_CHARS_MAX
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.facts import FactKind, ReceiptCommitted
@@ -76,6 +78,10 @@ from shared.wire.stream import Ack, Batch, Lane, Record, Refusal, RefusalCode
 STALE_HOLD_MS: Final = 24 * 3_600_000
 """What a till of this agent's own froze and nobody paid: the shop has closed since."""
 STALE_HOLDS_PER_ROUND_MAX: Final = 100
+FORGET_EVERY_MS: Final = 600_000
+FORGOTTEN_PER_ROUND_MAX: Final = 500
+"""Holds; seventy thousand a day, more than a shop makes."""
+_DAY_MS: Final = 24 * 3_600_000
 FORWARDS_PER_ROUND_MAX: Final = 200
 """Batches; the loop comes back, and looks again which stream is the most urgent."""
 _QUERIES: Final = load_queries("edge_agent.lan")
@@ -118,6 +124,7 @@ class HubDesk:
         self._on_relayed = on_relayed
         self._on_recorded = on_recorded
         self._gaps: set[RelayStream] = set()
+        self._forgotten_at_ms = 0
         self.online = False
         self._calls: dict[str, tuple[type, Callable[[int, Any], Awaitable[Any]]]] = {
             LanCall.RIGHTS: (RightsAsk, self.rights),
@@ -276,6 +283,8 @@ class HubDesk:
     async def upkeep(self) -> int:
         """Close leases that are due, take back what nobody came for; how many leases were closed.
 
+        What is long over is forgotten, a little each time.
+
         Only holds of this agent's own receipts are taken back by time, for this agent records the
         sale itself; a till's hold stays until the till has decided.
         """
@@ -287,6 +296,11 @@ class HubDesk:
                 connection, standing.edge_id, before_ms, STALE_HOLDS_PER_ROUND_MAX
             ):
                 void(connection, uid, receipt_id, standing)
+            if standing.now_ms - self._forgotten_at_ms >= FORGET_EVERY_MS:
+                self._forgotten_at_ms = standing.now_ms
+                past_ms = standing.now_ms - ACKED_RECORD_KEEP_DAYS * _DAY_MS
+                forget_past(connection, past_ms, FORGOTTEN_PER_ROUND_MAX)
+                forget_past_tokens(connection, past_ms)
             return len(close_due(connection, standing))
 
         closed = await self._writer.run(job)

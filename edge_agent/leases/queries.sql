@@ -123,3 +123,35 @@ SELECT s.sub_lease_id FROM sub_lease s LEFT JOIN lease l ON l.lease_id = s.lease
 WHERE s.till_edge_id = :till_edge_id AND s.state = 'open'
   AND (l.lease_id IS NULL OR l.state <> 'open' OR l.epoch <> :epoch OR s.spend_until_ms <= :now_ms)
 ORDER BY s.sub_lease_id;
+
+-- holds_past --
+-- Decided holds from before this moment, of leases and parts of leases that are over for good.
+SELECT h.uid FROM hold h
+WHERE h.state <> 'held' AND h.held_at_ms < :before_ms AND (h.state = 'voided' OR NOT EXISTS (
+    SELECT 1 FROM hold_part p
+    LEFT JOIN lease_end e ON e.lease_id = p.lease_id
+    LEFT JOIN own_sub_lease s ON s.sub_lease_id = p.sub_lease_id
+    WHERE p.uid = h.uid AND p.lease_id IS NOT NULL AND CASE
+        WHEN p.sub_lease_id IS NULL THEN e.lease_id IS NULL
+        ELSE coalesce(s.state, 'closed') <> 'closed' END))
+LIMIT :limit;
+
+-- forget_parts --
+-- What paid for a hold of long ago.
+DELETE FROM hold_part WHERE uid = :uid;
+
+-- forget_hold --
+-- A hold of long ago.
+DELETE FROM hold WHERE uid = :uid;
+
+-- forget_sub_leases --
+-- Parts that came back to leases which are over for good.
+DELETE FROM sub_lease WHERE state = 'closed' AND spend_until_ms < :before_ms
+    AND lease_id IN (SELECT lease_id FROM lease_end);
+
+-- forget_lease_ends --
+-- Leases that are over and that central no longer tells of.
+DELETE FROM lease_end WHERE ended_at_ms < :before_ms
+    AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.lease_id = lease_end.lease_id)
+    AND NOT EXISTS (SELECT 1 FROM hold_part p WHERE p.lease_id = lease_end.lease_id)
+    AND NOT EXISTS (SELECT 1 FROM sub_lease s WHERE s.lease_id = lease_end.lease_id);

@@ -347,6 +347,21 @@ def close_due(
     return closed
 
 
+def forget_past(connection: apsw.Connection, before_ms: int, limit: int) -> int:
+    """Forget holds from before that moment whose leases are over for good; how many.
+
+    An open hold is never forgotten, nor a spend on a lease that still runs.
+    """
+    parameters = {"before_ms": before_ms, "limit": limit}
+    rows: list[Any] = connection.execute(_QUERIES["holds_past"], parameters).fetchall()
+    for (uid,) in rows:
+        connection.execute(_QUERIES["forget_parts"], {"uid": uid})
+        connection.execute(_QUERIES["forget_hold"], {"uid": uid})
+    connection.execute(_QUERIES["forget_sub_leases"], {"before_ms": before_ms})
+    connection.execute(_QUERIES["forget_lease_ends"], {"before_ms": before_ms})
+    return len(rows)
+
+
 def lend(connection: apsw.Connection, sub_lease_id: str, ask: Ask, standing: Standing) -> Lent:
     """Give the till ``ask.asker`` a part of a lease; the same id gets the same answer.
 

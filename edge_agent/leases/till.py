@@ -154,6 +154,12 @@ def void_stale(connection: apsw.Connection, state: TokenState, before_ms: int, l
     return len(rows)
 
 
+def forget_past_tokens(connection: apsw.Connection, before_ms: int) -> None:
+    """Forget what was settled with the hub before that moment."""
+    connection.execute(_QUERIES["forget_tokens"], {"before_ms": before_ms})
+    connection.execute(_QUERIES["forget_own_parts"], {"before_ms": before_ms})
+
+
 def ask_part(connection: apsw.Connection, part: PartAsk) -> None:
     """The hub is about to be asked; ``amount`` is what is wanted."""
     connection.execute(

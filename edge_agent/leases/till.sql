@@ -87,3 +87,12 @@ WHERE state = 'returning' AND hub_edge_id = :hub_edge_id ORDER BY sub_lease_id L
 -- close_own_part --
 -- The hub has it back.
 UPDATE own_sub_lease SET state = 'closed' WHERE sub_lease_id = :sub_lease_id;
+
+-- forget_tokens --
+-- Long ago, and the hub knows how they ended.
+DELETE FROM token WHERE told = 1 AND asked_at_ms < :before_ms;
+
+-- forget_own_parts --
+-- Parts that went back long ago, and that no hold names any more.
+DELETE FROM own_sub_lease WHERE state = 'closed' AND spend_until_ms < :before_ms
+    AND NOT EXISTS (SELECT 1 FROM hold_part p WHERE p.sub_lease_id = own_sub_lease.sub_lease_id);

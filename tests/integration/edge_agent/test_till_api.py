@@ -168,6 +168,32 @@ async def test_points_are_spent_within_the_lease(till: Till) -> None:
         assert reply["incidents"] == []
 
 
+async def test_frozen_points_are_one_receipts_until_it_is_sold_or_cancelled(till: Till) -> None:
+    """The second receipt finds none; a cancel frees them; a freeze is repeated freely."""
+    bodies: dict[str, Any] = {}
+    for receipt_id, points in (("r1", "20.00"), ("r2", "20.00"), ("r3", "10.00")):
+        receipt = till_receipt(
+            receipt_id, customer={"card": "100"}, spend={"account": "main", "points": points}
+        )
+        priced = await ask(till, CALCULATE, receipt)
+        bodies[receipt_id] = {"receipt": receipt, "calculation_id": priced["calculation_id"]}
+    for _ in range(2):
+        frozen = await ask(till, "/v1/receipts/r1/freeze", bodies["r1"])
+        assert frozen["spent"][0]["points"] == "20.00"
+    async with till.post("/v1/receipts/r2/freeze", json=bodies["r2"]) as response:
+        assert await refused(response) == (409, "points_not_promised")
+    await ask(till, "/v1/receipts/r3/freeze", bodies["r3"])
+    again = await ask(till, CALCULATE, bodies["r2"]["receipt"])
+    assert again["spent"] == [] or again["spent"][0]["points"] == "0.00"
+    await ask(till, "/v1/receipts/r3/cancel", None)
+    sold = await ask(till, "/v1/receipts/r1/commit", bodies["r1"])
+    assert sold["incidents"] == []
+    async with till.post("/v1/receipts/r1/freeze", json=bodies["r1"]) as response:
+        assert await refused(response) == (409, "already_committed")
+    async with till.get("/v1/customers?card=100") as response:
+        assert (await response.json())["spendable"] == {"main": "10.00"}
+
+
 async def test_two_tills_told_the_same_points_both_sell(till: Till) -> None:
     """The second sale goes beyond the lease: recorded, with the incident."""
     bodies = []

@@ -19,6 +19,7 @@ from edge_agent.leases.store import (
     capture,
     close_due,
     find_hold,
+    forget_past,
     hold,
     lend,
     spend_now,
@@ -254,3 +255,30 @@ def test_till_gets_a_fifth_and_all_tills_half(connection: apsw.Connection) -> No
     book = book_of(connection, "a")
     assert book is not None
     assert (book.lent, book.right.left) == (500, 500)
+
+
+def test_only_what_is_over_is_forgotten(connection: apsw.Connection) -> None:
+    """Old spends on a running lease and open holds stay; those of a closed lease go."""
+    put_lease(connection, a_lease("runs", 500, spend_until_ms=10**9, owner="c2"), 1)
+    put_lease(connection, a_lease("ends", 500), 1)
+    hold(connection, an_ask(1, 100, owner="c2"), NOW)
+    spend_now(connection, an_ask(2, 100, owner="c2"), NOW)
+    spend_now(connection, an_ask(3, 100), NOW)
+    void(connection, an_ask(4, 1).uid, "r4", NOW)
+    lend(connection, "s1", an_ask(5, 10, asker=TILL), NOW)
+    take_back(connection, "s1", TILL, 0, 0, NOW)
+    [closed] = close_due(connection, LATER)
+
+    assert forget_past(connection, 50, 100) == 0
+    assert forget_past(connection, 10**6, 100) == 2
+    assert [find_hold(connection, an_ask(n, 1).uid) is None for n in (1, 2, 3, 4)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert spendable_of(connection, "c2", NOW) == {"points:main": 300}
+    assert spendable_of(connection, "c1", NOW) == {"points:main": 0}
+    forget_lease(connection, closed.lease_id)
+    forget_past(connection, 10**6, 100)
+    assert connection.execute("SELECT count(*) FROM lease_end").get == 0
