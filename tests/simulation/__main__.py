@@ -1,7 +1,8 @@
 """Run towns by hand: ``python -m tests.simulation SEED...``, or a scenario as JSON.
 
-``--trace`` prints everything that happened, ``--shrink`` looks for less of it that fails all the
-same, ``--digest`` prints only the hash of the trace.
+``--table N`` runs N towns of every kind of event and prints what came out; ``--trace`` prints
+everything that happened, ``--shrink`` looks for less of it that fails all the same, ``--digest``
+prints only the hash of the trace.
 """
 
 from __future__ import annotations
@@ -14,16 +15,20 @@ import msgspec
 from tests.simulation.run import scenario_text, simulate
 from tests.simulation.scenario import Scenario, scenario_of
 from tests.simulation.shrink import shrink
+from tests.simulation.table import print_table
 
 
 def main() -> int:
     """0 when no invariant broke."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("what", nargs="+", help="seeds, or scenarios as JSON")
+    parser.add_argument("what", nargs="*", help="seeds, or scenarios as JSON")
+    parser.add_argument("--table", type=int, metavar="N")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--shrink", action="store_true")
     parser.add_argument("--digest", action="store_true")
     arguments = parser.parse_args()
+    if arguments.table:
+        return 0 if print_table(arguments.table) else 1
     failed = 0
     for what in arguments.what:
         outcome = simulate(_scenario(what), keep_trace=arguments.trace)

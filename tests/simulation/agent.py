@@ -16,7 +16,7 @@ import msgspec
 from edge_agent.checkout.desk import Desk, ShopDesk
 from edge_agent.checkout.replay import REPLAYS
 from edge_agent.lan.hub import HubDesk, HubGate
-from edge_agent.lan.link import NotReachedError, SealedLink
+from edge_agent.lan.link import HubLink, NotReachedError, SealedLink
 from edge_agent.lan.path import HubPath
 from edge_agent.lan.till import TillDesk
 from edge_agent.outbox.held import held_counts
@@ -32,6 +32,7 @@ from shared.crypto.signing import Signer
 from shared.errors import AppError, UnavailableError
 from shared.wire.enrol import EdgeKind, HelloReply, HelloRequest, LaneStart
 from shared.wire.feed import FeedBuckets, FeedPage, FeedRepair, FeedReset, SnapshotManifest
+from shared.wire.lan import PeerEntry
 from shared.wire.stream import Ack, Batch, Refusal
 from tests.simulation import central as head_office
 from tests.simulation.central import Central
@@ -132,6 +133,27 @@ class Line:
         )
 
 
+class OpenLink:
+    """The line to the hub without signatures, for long runs in which nobody lies."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def ask(self, hub: PeerEntry, call: str, body: bytes) -> bytes:
+        agent, there = self._agent, self._agent.place.hub
+        if not there.up:
+            raise NotReachedError("nobody listens there")
+        if there.edge_id != hub.edge_id:
+            raise UnavailableError("what answered is not this store's hub", code="not_the_hub")
+        return await agent.network.call(
+            agent.name,
+            there.name,
+            lambda: there.hub_desk.answer(agent.edge_id, call, body),
+            silence_s=LAN_SILENCE_S,
+            lan=True,
+        )
+
+
 class NoBundles:
     """No programme is in force, and none is wanted."""
 
@@ -213,8 +235,8 @@ class Agent:
                 edge_id=self.edge_id,
                 agent_version="simulated",
                 started_at_ms=self.clock.now_ms(),
-                hello_interval_s=HELLO_S,
-                flush_interval_s=FLUSH_S,
+                hello_interval_s=HELLO_S * self.scenario.calm,
+                flush_interval_s=FLUSH_S * self.scenario.calm,
                 feed_wait_s=FEED_WAIT_S,
             ),
             central=line,
@@ -311,6 +333,7 @@ class Agent:
             on_relayed=relayed.set,
         )
         self.desk: Desk = own
+        self.hub_desk = hub
         self.path = None
         records = Upkeep(writer=self.writes, guard=self.guard, clock=self.trusted)
 
@@ -320,7 +343,7 @@ class Agent:
             if closed:
                 self.world.note(self.name, "leases.closed", count=closed)
                 self.uplink.note_flush()
-            await asyncio.sleep(self.dice.uniform(0.5, 1.5) * UPKEEP_S)
+            await asyncio.sleep(self.dice.uniform(0.5, 1.5) * UPKEEP_S * self.scenario.calm)
 
         if self.kind is EdgeKind.HUB:
             self.gate = HubGate(
@@ -340,9 +363,11 @@ class Agent:
                     relayed.set()
 
             return [("leases", upkeep), ("relay", relay)]
-        link = SealedLink(
+        link: HubLink = SealedLink(
             edge_id=self.edge_id, signer=self.signer, exchange=self._ask_hub, chance=self.dice
         )
+        if self.scenario.calm > 1:
+            link = OpenLink(self)
         till = TillDesk(
             own=own,
             writer=self.writes,
@@ -359,7 +384,8 @@ class Agent:
             self._sold.clear()
             if await till.settle():
                 try:
-                    async with asyncio.timeout(self.dice.uniform(0.5, 1.5) * UPKEEP_S):
+                    wait_s = self.dice.uniform(0.5, 1.5) * UPKEEP_S * self.scenario.calm
+                    async with asyncio.timeout(wait_s):
                         await self._sold.wait()
                 except TimeoutError:
                     return

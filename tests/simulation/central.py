@@ -51,7 +51,8 @@ from tests.simulation.scenario import Scenario, Wrong
 from tests.simulation.world import World
 
 NAME: Final = "central"
-HELLO_INTERVAL_S: Final = 3_600
+HELLO_INTERVAL_S: Final = 24 * 3_600
+"""Central asks for no more hellos than agents say of themselves."""
 _StreamKey = tuple[int, int, int]
 """(edge, lane, epoch)"""
 

@@ -18,6 +18,7 @@ from shared.wire.feed import Operation
 from shared.wire.stream import Record
 from tests.simulation.agent import Agent
 from tests.simulation.bank import ASSET, Bank
+from tests.simulation.world import DAY_S
 
 if TYPE_CHECKING:
     from tests.simulation.town import Town
@@ -40,6 +41,7 @@ def judge(town: Town) -> list[str]:
     found += _overspent(town)
     found += _unexplained(town)
     found += _diverged(town)
+    found += _at_war(town)
     found += _replayed(town)
     return found
 
@@ -88,6 +90,14 @@ def _unexplained(town: Town) -> Iterator[str]:
     excuses = sorted(town.excuses) + ["write-off"] * bank.incidents["lease_written_off"]
     if total and not excuses:
         yield f"I10: a shortage of {total} that nothing explains: {bank.shortages[:3]}"
+
+
+def _at_war(town: Town) -> Iterator[str]:
+    """An agent is given one epoch a day without a person, so copies do not fence each other."""
+    days = town.world.now_s() / DAY_S
+    for edge in town.central.tables.edges.values():
+        if edge.epoch - 1 > days + 1:
+            yield f"edge {edge.edge_id} was given {edge.epoch - 1} epochs in {days:.0f} days"
 
 
 def _diverged(town: Town) -> Iterator[str]:

@@ -75,7 +75,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tills``: of each store, 0: its hub is its register; ``receipts_per_day``: of each register;
     ``term_hours``: how long leases run; ``write_off_hours``: how long after its end a lease is
-    written off, 0: never, a person decides.
+    written off, 0: never, a person decides; ``calm``: how many times longer than usual idle agents
+    wait between hellos and upkeep, for long runs.
     """
 
     seed: int
@@ -87,6 +88,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     term_hours: int = 24
     faults: tuple[Fault, ...] = ()
     write_off_hours: int = 0
+    calm: int = 1
     wrong: Wrong = Wrong.NONE
 
 

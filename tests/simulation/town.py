@@ -27,7 +27,7 @@ CLOSE_S: Final = 22 * 3600
 OPENING_POINTS: Final = 15_000
 """150 points each, in hundredths."""
 TURN_S: Final = 3 * 3600.0
-QUIET_DAYS_MAX: Final = 8
+QUIET_DAYS_MAX: Final = 4
 """After the last trouble a run must come to rest within so many days."""
 
 
