@@ -258,6 +258,64 @@ async def test_real_answers_come_out_the_same_again(pool: Pool, head: Head) -> N
     assert await differences(pool, head) == 0
 
 
+async def test_one_batch_of_a_stream_is_in_at_a_time_and_the_next_is_told_when(
+    pool: Pool, head: Head
+) -> None:
+    """A sender that stalls keeps its own place only; its stream's next batch is not even read."""
+    token = await head.enrolment.issue_token("S1", EdgeKind.HUB)
+    async with calling(head) as http, calling(head) as other:
+        agent = await enrol(http, token)
+        program = (await agent.bundle(1)).program
+        agent.sell(a_receipt(1), program)
+        body = msgspec.msgpack.encode(agent.batch(1, 1))
+        path = f"/v1/streams/{agent.reply.edge_id}/1/1/1-1"
+        began, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield body[:10]
+            began.set()
+            await goes_on.wait()
+            yield body[10:]
+
+        async def put(http: aiohttp.ClientSession, data: object) -> tuple[int, str | None, bytes]:
+            async with http.put(path, data=data, headers=agent.headers) as answer:
+                return answer.status, answer.headers.get("Retry-After"), await answer.read()
+
+        stalled = asyncio.create_task(put(http, slowly()))
+        await began.wait()
+        await asyncio.sleep(0.2)
+        status, retry_after, told = await put(other, body)
+        goes_on.set()
+        taken, _, _ = await stalled
+        again, _, _ = await put(other, body)
+
+    assert (status, msgspec.json.decode(told)["code"]) == (429, "busy")
+    assert retry_after is not None
+    assert int(retry_after) >= 1
+    assert (taken, again) == (200, 200)
+
+
+async def test_a_revoked_agent_is_wiped_and_a_frozen_one_waits(pool: Pool, head: Head) -> None:
+    """Within a second of the decision; hello still tells either what to do."""
+    token = await head.enrolment.issue_token("S1", EdgeKind.HUB)
+    async with calling(head) as http:
+        agent = await enrol(http, token)
+        program = (await agent.bundle(1)).program
+        agent.sell(a_receipt(1), program)
+        body = msgspec.msgpack.encode(agent.batch(1, 1))
+        path = f"/v1/streams/{agent.reply.edge_id}/1/1/1-1"
+        seen = []
+        for state in ("frozen", "revoked"):
+            async with pool.connection() as connection:
+                await connection.execute("update edge set state = %s", (state,))
+            await asyncio.sleep(1.1)
+            async with http.put(path, data=body, headers=agent.headers) as answer:
+                seen.append(answer.status)
+            seen.append((await agent.hello(bundle_version=1)).order.value)
+
+    assert seen == [423, "continue", 403, "wipe"]
+
+
 async def test_an_answer_the_engine_would_not_give_is_found(pool: Pool, head: Head) -> None:
     """A changed answer and a version central never published are told, each as one difference."""
     token = await head.enrolment.issue_token("S1", EdgeKind.HUB)
