@@ -141,9 +141,17 @@ DELETE FROM balance;
 -- There is no right to spend.
 DELETE FROM lease;
 
+-- wipe_own_parts --
+-- Nor any part of a hub's leases.
+DELETE FROM own_sub_lease;
+
+-- wipe_peers --
+-- No other agent is known.
+DELETE FROM peer;
+
 -- wipe_versions --
 -- Keys of the feed name people.
-DELETE FROM feed_key WHERE topic IN ('customer', 'balance', 'lease');
+DELETE FROM feed_key WHERE topic IN ('customer', 'balance', 'lease', 'peer');
 
 -- wipe_staged --
 -- Neither does anybody wait.

@@ -14,13 +14,15 @@ _WIPES: Final = (
     "wipe_customers",
     "wipe_balances",
     "wipe_leases",
+    "wipe_own_parts",
+    "wipe_peers",
     "wipe_versions",
     "wipe_staged",
 )
 
 
 def forget_people(connection: apsw.Connection) -> None:
-    """Keep no customer, card, balance or lease; records and receipts stay."""
+    """Keep no customer, card, balance, right or peer; records and receipts stay."""
     connection.pragma("secure_delete", 1)
     for name in _WIPES:
         connection.execute(_QUERIES[name])

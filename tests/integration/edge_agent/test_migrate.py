@@ -124,6 +124,11 @@ def test_first_release_migrates_with_everything(tmp_path: Path) -> None:
     assert sale is not None
     assert sale.record_uid == (30).to_bytes(16, "big")
     assert connection.execute("SELECT count(*) FROM receipt").get == 31
+    spent = connection.execute(
+        "SELECT count(*), sum(p.amount) FROM hold h JOIN hold_part p USING (uid)"
+        " WHERE h.state = 'captured' AND p.lease_id = 'L1'"
+    ).fetchone()
+    assert spent == (30, 150)
     assert connection.execute("SELECT DISTINCT length(local) FROM outbox").get == 32
     append_fact(connection, 1, a_fact(99))
     assert verify_chain(connection, 1) == 31
