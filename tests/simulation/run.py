@@ -11,8 +11,10 @@ import msgspec
 import structlog
 from structlog.typing import EventDict
 
+from tests.simulation.judgement import judge
 from tests.simulation.scenario import Scenario
 from tests.simulation.town import Town
+from tests.simulation.troubles import TROUBLES
 from tests.simulation.world import DAY_S, World
 
 _UNTRACED: Final = frozenset({"event", "exc_info"})
@@ -50,8 +52,9 @@ def simulate(scenario: Scenario, *, keep_trace: bool = False) -> Outcome:
     structlog.configure(processors=[_into(world)], cache_logger_on_first_use=False)
     try:
         town = Town(world, scenario)
-        world.loop.run_until_complete(town.live())
-        violations = town.violations()
+        world.loop.run_until_complete(town.live(TROUBLES))
+        # After a first fault the last judgement would only echo it.
+        violations = town.violations() or judge(town)
         tally = town.tally()
     finally:
         structlog.configure(**before)
@@ -59,7 +62,7 @@ def simulate(scenario: Scenario, *, keep_trace: bool = False) -> Outcome:
     return Outcome(
         scenario=scenario,
         digest=world.trace.digest(),
-        violations=tuple(violations),
+        violations=tuple(dict.fromkeys(violations)),
         counts=world.trace.counts,
         tally=tally,
         trace=tuple(world.trace.lines),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,11 +14,9 @@ from shared.wire.enrol import EdgeKind
 from tests.simulation.agent import Agent
 from tests.simulation.central import Central
 from tests.simulation.disk import MediaImage
-from tests.simulation.judgement import judge, uninformed
 from tests.simulation.network import Network
 from tests.simulation.register import Register
 from tests.simulation.scenario import Fault, Scenario
-from tests.simulation.troubles import TROUBLES
 from tests.simulation.truth import Truth
 from tests.simulation.world import DAY_S, Dice, World
 
@@ -159,8 +157,8 @@ class Town:
     def _shop_of(self, agent: Agent) -> Shop:
         return next(shop for shop in self.shops if agent in shop.agents)
 
-    async def live(self) -> None:
-        """From the first day to rest."""
+    async def live(self, troubles: Mapping[Fault, Trouble]) -> None:
+        """From the first day to rest, with the scenario's troubles out of these."""
         for number in range(self.scenario.stores):
             self.shops.append(Shop(self, f"S{number + 1}"))
         stores = [shop.store_id for shop in self.shops]
@@ -175,9 +173,8 @@ class Town:
         lasting = [asyncio.create_task(self._turns()), asyncio.create_task(self._people())]
         workers = [self._office()]
         workers += [
-            self._watched(TROUBLES[fault](self, self.world.dice(f"trouble/{fault}")))
+            self._watched(troubles[fault](self, self.world.dice(f"trouble/{fault}")))
             for fault in self.scenario.faults
-            if fault in TROUBLES
         ]
         tasks = [asyncio.create_task(worker) for worker in workers]
         await asyncio.sleep(self.span_s)
@@ -284,7 +281,7 @@ class Town:
             await asyncio.sleep(DAY_S / 8)
             waiting = [agent.name for agent in self.alive() if not agent.up or agent.pending()]
             # A shop whose last answer was lost asks the feed again only after its long wait.
-            waiting += list(uninformed(self))
+            waiting += list(self.uninformed())
             if not waiting:
                 self.world.note("town", "rest.reached")
                 return
@@ -292,14 +289,26 @@ class Town:
 
     # --- the end
 
+    def uninformed(self) -> Iterator[str]:
+        """Leases of which a shop knows something else than central does."""
+        for agent in self.alive():
+            rows = agent.media.database.execute("SELECT lease_id, granted, state FROM lease")
+            held = {lease_id: (granted, state) for lease_id, granted, state in rows}
+            for lease in self.central.tables.bank.books.leases.values():
+                wanted = (lease.granted, lease.state.value)
+                if lease.store_id == agent.store_id and held.get(lease.lease_id) != wanted:
+                    yield (
+                        f"feed: {agent.name} has {held.get(lease.lease_id)} of {lease.lease_id}, "
+                        f"central {wanted}"
+                    )
+
     def violations(self) -> list[str]:
-        """What did not hold, found as it happened or now."""
-        found = self.world.violations + self.central.tables.bank.broken
-        if not found:
-            # After a first fault the last judgement would only echo it.
-            found = judge(self)
-        return list(dict.fromkeys(found))
+        """What did not hold when it happened."""
+        return list(dict.fromkeys(self.world.violations + self.central.tables.bank.broken))
 
     def tally(self) -> Counter[str]:
         """Figures of the run."""
         return self.truth.tally + self.central.tables.bank.incidents
+
+
+Trouble = Callable[[Town, Dice], Awaitable[None]]

@@ -7,9 +7,8 @@ they come is measured by the run's length, so that short runs see them too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from edge_agent.outbox.store import Fact, append_fact
 from shared.errors import AppError
@@ -18,10 +17,8 @@ from shared.wire.stream import Lane
 from tests.simulation.agent import Agent
 from tests.simulation.network import CALM, LAN_CALM, LAN_POOR, POOR
 from tests.simulation.scenario import Fault
+from tests.simulation.town import Town, Trouble
 from tests.simulation.world import Dice
-
-if TYPE_CHECKING:
-    from tests.simulation.town import Town
 
 HOUR_S: Final = 3_600.0
 CENTRAL: Final = "central"
@@ -277,7 +274,7 @@ async def till_crash(town: Town, dice: Dice) -> None:
             town.spawn(_start_later(agent, dice.uniform(1.0, 300.0), power_cut=dice.happens(0.5)))
 
 
-TROUBLES: Final[dict[Fault, Callable[[Town, Dice], Awaitable[None]]]] = {
+TROUBLES: Final[dict[Fault, Trouble]] = {
     Fault.WEATHER: weather,
     Fault.PARTITION: partition,
     Fault.CRASH: crash,
