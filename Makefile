@@ -3,8 +3,9 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 ARGS ?=
+SEED ?= 1
 
-.PHONY: help setup setup-tests check fmt lint type imports unit test demo compiled nightly golden bench changelog clean
+.PHONY: help setup setup-tests check fmt lint type imports unit test demo compiled simulate nightly golden bench changelog clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -47,8 +48,12 @@ unit:
 compiled: setup ## the engine in machine code: build/compiled, used by PYTHONPATH=build/compiled
 	@$(BIN)/python -W ignore setup.py --quiet compiled
 
-nightly: setup-tests ## laws and agreement on many more examples
+simulate: setup-tests ## one simulated town with all that befell it: SEED=17, ARGS=--shrink
+	@$(BIN)/python -m tests.simulation --trace $(SEED) $(ARGS)
+
+nightly: setup-tests ## laws and agreement on many more examples, and ten thousand towns
 	KOPILKA_EXAMPLES=20000 $(BIN)/pytest -n 2 tests/agreement tests/unit/shared/engine $(ARGS)
+	KOPILKA_SEEDS=$${KOPILKA_SEEDS:-10000} $(BIN)/pytest -n 2 tests/simulation $(ARGS)
 
 golden: setup ## rewrite golden bundles; review the diff
 	$(BIN)/python tests/golden/generate.py
