@@ -236,7 +236,7 @@ class Ingest:
             except _POISON as error:
                 _LOG.exception("record.refused", edge_id=stream.edge_id, seq=record.seq)
                 reason = f"refused: {type(error).__name__}: {error}"
-                aside.append(rejected(record.seq, record.uid, reason, record.body))
+                aside.append(rejected(record.seq, record.uid, reason, record.data))
         return aside
 
     async def _post(

@@ -206,5 +206,4 @@ def _return(books: Books, origin: Origin, uid: bytes, fact: ReceiptReturned) -> 
 
 
 def _conflict(one: Received | Rejected, why: str) -> Rejected:
-    data = one.data if isinstance(one, Rejected) else one.body
-    return rejected(one.seq, one.uid, f"uid_conflict: {why}", data, code="conflict")
+    return rejected(one.seq, one.uid, f"uid_conflict: {why}", one.data, code="conflict")

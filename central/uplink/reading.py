@@ -90,7 +90,7 @@ class Stream:
 
 @dataclass(slots=True, kw_only=True)
 class Received:
-    """A record that can be posted. ``columns``: of a sale."""
+    """A record that can be posted. ``data``: all of it as it came; ``columns``: of a sale."""
 
     seq: int
     uid: bytes
@@ -98,6 +98,7 @@ class Received:
     kind: str
     fact: Fact
     body: bytes
+    data: bytes
     columns: SaleColumns | None
 
 
@@ -157,6 +158,7 @@ def _read(stream: Stream, seq: int, data: bytes) -> Received:
         kind=record.kind,
         fact=fact,
         body=record.body,
+        data=data,
         columns=check(stream, fact),
     )
 
