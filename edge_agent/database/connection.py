@@ -7,7 +7,7 @@ from typing import Final
 
 import apsw
 
-from edge_agent.database.migrate import ensure_schema, pragma_int
+from edge_agent.database.migrate import ensure_schema, is_of_this_release, pragma_int
 from shared.errors import AppError, CorruptionError, UnavailableError
 from shared.sqlfile import load_queries
 
@@ -50,9 +50,10 @@ def open_reader(path: Path) -> apsw.Connection:
 
 
 def is_sound(connection: apsw.Connection) -> bool:
-    """Whether SQLite finds nothing wrong with the file; reads all of it."""
+    """Whether SQLite finds nothing wrong with the file, its tables included; reads all of it."""
     try:
-        return connection.execute(_QUERIES["quick_check"]).fetchall() == [("ok",)]
+        checked = connection.execute(_QUERIES["quick_check"]).fetchall()
+        return checked == [("ok",)] and is_of_this_release(connection)
     except apsw.Error:
         return False
 

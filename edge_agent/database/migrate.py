@@ -46,8 +46,7 @@ def ensure_schema(connection: apsw.Connection, path: Path) -> None:
     if application_id == APPLICATION_ID and version == SCHEMA_VERSION:
         return
     if application_id == 0 and version == 0:
-        schema = resources.files("edge_agent.database").joinpath("schema.sql").read_text("utf-8")
-        _apply(connection, [schema])
+        _apply(connection, [_schema()])
     elif application_id == APPLICATION_ID and 0 < version < SCHEMA_VERSION:
         _copy(connection, path, version)
         steps = migration_names()[version:]
@@ -58,6 +57,20 @@ def ensure_schema(connection: apsw.Connection, path: Path) -> None:
             hint="It belongs to another program or a newer release; it was not touched.",
             code="foreign_database",
         )
+
+
+def is_of_this_release(connection: apsw.Connection) -> bool:
+    """Whether tables, columns and indexes are those of ``schema.sql``: damage may be there too."""
+    fresh = apsw.Connection(":memory:")
+    try:
+        fresh.execute(_schema())
+        return all(
+            fresh.execute(_QUERIES[name]).fetchall()
+            == connection.execute(_QUERIES[name]).fetchall()
+            for name in ("structure", "indexes")
+        )
+    finally:
+        fresh.close()
 
 
 def copies_of(path: Path) -> list[Path]:
@@ -76,6 +89,10 @@ def pragma_int(connection: apsw.Connection, name: str) -> int:
     value = connection.pragma(name)
     assert isinstance(value, int), "the pragma answers a number"
     return value
+
+
+def _schema() -> str:
+    return resources.files("edge_agent.database").joinpath("schema.sql").read_text("utf-8")
 
 
 def _apply(connection: apsw.Connection, scripts: list[str]) -> None:

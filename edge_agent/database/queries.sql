@@ -34,6 +34,17 @@ PRAGMA foreign_key_check;
 -- One row "ok", or what is wrong with the file.
 PRAGMA quick_check(1);
 
+-- structure --
+-- Every table and view with its columns.
+SELECT m.type, m.name, c.cid, c.name, c.type, c."notnull", c.pk
+FROM sqlite_schema m JOIN pragma_table_xinfo(m.name) c
+WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_stat%'
+ORDER BY m.name, c.cid;
+
+-- indexes --
+-- Every index.
+SELECT name, tbl_name FROM sqlite_schema WHERE type = 'index' ORDER BY name;
+
 -- vacuum_into --
 -- A compact copy of the whole database.
 VACUUM INTO :path;

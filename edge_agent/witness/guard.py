@@ -21,7 +21,16 @@ from edge_agent.clock.trusted import TrustedClock
 from edge_agent.outbox.held import held_after, held_last, recovery_of
 from edge_agent.outbox.store import Head, heads_of, kept_after, known_hash
 from edge_agent.witness.journal import Journal
-from edge_agent.witness.layout import Begun, Chained, Entry, LeaseTotal, Place, Statement, Waiting
+from edge_agent.witness.layout import (
+    SLOT_BYTES,
+    Begun,
+    Chained,
+    Entry,
+    LeaseTotal,
+    Place,
+    Statement,
+    Waiting,
+)
 from edge_agent.witness.slots import WitnessFile
 from shared.limits import WITNESS_LEASES_MAX
 from shared.logs import get_logger
@@ -34,6 +43,10 @@ FLOOR_STALE_MS: Final = 60_000
 """What a database that is put back from a copy may lose of trusted time."""
 _LOG = get_logger(__name__)
 _STEP: Final = 500
+_HEADS_BYTES: Final = 4_096
+"""Far more than the heads of four lanes and the trusted time take in a slot."""
+_TOTAL_BYTES: Final = 32
+"""What a lease takes in a slot beside its name."""
 _RECORD: Final = msgspec.msgpack.Decoder(Record)
 _SPENT: Final = msgspec.msgpack.Decoder(LeaseSpent)
 
@@ -116,10 +129,11 @@ class Guard:
         """Tell the other media what is durable now."""
         try:
             self._tell(connection)
-        except apsw.Error as error:
-            # What was committed stays so; that it cannot be read again is the next start's affair.
-            self._witness_error = self._journal_error = "the database could not be read"
-            _LOG.error("guard.failed", detail=str(error))
+        except Exception as error:  # noqa: BLE001 - see below
+            # What was committed stays so, and the writer's thread outlives this: that the other
+            # media could not be told is the next start's affair.
+            self._witness_error = self._journal_error = f"not told: {type(error).__name__}"
+            _LOG.exception("guard.failed")
 
     def close(self) -> None:
         """Close the media."""
@@ -216,11 +230,14 @@ class Guard:
         for spend in self._spends:
             count, amount = totals.get(spend.lease_id, (0, 0))
             totals[spend.lease_id] = (count + 1, amount + spend.amount)
-        named = sorted(totals.items(), key=lambda item: -item[1][1])[:WITNESS_LEASES_MAX]
-        return [
-            LeaseTotal(lease_id=lease_id, spend_count=count, spent_amount=amount)
-            for lease_id, (count, amount) in named
-        ], len(totals) - len(named)
+        named: list[LeaseTotal] = []
+        room_bytes = SLOT_BYTES - _HEADS_BYTES
+        for lease_id, (count, amount) in sorted(totals.items(), key=lambda item: -item[1][1]):
+            room_bytes -= len(lease_id.encode()) + _TOTAL_BYTES
+            if len(named) == WITNESS_LEASES_MAX or room_bytes < 0:
+                break
+            named.append(LeaseTotal(lease_id=lease_id, spend_count=count, spent_amount=amount))
+        return named, len(totals) - len(named)
 
     def _note_spends(self, connection: apsw.Connection, head: Head, after_seq: int) -> None:
         while kepts := kept_after(connection, head.stream_id, after_seq, _STEP):

@@ -74,6 +74,8 @@ class Journal:
         """
         removed = 0
         for path in self._files()[:-1]:
+            if path.stat().st_mtime_ns // 1_000_000 >= instant_ms:
+                break
             made = [
                 entry.recorded_at_ms
                 for _, entry in read_entries(path.read_bytes())

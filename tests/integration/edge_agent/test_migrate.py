@@ -21,13 +21,18 @@ from edge_agent.database.migrate import (
     SCHEMA_VERSION,
     copies_of,
     forget_copies,
+    is_of_this_release,
     migration_names,
     pragma_int,
 )
 from edge_agent.outbox.store import append_fact, head_of, verify_chain
+from edge_agent.witness.policy import Action
+from edge_agent.witness.start import Media, open_media
 from shared.crypto.chain import chain_genesis, chain_next
 from shared.errors import CorruptionError
+from shared.system import SystemChance
 from shared.wire.stream import Lane, Record
+from tests.support.clocks import FakeClock
 from tests.support.shop_facts import a_fact, a_sale, encode
 
 MIGRATIONS = resources.files("edge_agent.database").joinpath("migrations")
@@ -107,6 +112,9 @@ def test_new_database_equals_a_migrated_one(tmp_path: Path) -> None:
         stepped.execute(MIGRATIONS.joinpath(name).read_text("utf-8"))
 
     assert structure(fresh) == structure(stepped)
+    assert is_of_this_release(stepped)
+    stepped.execute("ALTER TABLE held RENAME COLUMN kind TO kynd")
+    assert not is_of_this_release(stepped)
     fresh.close()
 
 
@@ -192,3 +200,27 @@ def test_killed_migration_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> 
         connection.close()
     print(f"versions met: {versions}")
     assert versions <= {1, SCHEMA_VERSION}
+
+
+def test_older_release_on_its_copy_uses_no_number_twice(tmp_path: Path) -> None:
+    """Fault 18: after a downgrade and a new upgrade the witness is ahead, so the shop recovers."""
+    path = tmp_path / "edge.sqlite"
+    media = Media(database=path, witness=tmp_path / "witness", journal=None, edge_id=7)
+    first_release(path, 3)
+    opened = open_media(media, {}, clock=FakeClock(), chance=SystemChance())
+    assert opened.start.action is Action.GO_ON
+    connection = open_writer(path)
+    with connection:
+        append_fact(connection, 1, a_fact(99))
+    opened.guard.after_commit(connection)
+    connection.close()
+    opened.guard.close()
+    (copy,) = copies_of(path)
+    for part in ("", "-wal", "-shm"):
+        path.with_name(path.name + part).unlink(missing_ok=True)
+    copy.rename(path)
+
+    opened = open_media(media, {}, clock=FakeClock(), chance=SystemChance())
+    opened.guard.close()
+    assert opened.start.reason == "database_behind_witness"
+    assert not opened.guard.may_spend

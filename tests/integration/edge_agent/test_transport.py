@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
@@ -107,3 +108,60 @@ async def test_nobody_listening_is_unavailable() -> None:
     with pytest.raises(UnavailableError):
         await transport.bundle(1)
     await transport.close()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None)]
+)
+async def test_busy_central_says_when_to_come_back(header: str, seconds: float | None) -> None:
+    """Seconds are heard; a date is not, for whose clock would it be by."""
+
+    async def busy(_: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": header})
+
+    app = web.Application()
+    app.router.add_get("/v1/bundles/1", busy)
+    async with TestServer(app) as server:
+        transport = Transport(str(server.make_url("/")))
+        await transport.open()
+        with pytest.raises(UnavailableError) as refused:
+            await transport.bundle(1)
+        await transport.close()
+    assert refused.value.retry_after_s == seconds
+
+
+async def test_silent_peer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 33: a connection that stays open and says nothing ends in the time-out."""
+    monkeypatch.setattr(transport_module, "READ_TIMEOUT_S", 0.3)
+    left = asyncio.Event()
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        left.set()
+
+    server = await asyncio.start_server(keep, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()[:2]
+    transport = Transport(f"http://{host}:{port}")
+    await transport.open()
+    with pytest.raises(UnavailableError):
+        await transport.feed("", 0)
+    await transport.close()
+    await left.wait()
+    server.close()
+    await server.wait_closed()
+
+
+def test_peer_that_vanished_is_noticed_within_twenty_seconds() -> None:
+    """By the system, also while an answer is awaited for long."""
+    address = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))
+    with transport_module._watched_socket(address) as made:
+        tcp = socket.IPPROTO_TCP
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        silence_s = made.getsockopt(tcp, socket.TCP_KEEPIDLE)
+        silence_s += made.getsockopt(tcp, socket.TCP_KEEPINTVL) * made.getsockopt(
+            tcp, socket.TCP_KEEPCNT
+        )
+        assert silence_s <= 20
+        assert made.getsockopt(tcp, socket.TCP_USER_TIMEOUT) <= 20_000

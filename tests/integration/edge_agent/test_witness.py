@@ -32,6 +32,7 @@ from edge_agent.outbox.store import (
     streams_of,
     verify_chain,
 )
+from edge_agent.witness import journal as journal_module
 from edge_agent.witness.guard import FLOOR_STALE_MS
 from edge_agent.witness.policy import Action
 from edge_agent.witness.rebuild import Remembered
@@ -493,3 +494,48 @@ def test_genesis_is_of_edge_lane_epoch_and_nonce(shop: Shop) -> None:
     assert [head.hash for head in heads] == [
         chain_genesis(7, lane, 1, b"\x01" * 16) for lane in Lane
     ]
+
+
+async def test_more_leases_than_a_slot_holds_are_counted(tmp_path: Path) -> None:
+    """The largest are named; long names take no more room than there is."""
+    shop = Shop(folder=tmp_path, journal=False, replayed=[], clock=FakeClock())
+    shop.enrol()
+    with shop.running() as (writer, opened):
+        spends = [a_spend(n, lease="L" * 190 + f"{n:09}", amount=n) for n in range(1, 1_201)]
+        for first in range(0, len(spends), 300):
+            await record(writer, *spends[first : first + 300], lane=MONEY)
+        statement = opened.guard.statement()
+        assert statement is not None
+        assert 0 < len(statement.leases) < 1_200
+        assert statement.left_out == 1_200 - len(statement.leases)
+        assert statement.leases[0].spent_amount == 1_200
+        assert opened.guard.may_spend
+        assert all(status.health.value == "ok" for status in opened.guard.statuses())
+
+
+async def test_old_journal_files_go_and_the_chain_goes_on_from_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files go whole, the oldest first; what is left still completes an old database."""
+    monkeypatch.setattr(journal_module, "JOURNAL_SEGMENT_BYTES_MAX", 1_000)
+    shop = Shop(folder=tmp_path, replayed=[], clock=FakeClock())
+    shop.enrol()
+    with shop.running() as (writer, opened):
+        for number in range(1, 41):
+            await record(writer, a_fact(number))
+        shop.save("old")
+        for number in range(41, 61):
+            await record(writer, a_fact(number))
+        folder = tmp_path / "usb" / "journal"
+        files = sorted(folder.iterdir())
+        for path in files:
+            os.utime(path, (0, 0))
+        before = opened.guard.prune(30)
+        assert 0 < before < len(files)
+        assert sorted(folder.iterdir()) == files[before:]
+    shop.put_back("old")
+    with shop.running() as (_, opened):
+        assert opened.start.action is Action.GO_ON
+        connection = shop.read()
+        assert verify_chain(connection, LANE) == 60
+        connection.close()
