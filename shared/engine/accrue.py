@@ -77,14 +77,23 @@ class Accrual:
         won = self.won.get(id(result))
         if won is not None:
             bases = [base if id(lot) in won else 0 for lot, base in zip(lots, bases, strict=True)]
-        points_centi = self._points(at, promotion, result, precision_centi, lots, bases)
-        if result.cap_centi is not None:
-            points_centi = min(points_centi, result.cap_centi)
         account = result.account
         got = self.got_centi.get(account, 0)
+        room_centi = result.cap_centi
         if result.cap_day_centi is not None:
             today = customer.points_today_centi.get(account, 0) + got
-            points_centi = min(points_centi, max(result.cap_day_centi - today, 0))
+            left_centi = max(result.cap_day_centi - today, 0)
+            room_centi = left_centi if room_centi is None else min(room_centi, left_centi)
+        rate_ppm = rate_of(at, result)
+        if rate_ppm is not None:
+            exact = sum(bases) * rate_ppm
+            if room_centi is not None:
+                exact = min(exact, room_centi * PPM)
+            points_centi = self._whole(promotion, result, precision_centi, exact)
+        else:
+            points_centi = self._points(result, precision_centi, lots, bases)
+            if room_centi is not None:
+                points_centi = min(points_centi, room_centi)
         if points_centi <= 0:
             return 0
         self.got_centi[account] = got + points_centi
@@ -104,15 +113,23 @@ class Accrual:
         )
         return points_centi
 
-    def _points(
-        self,
-        at: Situation,
-        promotion: Promotion,
-        result: AccruePoints,
-        precision_centi: int,
-        lots: list[Lot],
-        bases: list[int],
+    def _whole(
+        self, promotion: Promotion, result: AccruePoints, precision_centi: int, exact: int
     ) -> int:
+        """Rates of one promotion add up exactly, each within its caps; their sum is rounded down.
+
+        ``exact``: points in millionths of hundredths.
+        """
+        key = (promotion.id, result.account)
+        before = self.exact.get(key, 0)
+        after = self.exact[key] = before + exact
+        grain = PPM * precision_centi
+        return (after // grain - before // grain) * precision_centi
+
+    def _points(
+        self, result: AccruePoints, precision_centi: int, lots: list[Lot], bases: list[int]
+    ) -> int:
+        """What a result gives that is no rate."""
         if result.multiply_ppm is not None:
             got = self.got_centi.get(result.account, 0)
             more = got * (result.multiply_ppm - PPM) // (PPM * precision_centi) * precision_centi
@@ -125,15 +142,7 @@ class Accrual:
             return sum(bases) // result.per_amount_minor * result.per_points_centi
         if result.per_quantity_milli is not None:
             return _quantity(lots) // result.per_quantity_milli * result.per_points_centi
-        rate_ppm = rate_of(at, result)
-        if not rate_ppm:
-            return 0
-        # Rates of one promotion add up exactly; only their sum is rounded down.
-        key = (promotion.id, result.account)
-        before = self.exact.get(key, 0)
-        after = self.exact[key] = before + sum(bases) * rate_ppm
-        grain = PPM * precision_centi
-        return (after // grain - before // grain) * precision_centi
+        return 0
 
     # --- chips and counters
 
