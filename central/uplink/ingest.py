@@ -113,7 +113,7 @@ class Ingest:
             except _CONTENTION as error:
                 _LOG.info("batch.contended", edge_id=stream.edge_id, why=type(error).__name__)
                 # What is refused again and again is not a race.
-                work.one_by_one = attempts >= ATTEMPTS_MAX - 1
+                work.one_by_one = work.one_by_one or attempts >= ATTEMPTS_MAX - 1
                 await asyncio.sleep(_RETRY_S * attempts)
             except _POISON:
                 if work.one_by_one:
