@@ -50,7 +50,7 @@ async def expire_due(
     gone: list[tuple[Purse, str]] = []
     long_past = dt.date.fromisoformat(today) - dt.timedelta(days=LOTS_KEPT_DAYS)
     for purse in purses:
-        upkeep.expire(books, purse.owner, purse.asset, today)
+        upkeep.expire(books, purse.owner, purse.asset, today, now_ms=now_ms)
         here = books.purse(purse.owner, purse.asset)
         if lending.overdue(books, here, today) == 0:
             days = books.lots_of(purse)

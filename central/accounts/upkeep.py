@@ -32,8 +32,10 @@ def activate(books: Books, today: str) -> int:
     return len(due)
 
 
-def expire(books: Books, owner: str, asset: str, today: str) -> int:
+def expire(books: Books, owner: str, asset: str, today: str, *, now_ms: int) -> int:
     """Take what an owner has left of lots whose last day is before ``today``; how much.
+
+    ``now_ms`` names the movement: what came back since may expire on the same day.
 
     The customer comes first: what is in leases and holds is taken to be what expires first, so
     that nothing a shop may still hand out is taken away. It expires when it has come back; leases
@@ -48,7 +50,7 @@ def expire(books: Books, owner: str, asset: str, today: str) -> int:
     )
     avail = Account(AccountKind.AVAIL, purse.owner, purse.asset)
     expired = Account(AccountKind.EXPIRED, CENTRAL, purse.asset)
-    name = transfer_id_of("expired", purse.owner, purse.asset, today, used(books, purse))
+    name = transfer_id_of("expired", purse.owner, purse.asset, now_ms)
     return amount if books.move(name, avail, expired, amount, "points.expired") else 0
 
 

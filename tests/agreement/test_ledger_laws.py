@@ -238,8 +238,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(owner=OWNERS, day=st.sampled_from(DAYS))
     def expire(self, owner: str, day: str) -> None:
-        taken = upkeep.expire(self.books, owner, ASSET, day)
-        assert upkeep.expire(self.books, owner, ASSET, day) == 0
+        self.number += 2
+        taken = upkeep.expire(self.books, owner, ASSET, day, now_ms=self.number - 1)
+        assert upkeep.expire(self.books, owner, ASSET, day, now_ms=self.number) == 0
         self.given[self.books.owner_of(owner)] -= taken
 
     @precondition(lambda self: len(self.books.aliases) == 0)

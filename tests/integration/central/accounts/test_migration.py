@@ -100,7 +100,7 @@ async def test_what_the_first_release_held_is_kept(old_pool: Pool) -> None:
         origin = Origin(edge_id=1001, store_id="S1")
         assert ledger.close(books, origin, close) == []
         assert upkeep.activate(books, "2026-12-01") == 1
-        assert upkeep.expire(books, "c:1", MAIN, "2030-01-01") == 0
+        assert upkeep.expire(books, "c:1", MAIN, "2030-01-01", now_ms=1) == 0
         await store.save(connection, books, now_ms=1)
     async with old_pool.connection() as connection:
         books = await store.load(connection, Needs(purses={anna}))

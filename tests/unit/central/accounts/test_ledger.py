@@ -378,9 +378,9 @@ def test_points_are_free_on_their_day_and_expire_after_their_last() -> None:
     ledger.spend(books, HERE, uid(3), spent(lease, 30))
     ledger.close(books, HERE, closed(lease, 1, 30))
 
-    assert upkeep.expire(books, "anna", ASSET, "2026-12-31") == 0
-    assert upkeep.expire(books, "anna", ASSET, "2027-01-01") == 20
-    assert upkeep.expire(books, "anna", ASSET, "2027-01-02") == 0
+    assert upkeep.expire(books, "anna", ASSET, "2026-12-31", now_ms=1) == 0
+    assert upkeep.expire(books, "anna", ASSET, "2027-01-01", now_ms=2) == 20
+    assert upkeep.expire(books, "anna", ASSET, "2027-01-02", now_ms=3) == 0
     assert has(books) == {"avail": 50}
 
 
@@ -393,11 +393,11 @@ def test_what_a_shop_may_still_hand_out_does_not_expire() -> None:
     ledger.earn(books, HERE, earned(2, 40, expires_on="2026-12-31"))
     rules = lending.Lending()
 
-    assert upkeep.expire(books, "anna", ASSET, "2027-01-01") == 40
+    assert upkeep.expire(books, "anna", ASSET, "2027-01-01", now_ms=4) == 40
     assert not lending.renew(books, lease, now_ms=10**12, today="2027-01-01", lending=rules)
     ledger.spend(books, HERE, uid(3), spent(lease, 25))
     ledger.close(books, HERE, closed(lease, 1, 25))
-    assert upkeep.expire(books, "anna", ASSET, "2027-01-01") == 35
+    assert upkeep.expire(books, "anna", ASSET, "2027-01-01", now_ms=5) == 35
     assert has(books) == {}
 
 
@@ -525,3 +525,16 @@ def test_impossible_amounts_are_incidents_and_move_nothing() -> None:
 
     assert dict(books.balances) == before
     assert not any(isinstance(each, Spend) for each in books.spends.values())
+
+
+def test_what_comes_back_on_the_day_of_expiry_expires_too() -> None:
+    """The same amount from the same state, twice in a day, is two movements."""
+    books = Books(whole=True)
+    ledger.earn(books, HERE, earned(1, 50, expires_on="2026-12-31"))
+    ledger.spend(books, HERE, uid(2), spent(None, 1))
+    assert upkeep.expire(books, "anna", ASSET, "2027-01-01", now_ms=1) == 50
+    giving = ledger.Giving(record_uid=uid(3), index=0, owner="anna", asset=ASSET, amount=50)
+    ledger.give_back(books, HERE, giving)
+
+    assert upkeep.expire(books, "anna", ASSET, "2027-01-01", now_ms=2) == 50
+    assert has(books) == {}
