@@ -16,8 +16,10 @@ turns the choice back into pieces.
 
 from __future__ import annotations
 
+from typing import Final
+
 from shared.engine.bounds import Bounds
-from shared.engine.columns import Columns
+from shared.engine.columns import Columns, ways
 from shared.engine.conditions import Situation
 from shared.engine.dealing import deal
 from shared.engine.entrants import Entrant, results_of
@@ -25,6 +27,12 @@ from shared.engine.kinds import find_kinds
 from shared.engine.recipes import Recipes
 from shared.engine.turn import Taking
 from shared.engine.worths import Worths
+
+WAYS_MAX: Final = 4_000
+"""Applications that may be named one by one. With more of them recipes find the better choice, also
+where they do not prove it."""
+NAMED_MAX: Final = 8
+"""Recipes with named pieces, which are half columns: where there are more, columns prove more."""
 
 
 class Choice:
@@ -41,10 +49,13 @@ def choose_best(at: Situation, entrants: list[Entrant]) -> Choice:
     """The choice of greatest exact sum, and whether that is proven."""
     results = results_of(entrants)
     kinds = find_kinds(at, results)
+    if not kinds.all:
+        return Choice(deal(kinds, entrants, results, []), optimal=True)
     worths = Worths(kinds, [result.entrant for result in results], len(entrants))
     bounds = Bounds(at, entrants, results, kinds.unit)
     recipes = Recipes(kinds, worths, bounds, results)
-    if recipes.complete:
+    suit = recipes.exact and recipes.named <= NAMED_MAX
+    if suit or (recipes.possible and ways(kinds, results) > WAYS_MAX):
         chosen = recipes.choose()
         optimal = recipes.optimal
     else:

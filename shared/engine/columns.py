@@ -24,6 +24,28 @@ OFFSETS_MAX: Final = 16
 """From how many offsets neighbours are run together, where not all ways can be tried."""
 
 
+def ways(kinds: Kinds, results: list[Result]) -> int:
+    """How many applications there are, about: as if of every kind there were enough pieces."""
+    found = 0
+    for number, result in enumerate(results):
+        spec = result.spec
+        if isinstance(spec, Nth):
+            for members in kinds.in_groups(number, lower_first=not spec.cheapest):
+                found += comb(len(members) + spec.every - 1, spec.every)
+        elif isinstance(spec, GoodsSet):
+            found += _set_ways(spec, kinds.by_slot(number, len(spec.slots)))
+        else:
+            found += len(kinds.of[number])
+    return found
+
+
+def _set_ways(spec: GoodsSet, slots: list[list[Member]]) -> int:
+    found = 1
+    for members, slot in zip(slots, spec.slots, strict=True):
+        found *= comb(len(members) + slot.quantity - 1, slot.quantity)
+    return found
+
+
 class Columns:
     """All columns, and the plans behind them."""
 
@@ -176,10 +198,7 @@ class Columns:
         if not all(slots):
             return
         found: dict[tuple[tuple[int, int], ...], _Set] = {}
-        ways = 1
-        for members, slot in zip(slots, spec.slots, strict=True):
-            ways *= comb(len(members) + slot.quantity - 1, slot.quantity)
-        if ways > COLUMNS_MAX * 4:
+        if _set_ways(spec, slots) > COLUMNS_MAX * 4:
             self._complete = False
             self._sets_in_turn(number, spec, slots, found)
         else:

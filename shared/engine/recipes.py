@@ -23,6 +23,8 @@ from typing import Final
 from shared.engine.bounds import Bounds
 from shared.engine.dealing import Chosen, Pick, Plan, nth_plan, set_plan
 from shared.engine.entrants import Result
+from shared.engine.first_choice import first_choice
+from shared.engine.forms import Ladder, Recipe, Row, free, gaining
 from shared.engine.kinds import Kinds, Member, Seat
 from shared.engine.program import GoodsSet, Nth
 from shared.engine.seat_prices import Table
@@ -33,42 +35,6 @@ SLOTS_MAX: Final = 160
 """Slots of all recipes: a step of the search grows with their square."""
 CHEAP_MAX: Final = 40
 """Recipes for the sets without a dear piece, of one result."""
-
-
-class _Row:
-    """A slot of a recipe: so many seats, and what each member gains in one of them."""
-
-    __slots__ = ("gains", "members", "quantity")
-
-    def __init__(self, quantity: int, members: list[Member], gains: list[int]) -> None:
-        self.quantity: int = quantity
-        self.members: list[Member] = members
-        self.gains: list[int] = gains
-
-
-class _Recipe:
-    """A form of application: the table's slots of its rows, and the tally of how many are made."""
-
-    __slots__ = ("result", "rows", "slots", "tally")
-
-    def __init__(self, result: int, rows: list[_Row], slots: list[int], tally: int) -> None:
-        self.result: int = result
-        self.rows: list[_Row] = rows
-        self.slots: list[int] = slots
-        self.tally: int = tally
-
-
-class _Ladder:
-    """The pieces of an ``nth`` that go together, dearest first, and the slots of what they are."""
-
-    __slots__ = ("members", "order", "paid", "result", "taken")
-
-    def __init__(self, result: int, members: list[Member]) -> None:
-        self.result: int = result
-        self.members: list[Member] = members
-        self.order: dict[int, int] = {index: place for place, (index, _) in enumerate(members)}
-        self.paid: list[int] = []
-        self.taken: list[int] = []
 
 
 class _Bundle:
@@ -82,7 +48,11 @@ class _Bundle:
 
 
 class Recipes:
-    """All recipes as one table; ``complete`` where they say all there is."""
+    """All recipes as one table.
+
+    ``possible``: every choice of the table is one that the limits allow. ``exact``: the table has
+    every choice, at what it is worth. ``named`` counts recipes for sets of named pieces.
+    """
 
     __slots__ = (
         "_bounds",
@@ -94,8 +64,10 @@ class Recipes:
         "_singles",
         "_table",
         "_worths",
-        "complete",
+        "exact",
+        "named",
         "optimal",
+        "possible",
     )
 
     def __init__(self, kinds: Kinds, worths: Worths, bounds: Bounds, results: list[Result]) -> None:
@@ -103,8 +75,8 @@ class Recipes:
         self._worths: Worths = worths
         self._bounds: Bounds = bounds
         self._results: list[Result] = results
-        self._recipes: list[_Recipe] = []
-        self._ladders: list[_Ladder] = []
+        self._recipes: list[Recipe] = []
+        self._ladders: list[Ladder] = []
         self._singles: list[Plan | None] = [None] * len(kinds.all)
         """By kind what one of its pieces does best alone."""
         self._resources: dict[int, int] = {}
@@ -113,12 +85,14 @@ class Recipes:
         for kind in kinds.all:
             self._table.add_kind(kind.count, 0)
         self.optimal: bool = False
-        self.complete: bool = not bounds.caps and all(
+        self.possible: bool = not bounds.caps and all(
             [draws.pieces < 0 and draws.chips < 0 for draws in bounds.draws]
         )
+        self.exact: bool = self.possible
+        self.named: int = 0
         for number, result in enumerate(results):
             spec = result.spec
-            if not self.complete:
+            if not self.possible:
                 return
             if isinstance(spec, Nth):
                 for members in kinds.in_groups(number, lower_first=not spec.cheapest):
@@ -127,11 +101,11 @@ class Recipes:
                 self._add_set(number, spec)
             else:
                 self._add_singles(number)
-            self.complete = self.complete and len(self._table.fixed) <= SLOTS_MAX
+        self.exact = self.exact and len(self._table.fixed) <= SLOTS_MAX
 
     # --- what the results have to offer
 
-    def _add(self, number: int, value: int, rows: list[_Row]) -> None:
+    def _add(self, number: int, value: int, rows: list[Row]) -> None:
         """A recipe that gains ``value`` beside what its pieces do, if there are the pieces."""
         most = size = 0
         together: dict[int, int] = {}
@@ -154,7 +128,7 @@ class Recipes:
         amounts = [row.quantity for row in rows] + [1] * len(drawn)
         worth = self._worths.application(entrant, value)
         tally = self._table.add_tally(worth, most, slots + drawn, amounts, counted=True)
-        self._recipes.append(_Recipe(number, rows, slots, tally))
+        self._recipes.append(Recipe(number, rows, slots, tally))
 
     def _drawn(self, number: int) -> list[int]:
         """The slots of the resources that an application draws on."""
@@ -172,7 +146,7 @@ class Recipes:
     def _add_singles(self, number: int) -> None:
         members = self._kinds.of[number]
         if self._bounds.draws[number].applications and members:
-            self._add(number, 0, [_gaining(1, members)])
+            self._add(number, 0, [gaining(1, members)])
             return
         entrant = self._results[number].entrant
         for index, seat in members:
@@ -189,7 +163,7 @@ class Recipes:
         """
         entrant = self._results[number].entrant
         table = self._table
-        ladder = _Ladder(number, members)
+        ladder = Ladder(number, members)
         paid = spec.every - spec.take
         total = sum([self._kinds.all[index].count for index, _ in members])
         most_begun: list[int] = []
@@ -223,7 +197,7 @@ class Recipes:
                 slots += self._drawn(number)
                 amounts += [1] * (len(slots) - 2)
                 worth = self._worths.application(entrant)
-                table.add_tally(worth, most, slots, amounts, counted=True)
+                ladder.tally = table.add_tally(worth, most, slots, amounts, counted=True)
                 return
             later = [ladder.taken[place + 1], ladder.paid[place + 1]]
             table.add_tally(0, most, here + later, [*amounts, -spec.take, -paid], counted=True)
@@ -241,7 +215,7 @@ class Recipes:
             return
         if spec.price_minor is None:
             rows = [
-                _gaining(slot.quantity, members)
+                gaining(slot.quantity, members)
                 for slot, members in zip(spec.slots, slots, strict=True)
             ]
             self._add(number, 0, rows)
@@ -254,9 +228,9 @@ class Recipes:
             kept += slot.quantity * max(
                 [kinds[index].weight - seat.space for index, seat in members]
             )
-            rows.append(_Row(slot.quantity, members, [kinds[index].weight for index, _ in members]))
-        # The floors of all its pieces together stay below the price of any set.
-        self.complete = kept <= price
+            rows.append(Row(slot.quantity, members, [kinds[index].weight for index, _ in members]))
+        # The floors of all its pieces together must stay below the price of any set.
+        self.exact = self.exact and kept <= price
         self._add(number, -price, rows)
 
     def _add_amount(
@@ -266,23 +240,23 @@ class Recipes:
         least = [min([seat.space for _, seat in members]) for members in slots]
         low = sum([slot.quantity * each for slot, each in zip(spec.slots, least, strict=True)])
         rows = [
-            _free(slot.quantity, members) for slot, members in zip(spec.slots, slots, strict=True)
+            free(slot.quantity, members) for slot, members in zip(spec.slots, slots, strict=True)
         ]
         if low >= amount:
             self._add(number, amount, rows)
             return
-        before: list[_Row] = []
+        before: list[Row] = []
         cheap: list[list[Member]] = []
         for place, slot in enumerate(spec.slots):
             # With one piece of so much space even the cheapest others make up the amount.
             enough = amount - low + least[place]
             dear = [member for member in slots[place] if member[1].space >= enough]
-            split = [_free(1, dear)]
+            split = [free(1, dear)]
             if slot.quantity > 1:
-                split.append(_free(slot.quantity - 1, slots[place]))
+                split.append(free(slot.quantity - 1, slots[place]))
             self._add(number, amount, [*before, *split, *rows[place + 1 :]])
             cheap.append([member for member in slots[place] if member[1].space < enough])
-            before.append(_free(slot.quantity, cheap[place]))
+            before.append(free(slot.quantity, cheap[place]))
         self._add_cheap(number, spec, cheap, amount)
 
     def _add_cheap(
@@ -293,7 +267,7 @@ class Recipes:
         So the space of the others is known, and what the last one adds to it.
         """
         last = len(slots) - 1
-        named: list[_Row] = []
+        named: list[Row] = []
         made = 0
 
         def fill(slot: int, at: int, need: int, space: int) -> None:
@@ -301,19 +275,20 @@ class Recipes:
             if slot == last and need == 1:
                 made += 1
                 if made > CHEAP_MAX:
-                    self.complete = False
+                    self.exact = False
                 else:
                     members = slots[slot][at:]
                     gains = [min(amount, space + seat.space) for _, seat in members]
-                    self._add(number, 0, [*named, _Row(1, members, gains)])
+                    self._add(number, 0, [*named, Row(1, members, gains)])
+                    self.named += 1
                 return
             if need == 0:
                 fill(slot + 1, 0, spec.slots[slot + 1].quantity, space)
                 return
             for place in range(at, len(slots[slot])):
                 member = slots[slot][place]
-                if self.complete:
-                    named.append(_free(1, [member]))
+                if made <= CHEAP_MAX:
+                    named.append(free(1, [member]))
                     fill(slot, place, need - 1, space + member[1].space)
                     named.pop()
 
@@ -324,7 +299,12 @@ class Recipes:
     def choose(self) -> list[Chosen]:
         """The best choice found, in the order in which pieces are dealt."""
         seating = seat_pieces(self._table, self._worths.scale)
-        self.optimal = seating.optimal
+        self.optimal = seating.optimal and self.exact
+        if not seating.optimal:
+            takes = [self._nth(ladder).take for ladder in self._ladders]
+            first = first_choice(self._table, self._recipes, self._ladders, takes)
+            if first.worth > seating.worth:
+                seating = first
         chosen: list[list[Chosen]] = [[] for _ in self._results]
         bundles: list[list[_Bundle]] = [[] for _ in self._results]
         for recipe in self._recipes:
@@ -351,7 +331,12 @@ class Recipes:
                 chosen[single.result].append(Chosen(single, count))
         return [each for found in chosen for each in found]
 
-    def _sets(self, seating: Seating, recipe: _Recipe) -> list[_Bundle]:
+    def _nth(self, ladder: Ladder) -> Nth:
+        spec = self._results[ladder.result].spec
+        assert isinstance(spec, Nth), "only an nth has a ladder"
+        return spec
+
+    def _sets(self, seating: Seating, recipe: Recipe) -> list[_Bundle]:
         """The sets of a recipe: the dearest pieces of each slot together."""
         kinds = self._kinds.all
         held: list[list[Pick]] = [[] for _ in range(seating.tallies[recipe.tally])]
@@ -367,14 +352,13 @@ class Recipes:
             found.append(_Bundle(_together(picks), [pick.kind for pick in picks]))
         return found
 
-    def _runs(self, seating: Seating, ladder: _Ladder) -> list[_Bundle]:
+    def _runs(self, seating: Seating, ladder: Ladder) -> list[_Bundle]:
         """The runs of an ``nth`` in one group: cut from the pieces, dearest first, if they can be.
 
         Where floors let a dear piece gain less than a cheap one, other runs may gain more: the
         taken ones as the table has them, each with the first paid ones that are left.
         """
-        spec = self._results[ladder.result].spec
-        assert isinstance(spec, Nth), "only an nth has a ladder"
+        spec = self._nth(ladder)
         taken = [index for slot in ladder.taken for index in _singly(seating.seated[slot])]
         paid = [index for slot in ladder.paid for index in _singly(seating.seated[slot])]
         order = ladder.order
@@ -382,13 +366,13 @@ class Recipes:
         taken.sort(key=lambda index: order[index])
         paid.sort(key=lambda index: order[index])
         mixed = sorted(taken + paid, key=lambda index: order[index])
-        free = spec.every - spec.take
+        owed = spec.every - spec.take
         cut: list[_Bundle] = []
         as_found: list[_Bundle] = []
         for at in range(len(mixed) // spec.every):
             run = mixed[at * spec.every : (at + 1) * spec.every]
             cut.append(_run(run, order, seats))
-            run = taken[at * spec.take : (at + 1) * spec.take] + paid[at * free : (at + 1) * free]
+            run = taken[at * spec.take : (at + 1) * spec.take] + paid[at * owed : (at + 1) * owed]
             as_found.append(_run(run, order, seats))
         return cut if _gain(spec, cut) >= _gain(spec, as_found) else as_found
 
@@ -415,16 +399,6 @@ def _together(picks: list[Pick]) -> list[Pick]:
         else:
             found.append(pick)
     return found
-
-
-def _gaining(quantity: int, members: list[Member]) -> _Row:
-    """Seats in which each member gains what it is worth."""
-    return _Row(quantity, members, [seat.worth for _, seat in members])
-
-
-def _free(quantity: int, members: list[Member]) -> _Row:
-    """Seats that any member may take, and that gain nothing by themselves."""
-    return _Row(quantity, members, [0] * len(members))
 
 
 def _single_plan(result: int, index: int, seat: Seat) -> Plan:

@@ -19,8 +19,12 @@ from typing import Final
 
 from shared.engine.seat_prices import BEST, GROUND, IMPOSSIBLE, SeatPrices, Table
 
-STEPS_MAX: Final = 150_000
+STEPS_MAX: Final = 200_000
 """Kinds and slots looked at; thirty pieces and six sets need some thousands."""
+SHADES: Final = 4_093
+"""Shades by which equal worths are told apart within a step, a prime: else steps might circle (A.
+Charnes, 1952). All shades of a choice together are less than one of worth."""
+SHADE_STEP: Final = 1_597
 SLOTS_SQUARED_IN_STEP: Final = 16
 """A step goes over all kinds, and over a part of the square of the slots."""
 
@@ -28,15 +32,17 @@ SLOTS_SQUARED_IN_STEP: Final = 16
 class Seating:
     """The best choice: every tally, and who sits in which slot (kind and count).
 
-    ``alone`` counts the pieces of each kind that sit nowhere.
+    ``alone`` counts the pieces of each kind that sit nowhere; ``worth`` is what the choice is worth
+    more than nobody sitting at all.
     """
 
-    __slots__ = ("alone", "optimal", "seated", "tallies")
+    __slots__ = ("alone", "optimal", "seated", "tallies", "worth")
 
     def __init__(self, table: Table) -> None:
         self.tallies: list[int] = [0] * len(table.most)
         self.seated: list[list[tuple[int, int]]] = [[] for _ in table.fixed]
         self.alone: list[int] = list(table.counts)
+        self.worth: int = 0
         self.optimal: bool = True
 
 
@@ -50,7 +56,9 @@ def seat_pieces(table: Table, scale: int) -> Seating:
     steps_left = STEPS_MAX
     for tallies in _parts(table):
         search = _Search(table, tallies, steps_left)
+        seating.worth -= search.best
         search.run()
+        seating.worth += search.best
         search.tell(seating)
         steps_left = search.steps_left
         if -(-search.open_bound // scale) > -(-search.best // scale):
@@ -89,6 +97,7 @@ class _Search:
         "kinds",
         "open_bound",
         "seats",
+        "shaded",
         "slots",
         "steps_left",
         "table",
@@ -102,19 +111,24 @@ class _Search:
         self.kinds: list[int] = []
         self.table: Table = Table()
         self.steps_left: int = steps_left
+        self.shaded: int = 1
+        """What one of worth is in the worths of this table."""
         self._lay(whole)
         self.choice: list[int] = [0] * len(tallies)
         """The tallies of the best choice known; of each kind the slots and counts."""
         self.seats: list[list[tuple[int, int]]] = [[(GROUND, count)] for count in self.table.counts]
         self.best: int = 0
         for count, worths in zip(self.table.counts, self.table.worths, strict=True):
-            self.best += count * worths[0]
+            self.best += count * worths[0] // self.shaded
         self.open_bound: int = self.best
         """No choice that was not looked at is worth more."""
 
     def _lay(self, whole: Table) -> None:
         """The rows of the table that these tallies reach."""
         numbers: dict[int, int] = {}
+        most = [whole.most[tally] for tally in self.tallies]
+        self.shaded = SHADES * (sum(most) + sum(whole.counts) + 1)
+        shade = 0
         for tally in self.tallies:
             owes: list[int] = []
             for slot in whole.owes[tally]:
@@ -122,8 +136,9 @@ class _Search:
                     numbers[slot] = self.table.add_slot(whole.fixed[slot])
                     self.slots.append(slot)
                 owes.append(numbers[slot])
+            shade = (shade + SHADE_STEP) % SHADES
             self.table.add_tally(
-                whole.yields[tally],
+                whole.yields[tally] * self.shaded + shade,
                 whole.most[tally],
                 owes,
                 whole.amounts[tally],
@@ -132,10 +147,14 @@ class _Search:
         for kind, seats in enumerate(whole.seats):
             if len(seats) < 2 or seats[1] not in numbers:
                 continue
-            number = self.table.add_kind(whole.counts[kind], whole.worths[kind][0])
+            worths = whole.worths[kind]
+            number = self.table.add_kind(whole.counts[kind], worths[0] * self.shaded)
             self.kinds.append(kind)
             for place in range(1, len(seats)):
-                self.table.add_seat(number, numbers[seats[place]], whole.worths[kind][place])
+                shade = (shade + SHADE_STEP) % SHADES
+                self.table.add_seat(
+                    number, numbers[seats[place]], worths[place] * self.shaded + shade
+                )
 
     def run(self) -> None:
         """Look until nothing that is open can be better, or the budget is used up."""
@@ -148,7 +167,7 @@ class _Search:
         slots = len(self.table.fixed)
         size = len(self.table.counts) + slots * slots // SLOTS_SQUARED_IN_STEP
         while True:
-            bound = prices.bound // prices.unit
+            bound = prices.bound // (prices.unit * self.shaded)
             if bound <= self.best:
                 return
             if self.steps_left <= 0:
