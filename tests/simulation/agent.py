@@ -25,6 +25,7 @@ from edge_agent.supervisor import Supervisor
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.loops import Identity, Uplink
 from edge_agent.uplink.plan import backoff_bounds_s
+from edge_agent.uplink.visits import Visits
 from edge_agent.witness.policy import Action
 from edge_agent.witness.start import Beside, Opened, begin, compare, look_at, own_statement
 from edge_agent.witness.upkeep import Upkeep
@@ -33,6 +34,7 @@ from shared.errors import AppError, UnavailableError
 from shared.wire.enrol import EdgeKind, HelloReply, HelloRequest, LaneStart
 from shared.wire.feed import FeedBuckets, FeedPage, FeedRepair, FeedReset, SnapshotManifest
 from shared.wire.lan import PeerEntry
+from shared.wire.loan import LoanReply, LoanRequest
 from shared.wire.stream import Ack, Batch, Refusal
 from tests.simulation import central as head_office
 from tests.simulation.central import Central
@@ -94,6 +96,9 @@ class Line:
             lambda central, edge: central.put_relayed(edge, edge_id, lane, epoch, body)
         )
         return isinstance(answer, Ack), msgspec.msgpack.encode(answer)
+
+    async def borrow(self, request: LoanRequest) -> LoanReply:
+        return await self._call(lambda central, edge: central.borrow(edge, request))
 
     async def feed(self, cursor: str, wait_s: float) -> FeedPage | FeedReset:
         return await self._call(
@@ -230,6 +235,14 @@ class Agent:
         line = Line(self)
         rounds = self._wire_shop(line)
         self.link = LinkState(self.clock)
+        self.visits = Visits(
+            central=line,
+            reader=self.reads,
+            writer=self.writes,
+            is_online=lambda: self.link.online,
+            standing=self.desk.standing,
+            clock=self.clock,
+        )
         self.uplink = Uplink(
             Identity(
                 edge_id=self.edge_id,
@@ -324,6 +337,8 @@ class Agent:
             edge_id=self.edge_id,
             trusted_now_ms=self.trusted_now_ms,
             chance=self.dice,
+            may_spend=lambda: self.guard.may_spend,
+            bring=self._bring,
         )
         relayed, self._sold = asyncio.Event(), asyncio.Event()
         hub = HubDesk(
@@ -331,6 +346,7 @@ class Agent:
             writer=self.writes,
             trusted_now_ms=self.trusted_now_ms,
             on_relayed=relayed.set,
+            on_recorded=self._recorded,
         )
         self.desk: Desk = own
         self.hub_desk = hub
@@ -391,6 +407,12 @@ class Agent:
                     return
 
         return [("leases", upkeep), ("hub", settle)]
+
+    async def _bring(self, owner: str) -> None:
+        await self.visits.bring(owner)
+
+    def _recorded(self) -> None:
+        self.uplink.note_flush()
 
     async def _ask_hub(self, question: bytes) -> bytes:
         """``edge_agent.lan.http.HubHttp.exchange`` over the simulated network."""

@@ -24,11 +24,13 @@ from central.accounts.books import (
     Transfer,
 )
 from central.accounts.policy import Lending
+from central.accounts.visiting import _VISIT
 from central.uplink.posting import post, sort_out
 from central.uplink.reading import Stream, read_records
 from shared.wire.assets import asset_parts, points_asset
 from shared.wire.facts import ReceiptCommitted
 from shared.wire.feed import BalanceEntry, LeaseEntry, LeaseState, Topic
+from shared.wire.loan import LoanReply
 from shared.wire.stream import Verdict
 from tests.simulation.goods import ACCOUNT
 from tests.simulation.scenario import Scenario, Wrong
@@ -132,6 +134,22 @@ class Bank:
         upkeep.merge(self.books, alias, owner, [ASSET])
         self.covered[owner] += self.covered.pop(alias, 0)
         self.settle_up()
+
+    def borrow(self, holder: lending.Holder, owner: str, amount: int, now_ms: int) -> LoanReply:
+        """A lease for a visit, as ``central.accounts.visiting`` gives it."""
+        purse = self.books.purse(owner, ASSET)
+        lending.grant(
+            self.books, holder, purse.owner, ASSET, now_ms=now_ms, lending=_VISIT, quota=amount
+        )
+        lease = lending.live_lease(self.books, holder, purse)
+        recalled = False
+        if lease is None or self.books.escrow(lease) < amount:
+            for other in self.books.leases_of(purse):
+                if other.edge_id != holder.edge_id and self.books.escrow(other) > 0:
+                    recalled |= lending.recall(self.books, other)
+        self.settle_up()
+        entry = None if lease is None else msgspec.msgpack.decode(_entry_of(lease), type=LeaseEntry)
+        return LoanReply(lease=entry, recalled=recalled)
 
     def hold(self, origin: Origin, uid: bytes, owner: str, amount: int, until_ms: int) -> bool:
         """Set aside for a sale somewhere that has no lease."""

@@ -44,6 +44,7 @@ from shared.wire.feed import (
     Topic,
 )
 from shared.wire.lan import PeerEntry
+from shared.wire.loan import LoanReply, LoanRequest
 from shared.wire.stream import Ack, Batch, Lane, Refusal
 from tests.simulation.bank import Bank
 from tests.simulation.feed import EVERY_STORE, FeedTables
@@ -353,6 +354,25 @@ class Central:
             pause_ms=0,
             server_time_ms=self.world.now_ms(),
         )
+
+    async def borrow(self, edge_id: int, request: LoanRequest) -> LoanReply:
+        """A lease for a member who is away from home."""
+        edge = self._edge(edge_id)
+        if edge.state != "active" or any(
+            row.state is not StreamState.OPEN for _, row in self._lanes(edge)
+        ):
+            raise ForbiddenError("this agent's streams are frozen", code="frozen")
+        holder = Holder(edge_id=edge_id, store_id=edge.store_id, epoch=edge.epoch)
+        reply = self.tables.bank.borrow(holder, request.owner, request.amount, self.world.now_ms())
+        self.world.note(
+            NAME,
+            "points.lent",
+            edge=edge_id,
+            lease=None if reply.lease is None else reply.lease.lease_id,
+            recalled=reply.recalled,
+        )
+        self.announce()
+        return reply
 
     async def feed(self, edge_id: int, cursor: str, wait_s: float) -> FeedPage | FeedReset:
         """The next page, held back until there is one."""

@@ -82,10 +82,10 @@ class Register:
         agent.note_sale()
 
     async def _spendable(self, agent: Agent, owner: str) -> int:
+        elsewhere = await agent.desk.elsewhere(owner)
         here = await agent.reads.run(
             lambda connection: spendable_of(connection, owner, agent.desk.standing(connection))
         )
-        elsewhere = await agent.desk.elsewhere(owner)
         return here.get(ASSET, 0) + elsewhere.get(ASSET, 0)
 
     async def _promise(self, agent: Agent, receipt_id: str, wanted: list[Wanted]) -> object:
