@@ -170,8 +170,13 @@ class Shop:
             await self.sale(self._chance.choice([None, self._chance.randrange(MEMBERS)]))
             await asyncio.sleep(pause_s)
 
-    async def sale(self, member: int | None, price: str = "", points: str = "max") -> Any:
-        """One sale, calculated and committed; the till's answer."""
+    async def sale(
+        self, member: int | None, price: str = "", points: str = "max", asks: int = 1
+    ) -> Any:
+        """One sale, calculated and committed; the till's answer.
+
+        ``asks``: how often it is calculated, half a second apart, until the wallet pays all it has.
+        """
         receipt_id = f"{self.store}-{len(self.answered):06d}"
         receipt: dict[str, Any] = {
             "receipt_id": receipt_id,
@@ -189,9 +194,13 @@ class Shop:
         if member is not None:
             receipt["customer"] = {"card": f"card-{member}"}
             receipt["spend"] = {"account": "main", "points": points}
-        started = time.perf_counter()
-        told = await self._post("/v1/receipts/calculate", receipt)
-        self.waits_ms.append((time.perf_counter() - started) * 1000)
+        for ask in range(asks):
+            started = time.perf_counter()
+            told = await self._post("/v1/receipts/calculate", receipt)
+            self.waits_ms.append((time.perf_counter() - started) * 1000)
+            if ask + 1 == asks or points_of(told, "spent") >= Decimal(CARD_POINTS):
+                break
+            await asyncio.sleep(0.5)
         body = {"receipt": receipt, "calculation_id": told["calculation_id"]}
         self.answered[receipt_id] = await self._post(f"/v1/receipts/{receipt_id}/commit", body)
         return self.answered[receipt_id]
@@ -222,6 +231,11 @@ class Shop:
         async with self._http.post("/v1/receipts/calculate", json=receipt) as response:
             reply = await response.json()
         return response.status == 200 and not reply.get("notices")
+
+
+def points_of(answer: dict[str, Any], what: str) -> Decimal:
+    """The points of an answer that were ``spent`` or ``accrued``."""
+    return sum((Decimal(each["points"]) for each in answer[what]), Decimal(0))
 
 
 async def until(asked: Callable[[], Awaitable[bool]], patience_s: float, what: str) -> float:
@@ -320,7 +334,35 @@ async def central_killed(central: Central, shops: list[Shop]) -> None:
     check_books(central, shops)
 
 
-SCENARIOS: Final = {each.__name__: each for each in (partitions, narrow_and_lossy, central_killed)}
+async def one_wallet(central: Central, shops: list[Shop]) -> None:
+    """Members with 150 points ask for all of them in two stores at once, cut off and not.
+
+    They are at home in the first store. Alone in the second they get their points there too.
+    """
+    first, second = shops
+    rounds: list[tuple[int, list[Shop]]] = [(0, []), (2, shops), (4, [first]), (6, [second])]
+    for member, cut in rounds:
+        for shop in cut:
+            shop.host.drop(requests=True, answers=True)
+        replies = await asyncio.gather(
+            *(shop.sale(member, price="1000.00", asks=8) for shop in shops)
+        )
+        paid = sum(points_of(reply["answer"], "spent") for reply in replies)
+        earned = sum(points_of(reply["answer"], "accrued") for reply in replies)
+        names = " and ".join(shop.store for shop in cut) or "nobody"
+        print(f"{names} cut off: {paid} paid, {earned} earned", flush=True)
+        assert Decimal(CARD_POINTS) <= paid <= Decimal(CARD_POINTS) + earned
+        for shop in cut:
+            shop.host.heal()
+    reply = await second.sale(8, price="1000.00", asks=20)
+    assert points_of(reply["answer"], "spent") == Decimal(CARD_POINTS), reply["answer"]["spent"]
+    await drained(shops)
+    check_books(central, shops)
+
+
+SCENARIOS: Final = {
+    each.__name__: each for each in (partitions, narrow_and_lossy, central_killed, one_wallet)
+}
 
 
 async def main(name: str, root: Path) -> None:
