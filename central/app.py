@@ -27,7 +27,8 @@ from central.catalogue.store import put_products
 from central.config import CentralConfig
 from central.coupons.store import put_coupons
 from central.customers.store import put_customers
-from central.database.pool import Pool, open_pool
+from central.database.pool import Connection, Pool, open_pool
+from central.database.retry import in_transaction
 from central.fleet.store import store_known
 from central.jobs.schedule import Jobs
 from central.publishing.replay import Replay
@@ -256,20 +257,21 @@ def read_members(path: Path) -> Iterable[list[Member]]:
 
 
 async def _import_customers(central: Central, members: list[Member]) -> None:
-    async with central.pool.connection() as connection:
+    opening: dict[Purse, int] = {}
+    for each in members:
+        for account, points_centi in each.points_centi.items():
+            opening.setdefault(Purse(each.entry.customer_id, points_asset(account)), points_centi)
+
+    async def work(connection: Connection) -> None:
         for store_id in sorted({each.home_store for each in members if each.home_store}):
             if not await store_known(connection, store_id):
                 raise NotFoundError(
                     f"there is no store {store_id}", hint="Add it with `store-add` first."
                 )
         await put_customers(connection, [(each.entry, each.home_store) for each in members])
-        opening: dict[Purse, int] = {}
-        for each in members:
-            for account, points_centi in each.points_centi.items():
-                opening.setdefault(
-                    Purse(each.entry.customer_id, points_asset(account)), points_centi
-                )
         await accounts.open_balances(connection, opening, now_ms=central.clock.now_ms())
+
+    await in_transaction(central.pool, work)
 
 
 def _member(row: CustomerRow) -> Member:

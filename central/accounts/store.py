@@ -28,6 +28,7 @@ from central.accounts.books import (
     Spend,
     SpendState,
     SubLease,
+    transfer_id_of,
 )
 from central.accounts.lending import Holder
 from central.accounts.needs import Needs
@@ -301,8 +302,11 @@ async def _load_rest(
             days = books.lots.setdefault(Purse(row["owner"], row["asset"]), {})
             days[row["expires_on"]] = row["amount"]
     if needs.causes:
-        rows = await _rows(connection, "causes", {"causes": sorted(needs.causes)})
-        books.transfer_ids = {row["transfer_id"] for row in rows}
+        # What a cause gave may have gone to a debt altogether.
+        names = {transfer_id_of(cause, "debt"): cause for cause in needs.causes}
+        names |= {cause: cause for cause in needs.causes}
+        rows = await _rows(connection, "causes", {"causes": sorted(names)})
+        books.transfer_ids = {names[row["transfer_id"]] for row in rows}
 
 
 def _check_race(books: Books) -> None:

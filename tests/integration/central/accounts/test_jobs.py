@@ -312,3 +312,28 @@ async def test_a_gift_card_is_sold_and_taken_back_once(pool: Pool, clock: HandCl
         for _ in range(2):
             assert await service.unfund(connection, card, 5_000, cause=b"back", now_ms=1)
     assert await Jobs(pool, clock).audit_all() == 0
+
+
+async def test_a_present_that_went_to_a_debt_is_given_once(pool: Pool, clock: HandClock) -> None:
+    """Asked again under its cause, it pays no more."""
+    taking = ledger.Taking(
+        record_uid=b"r" * 16,
+        index=0,
+        owner="anna",
+        asset=MAIN,
+        amount=100,
+        sale_uid=None,
+        active_on="2026-11-24",
+    )
+    async with pool.connection() as connection:
+        books = await books_of(connection)
+        ledger.claw_back(books, HERE, taking)
+        await store.save(connection, books, now_ms=1)
+    for _ in range(2):
+        async with pool.connection() as connection:
+            await service.fund(connection, ANNA, 40, cause=b"present", now_ms=1)
+    async with pool.connection() as connection:
+        books = await books_of(connection)
+
+    assert books.owed(ANNA) == 60
+    assert await Jobs(pool, clock).audit_all() == 0
