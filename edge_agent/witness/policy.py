@@ -125,4 +125,11 @@ def _behind(heads: Mapping[int, Place], other: Mapping[int, Place]) -> frozenset
 
 
 def _remembers_all(journal: JournalFacts, witness: Mapping[int, Place] | None) -> bool:
-    return bool(journal.heads) and not _behind(journal.heads, witness or {})
+    if witness is None:
+        return bool(journal.heads)
+    agree = all(
+        place.hash == witness[lane].hash
+        for lane, place in journal.heads.items()
+        if lane in witness and place.number() == witness[lane].number()
+    )
+    return bool(journal.heads) and agree and not _behind(journal.heads, witness)

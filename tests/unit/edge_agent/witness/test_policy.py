@@ -115,3 +115,12 @@ def test_recovery_outlives_a_restart() -> None:
 
     start = decide_start(found, {1: place(1, 1, 5)}, None)
     assert (start.action, start.reason) == (Action.RECOVER, "forked")
+
+
+def test_journal_and_witness_that_disagree_are_no_base_to_build_on() -> None:
+    """One of them is of another branch, and nobody here can tell which."""
+    found = Database(state=FileState.WHOLE, heads={1: place(1, 1, 5)})
+    journal = JournalFacts(heads={1: place(1, 1, 7, 1)}, continues=frozenset({1}))
+
+    assert decide_start(found, {1: place(1, 1, 7, 0)}, journal).action is Action.RECOVER
+    assert decide_start(found, {1: place(1, 1, 7, 1)}, journal).rebuild
