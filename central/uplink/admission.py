@@ -138,6 +138,10 @@ class Admission:
         """Batches that are in and not being worked on."""
         return len(self._in) - self._live.working - self._backlog.working
 
+    def is_in(self, sender: tuple[int, int]) -> bool:
+        """Whether a batch of this sender waits or is worked on."""
+        return sender in self._in
+
     def arrive(
         self, store_id: str, sender: tuple[int, int], records: int, *, now_ns: int, spread: float
     ) -> Ticket | Wait:

@@ -17,6 +17,9 @@ from shared.clock import Clock
 from shared.errors import BusyError, InputError, TooLargeError
 from shared.ids import Chance
 
+_LOOK_S: Final = 0.05
+_SAME_SENDER_LOOKS: Final = 60
+"""Three seconds: a batch is worked on for less, and its sender is not told to wait for nothing."""
 BODY_SILENCE_S: Final = 10.0
 """Without a byte for this long the sender is gone."""
 BODY_BYTES_PER_S_MIN: Final = 1024
@@ -41,13 +44,14 @@ class Gate:
         Raises:
             BusyError: there is none now; it says when to come back.
         """
-        ticket = self._admission.arrive(
-            store_id,
-            sender,
-            records,
-            now_ns=self._clock.mono_ns(),
-            spread=self._chance.uniform(0, 1),
-        )
+        ticket = self._arrive(store_id, sender, records)
+        if isinstance(ticket, Wait) and self._admission.is_in(sender):
+            # The one before may have been cut off or answered a moment ago.
+            for _ in range(_SAME_SENDER_LOOKS):
+                await asyncio.sleep(_LOOK_S)
+                if not self._admission.is_in(sender):
+                    ticket = self._arrive(store_id, sender, records)
+                    break
         if isinstance(ticket, Wait):
             raise BusyError(retry_after_s=ticket.retry_after_s)
         taken = False
@@ -58,6 +62,15 @@ class Gate:
             self._waiting.pop(ticket, None)
             self._admission.leave(ticket, now_ns=self._clock.mono_ns(), taken=taken)
             self._wake()
+
+    def _arrive(self, store_id: str, sender: tuple[int, int], records: int) -> Ticket | Wait:
+        return self._admission.arrive(
+            store_id,
+            sender,
+            records,
+            now_ns=self._clock.mono_ns(),
+            spread=self._chance.uniform(0, 1),
+        )
 
     async def turn(self, ticket: Ticket) -> None:
         """Wait until this batch may be worked on."""
