@@ -165,5 +165,9 @@ def _replay(
     connection: apsw.Connection, replays: Mapping[str, Replay], remembered: Remembered
 ) -> None:
     replay = replays.get(remembered.kind)
-    if replay is not None:
+    if replay is None:
+        return
+    try:
         replay(connection, remembered)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return  # central sets such a record aside; it must not keep the agent from starting
