@@ -164,9 +164,12 @@ def _spends_in(record: Record) -> Iterator[bytes]:
 
 
 def _position(books: Books, owner: str) -> int:
-    """All that an owner has, free, waiting, set aside and lent, less what they owe."""
+    """All that an owner has, free, waiting, set aside and lent.
+
+    What they owe is not taken off: it was given, spent, and then taken back with returned goods.
+    """
     purse = Purse(owner, ASSET)
-    kinds = (AccountKind.AVAIL, AccountKind.PENDING, AccountKind.HELD, AccountKind.DEBT)
+    kinds = (AccountKind.AVAIL, AccountKind.PENDING, AccountKind.HELD)
     return sum(books.balance(kind, purse) for kind in kinds) + books.lent(purse)
 
 
