@@ -25,7 +25,7 @@ OFFSETS_MAX: Final = 16
 
 
 def ways(kinds: Kinds, results: list[Result]) -> int:
-    """How many applications there are, about: as if of every kind there were enough pieces."""
+    """How many applications there are at most; sets that want more pieces than there are, none."""
     found = 0
     for number, result in enumerate(results):
         spec = result.spec
@@ -33,17 +33,25 @@ def ways(kinds: Kinds, results: list[Result]) -> int:
             for members in kinds.in_groups(number, lower_first=not spec.cheapest):
                 found += comb(len(members) + spec.every - 1, spec.every)
         elif isinstance(spec, GoodsSet):
-            found += _set_ways(spec, kinds.by_slot(number, len(spec.slots)))
+            found += _set_ways(kinds, spec, kinds.by_slot(number, len(spec.slots)))
         else:
             found += len(kinds.of[number])
     return found
 
 
-def _set_ways(spec: GoodsSet, slots: list[list[Member]]) -> int:
+def _set_ways(kinds: Kinds, spec: GoodsSet, slots: list[list[Member]]) -> int:
     found = 1
+    size = 0
+    together: dict[int, int] = {}
     for members, slot in zip(slots, spec.slots, strict=True):
-        found *= comb(len(members) + slot.quantity - 1, slot.quantity)
-    return found
+        counts = {index: kinds.all[index].count for index, _ in members}
+        together.update(counts)
+        size += slot.quantity
+        found *= min(
+            comb(len(members) + slot.quantity - 1, slot.quantity),
+            comb(sum(counts.values()), slot.quantity),
+        )
+    return found if size <= sum(together.values()) else 0
 
 
 class Columns:
@@ -198,7 +206,7 @@ class Columns:
         if not all(slots):
             return
         found: dict[tuple[tuple[int, int], ...], _Set] = {}
-        if _set_ways(spec, slots) > COLUMNS_MAX * 4:
+        if _set_ways(self._kinds, spec, slots) > COLUMNS_MAX * 4:
             self._complete = False
             self._sets_in_turn(number, spec, slots, found)
         else:

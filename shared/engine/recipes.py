@@ -220,18 +220,38 @@ class Recipes:
             ]
             self._add(number, 0, rows)
             return
-        price = spec.price_minor * self._kinds.unit
+        self._add_priced(number, spec, slots, spec.price_minor * self._kinds.unit)
+
+    def _add_priced(
+        self, number: int, spec: GoodsSet, slots: list[list[Member]], price: int
+    ) -> None:
+        """A set gains what its pieces cost more than the price, as far as they have the space."""
         kinds = self._kinds.all
+        size = sum([slot.quantity for slot in spec.slots])
+        if size == 1:
+            gains = [min(kinds[index].weight - price, seat.space) for index, seat in slots[0]]
+            self._add(number, 0, [Row(1, slots[0], gains)])
+            return
         kept = 0
-        rows = []
         for slot, members in zip(spec.slots, slots, strict=True):
-            kept += slot.quantity * max(
-                [kinds[index].weight - seat.space for index, seat in members]
-            )
-            rows.append(Row(slot.quantity, members, [kinds[index].weight for index, _ in members]))
-        # The floors of all its pieces together must stay below the price of any set.
-        self.exact = self.exact and kept <= price
+            kept += slot.quantity * max([self._kept(member) for member in members])
+        # The floors of all its pieces together must stay below the price of any set. If not, those
+        # pieces take part of which that is sure.
+        if kept > price:
+            self.exact = False
+            slots = [
+                [member for member in members if self._kept(member) * size <= price]
+                for members in slots
+            ]
+        rows = [
+            Row(slot.quantity, members, [kinds[index].weight for index, _ in members])
+            for slot, members in zip(spec.slots, slots, strict=True)
+        ]
         self._add(number, -price, rows)
+
+    def _kept(self, member: Member) -> int:
+        """What a piece keeps of its net whatever the set gains: its floor."""
+        return self._kinds.all[member[0]].weight - member[1].space
 
     def _add_amount(
         self, number: int, spec: GoodsSet, slots: list[list[Member]], amount: int

@@ -288,6 +288,7 @@ def test_without_a_budget_a_choice_is_found_and_not_called_proven(
         patch.setattr(seating, "STEPS_MAX", 0)
         found = _answer(promotions, receipt)
     pieces = sum(int(line["qty"]) for line in receipt["lines"])
-    assert found.total.discount_minor <= proven.total.discount_minor + pieces
-    if found.optimal:
+    if proven.optimal:
+        assert found.total.discount_minor <= proven.total.discount_minor + pieces
+    if proven.optimal and found.optimal:
         assert abs(found.total.discount_minor - proven.total.discount_minor) <= pieces
