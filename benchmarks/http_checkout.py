@@ -127,6 +127,7 @@ def durable_commits(folder: Path) -> list[float]:
 
 async def record_commits(folder: Path, media: str) -> list[float]:
     """Records chained one by one by the agent's writer, each on all its media when it is told."""
+    await asyncio.to_thread(folder.mkdir)
     database = folder / "edge.sqlite"
     connection = open_writer(database)
     for lane in Lane:
