@@ -146,13 +146,26 @@ class Checkout:
             UnavailableError: no programme has arrived yet.
         """
         bundle = self._active()
-        asked, owner = await self._on_thread(lambda reader: self._whose(reader, self._decode(body)))
-        elsewhere = {} if owner is None else await self._desk.elsewhere(owner)
-        calculation, answer = await self._on_thread(
-            lambda reader: self._calculate(
-                reader, bundle, asked, elsewhere, trace=trace, hints=hints
+        owner: str | None = None
+
+        def price(reader: apsw.Connection) -> tuple[Calculation, Answer] | _Asked:
+            """Priced at once where nobody else's points are wanted: a thread costs a till time."""
+            nonlocal owner
+            asked, owner = self._whose(reader, self._decode(body))
+            if owner is not None:
+                return asked
+            return self._calculate(reader, bundle, asked, {}, trace=trace, hints=hints)
+
+        priced = await self._on_thread(price)
+        if isinstance(priced, _Asked):
+            assert owner is not None, "somebody's points are wanted"
+            asked, elsewhere = priced, await self._desk.elsewhere(owner)
+            priced = await self._on_thread(
+                lambda reader: self._calculate(
+                    reader, bundle, asked, elsewhere, trace=trace, hints=hints
+                )
             )
-        )
+        calculation, answer = priced
         receipt_hash = _receipt_hash(calculation.filled.receipt)
         calculation_id = f"{calculation.bundle_version}-{receipt_hash[:32]}"
         self._calculations.keep(calculation_id, calculation)
