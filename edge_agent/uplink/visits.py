@@ -9,25 +9,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import apsw
 
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call
-from edge_agent.leases.policy import Standing
-from edge_agent.leases.store import spendable_of
+from edge_agent.leases.policy import Right, Standing, spendable
+from edge_agent.leases.store import rights_of
 from edge_agent.loyalty.store import balances_of, put_loan
 from shared.clock import Clock
 from shared.errors import AppError, UnavailableError
 from shared.wire.assets import points_asset
+from shared.wire.feed import LeaseState
 from shared.wire.loan import LoanReply, LoanRequest
 
 LOAN_TIMEOUT_S: Final = 0.4
 """Less than what a till waits for its hub."""
 ASK_AGAIN_NS: Final = 300_000_000
 """A till may calculate at every scanned article; central need not hear of each."""
+MORE_COMES_NS: Final = 30 * 10**9
+"""How long a customer may wait at the till for points that were asked back from another store."""
 OWNERS_REMEMBERED_MAX: Final = 1_000
 
 
@@ -60,6 +63,7 @@ class Visits:
         self._clock = clock
         self._breaker = Breaker()
         self._asked_ns: dict[str, int] = {}
+        self._more_until_ns: dict[str, int] = {}
 
     async def bring(self, owner: str) -> None:
         """Have as many of the owner's points here as central can give now; never raises for that.
@@ -90,18 +94,28 @@ class Visits:
             self._breaker = after_success(self._breaker)
             return None
         self._breaker = after_success(self._breaker)
+        if reply.recalled:
+            self._more_until_ns[request.owner] = self._clock.mono_ns() + MORE_COMES_NS
+            if len(self._more_until_ns) > OWNERS_REMEMBERED_MAX:
+                del self._more_until_ns[next(iter(self._more_until_ns))]
         return reply
 
     def _lacking(self, connection: apsw.Connection, owner: str) -> list[LoanRequest]:
         standing = self._standing(connection)
         if not standing.may_spend:
             return []
-        here: dict[str, Any] = spendable_of(connection, owner, standing)
-        return [
-            LoanRequest(owner=owner, asset=points_asset(account), amount=balance_centi)
-            for account, balance_centi in balances_of(connection, owner).items()
-            if balance_centi > here.get(points_asset(account), 0)
-        ]
+        more_comes = self._clock.mono_ns() < self._more_until_ns.get(owner, 0)
+        found: list[LoanRequest] = []
+        for account, balance_centi in balances_of(connection, owner).items():
+            asset = points_asset(account)
+            rights = rights_of(connection, owner, asset, standing)
+            if balance_centi <= spendable(rights, standing):
+                continue
+            # Who is at home here is lent everything anyway; what lacks then was spent a moment ago,
+            # and central's balance has not heard of it.
+            if more_comes or not any(_is_ours(right, standing) for right in rights):
+                found.append(LoanRequest(owner=owner, asset=asset, amount=balance_centi))
+        return found
 
     def _is_time(self, owner: str) -> bool:
         now_ns = self._clock.mono_ns()
@@ -113,3 +127,11 @@ class Visits:
         if len(self._asked_ns) > OWNERS_REMEMBERED_MAX:
             del self._asked_ns[next(iter(self._asked_ns))]
         return True
+
+
+def _is_ours(right: Right, standing: Standing) -> bool:
+    return (
+        right.state == LeaseState.OPEN
+        and (right.edge_id, right.epoch) == (standing.edge_id, standing.epoch)
+        and standing.now_ms < right.spend_until_ms
+    )

@@ -139,3 +139,21 @@ async def test_a_refusal_is_an_answer(shop: Shop) -> None:
         await shop.visits.bring("c1")
     assert len(shop.asked) == FAILURES_MAX + 3
     assert await shop.here() == 0
+
+
+async def test_who_is_at_home_here_is_not_asked_for(shop: Shop) -> None:
+    """With a lease here, what lacks was spent here; but what is on its way is asked for again."""
+    await shop.writer.run(lambda connection: put_lease(connection, lease(10_000), 5))
+    await shop.visits.bring("c1")
+    assert shop.asked == []
+
+
+async def test_what_another_store_gives_back_is_asked_for_until_it_is_here(shop: Shop) -> None:
+    """First what is free, then the rest."""
+    shop.answer = LoanReply(lease=lease(1_000), recalled=True)
+    await shop.visits.bring("c1")
+    assert await shop.here() == 1_000
+    shop.answer = LoanReply(lease=lease(POINTS), recalled=False)
+    shop.clock.advance_ms(ASK_AGAIN_NS // 10**6)
+    await shop.visits.bring("c1")
+    assert await shop.here() == POINTS
