@@ -24,7 +24,7 @@ from central.accounts.books import (
 from central.accounts.ledger import end_lease, free
 from central.accounts.policy import PPM, Fate, Lending, fate_of, lending_of
 from shared.wire.facts import Incident
-from shared.wire.feed import LeaseState
+from shared.wire.feed import LeaseEntry, LeaseState
 
 PROMISE_KEPT_MS: Final = 24 * 3_600_000
 """A till takes a promise back that nobody came for in a day (``edge_agent.lan.till``)."""
@@ -126,6 +126,20 @@ def lease_id_of(holder: Holder, purse: Purse, now_ms: int) -> str:
     """A short name for a lease that is opened now: it travels with every spend."""
     digest = transfer_id_of("lease", holder.edge_id, holder.epoch, purse.owner, purse.asset, now_ms)
     return f"L{base64.b32encode(digest[:10]).decode()}"
+
+
+def entry_of(lease: Lease) -> LeaseEntry:
+    """A lease as its holder is told of it."""
+    return LeaseEntry(
+        lease_id=lease.lease_id,
+        owner=lease.owner,
+        asset=lease.asset,
+        granted=lease.granted,
+        spend_until_ms=lease.spend_until_ms,
+        state=lease.state,
+        edge_id=lease.edge_id,
+        epoch=lease.epoch,
+    )
 
 
 def renew(

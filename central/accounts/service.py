@@ -10,10 +10,12 @@ from typing import Final
 from psycopg.rows import DictRow
 
 from central.accounts import holds as online
-from central.accounts import lending, store, upkeep
+from central.accounts import lending, store, upkeep, visiting
 from central.accounts.books import CENTRAL, AccountKind, Books, Origin, Purse, transfer_id_of
 from central.accounts.holds import Held
+from central.accounts.lending import Holder
 from central.accounts.needs import Needs
+from central.accounts.visiting import Visit
 from central.database.pool import Connection
 from shared.errors import NotFoundError
 from shared.logs import get_logger
@@ -217,6 +219,16 @@ async def clear_edge(
     await lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
     await store.save(connection, books, now_ms=now_ms)
     return len(waiting)
+
+
+async def lend_for_visit(
+    connection: Connection, holder: Holder, purse: Purse, amount: int, *, now_ms: int
+) -> Visit:
+    """Lend so much, or what is free of it, to the store that a member visits."""
+    books = await store.load(connection, Needs(purses={purse}))
+    visit = visiting.lend_for_visit(books, holder, purse.owner, purse.asset, amount, now_ms=now_ms)
+    await store.save(connection, books, now_ms=now_ms)
+    return visit
 
 
 async def hold(

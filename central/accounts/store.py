@@ -30,7 +30,7 @@ from central.accounts.books import (
     SubLease,
     transfer_id_of,
 )
-from central.accounts.lending import Holder
+from central.accounts.lending import Holder, entry_of
 from central.accounts.needs import Needs
 from central.database.arrays import as_arrays
 from central.database.pool import Connection, row_of, rows_of, run
@@ -38,7 +38,7 @@ from central.database.retry import LostRaceError
 from central.feed import store as feed
 from shared.sqlfile import load_queries
 from shared.wire.assets import AssetKind, asset_parts
-from shared.wire.feed import BalanceEntry, LeaseEntry, LeaseState, Topic
+from shared.wire.feed import BalanceEntry, LeaseState, Topic
 
 _QUERIES: Final = load_queries("central.accounts")
 _OWNED: Final = (AccountKind.PENDING, AccountKind.DEBT, AccountKind.HELD)
@@ -422,20 +422,6 @@ async def _announce(connection: Connection, books: Books, changes: Changes, *, n
                 )
             )
     await feed.write(connection, told)
-
-
-def entry_of(lease: Lease) -> LeaseEntry:
-    """A lease as its holder is told of it."""
-    return LeaseEntry(
-        lease_id=lease.lease_id,
-        owner=lease.owner,
-        asset=lease.asset,
-        granted=lease.granted,
-        spend_until_ms=lease.spend_until_ms,
-        state=lease.state,
-        edge_id=lease.edge_id,
-        epoch=lease.epoch,
-    )
 
 
 def _lease_change(lease: Lease) -> feed.Change:

@@ -9,7 +9,9 @@ import msgspec
 
 from central.accounts import store as ledger
 from central.accounts.books import AMOUNT_MAX, Purse
-from central.accounts.visiting import Visit, lend_for_visit
+from central.accounts.lending import entry_of
+from central.accounts.service import lend_for_visit
+from central.accounts.visiting import Visit
 from central.customers.store import known_customers
 from central.database.pool import Connection, Pool
 from central.database.retry import in_transaction
@@ -61,7 +63,7 @@ class Loans:
             )
 
         visit = await in_transaction(self._pool, work)
-        lease = None if visit.lease is None else ledger.entry_of(visit.lease)
+        lease = None if visit.lease is None else entry_of(visit.lease)
         return LoanReply(lease=lease, recalled=visit.recalled)
 
     def _count(self, edge_id: int) -> None:

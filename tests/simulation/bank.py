@@ -24,12 +24,12 @@ from central.accounts.books import (
     Transfer,
 )
 from central.accounts.policy import Lending
-from central.accounts.visiting import _VISIT
+from central.accounts.visiting import lend_for_visit
 from central.uplink.posting import post, sort_out
 from central.uplink.reading import Stream, read_records
 from shared.wire.assets import asset_parts, points_asset
 from shared.wire.facts import ReceiptCommitted
-from shared.wire.feed import BalanceEntry, LeaseEntry, LeaseState, Topic
+from shared.wire.feed import BalanceEntry, LeaseState, Topic
 from shared.wire.loan import LoanReply
 from shared.wire.stream import Verdict
 from tests.simulation.goods import ACCOUNT
@@ -136,20 +136,11 @@ class Bank:
         self.settle_up()
 
     def borrow(self, holder: lending.Holder, owner: str, amount: int, now_ms: int) -> LoanReply:
-        """A lease for a visit, as ``central.accounts.visiting`` gives it."""
-        purse = self.books.purse(owner, ASSET)
-        lending.grant(
-            self.books, holder, purse.owner, ASSET, now_ms=now_ms, lending=_VISIT, quota=amount
-        )
-        lease = lending.live_lease(self.books, holder, purse)
-        recalled = False
-        if lease is None or self.books.escrow(lease) < amount:
-            for other in self.books.leases_of(purse):
-                if other.edge_id != holder.edge_id and self.books.escrow(other) > 0:
-                    recalled |= lending.recall(self.books, other)
+        """A lease for a visit."""
+        visit = lend_for_visit(self.books, holder, owner, ASSET, amount, now_ms=now_ms)
         self.settle_up()
-        entry = None if lease is None else msgspec.msgpack.decode(_entry_of(lease), type=LeaseEntry)
-        return LoanReply(lease=entry, recalled=recalled)
+        lease = None if visit.lease is None else lending.entry_of(visit.lease)
+        return LoanReply(lease=lease, recalled=visit.recalled)
 
     def hold(self, origin: Origin, uid: bytes, owner: str, amount: int, until_ms: int) -> bool:
         """Set aside for a sale somewhere that has no lease."""
@@ -237,7 +228,14 @@ class Bank:
         news = []
         for lease_id in sorted(self._leases):
             lease = self.books.leases[lease_id]
-            news.append((lease.store_id, Topic.LEASE.value, lease_id, _entry_of(lease)))
+            news.append(
+                (
+                    lease.store_id,
+                    Topic.LEASE.value,
+                    lease_id,
+                    msgspec.msgpack.encode(lending.entry_of(lease)),
+                )
+            )
         for purse in sorted(self._touched, key=lambda p: (p.owner, p.asset)):
             entry = BalanceEntry(
                 customer_id=purse.owner,
@@ -288,18 +286,3 @@ class Bank:
             if holder in seen:
                 self.broken.append(f"I8: {purse} has two open leases at {holder}")
             seen.add(holder)
-
-
-def _entry_of(lease: Lease) -> bytes:
-    return msgspec.msgpack.encode(
-        LeaseEntry(
-            lease_id=lease.lease_id,
-            owner=lease.owner,
-            asset=lease.asset,
-            granted=lease.granted,
-            spend_until_ms=lease.spend_until_ms,
-            state=lease.state,
-            edge_id=lease.edge_id,
-            epoch=lease.epoch,
-        )
-    )
