@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,11 +20,11 @@ from shared.crypto.signing import Signer
 from shared.wire.enrol import EdgeKind
 from shared.wire.lan import PeerEntry
 from shared.wire.stream import Lane
+from tests.support.agent_process import an_agent
 from tests.support.shop import HEADERS, a_bundle, device_key, make_shop, till_receipt
 
 HUB: Final = 7
 TILL: Final = 8
-START_TIMEOUT_S: Final = 60
 SETTLE_TIMEOUT_S: Final = 60
 
 
@@ -56,27 +54,6 @@ def make_both(tmp_path: Path) -> tuple[Path, Path]:
         put_peers(connection, [(str(p.edge_id), msgspec.msgpack.encode(p)) for p in peers])
         connection.close()
     return hub, till
-
-
-@asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A running agent and its address; whatever happens, it is gone after the block."""
-    with (folder / "agent.err").open("ab") as errors:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "edge_agent", "run", "--folder", str(folder)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-        )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(START_TIMEOUT_S):
-            line = (await process.stdout.readline()).decode()
-        assert line.startswith("ready "), (folder / "agent.err").read_text("utf-8")[-2000:]
-        yield process, line.removeprefix("ready ").strip()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 class Register:
@@ -129,10 +106,10 @@ async def test_hub_is_killed_while_the_till_sells_and_comes_back(tmp_path: Path)
     hub, till = make_both(tmp_path)
     async with (
         aiohttp.ClientSession(headers=HEADERS) as http,
-        running(till) as (_, url),
+        an_agent(till) as (_, url),
     ):
         register = Register(http, url)
-        async with running(hub) as (hub_process, _):
+        async with an_agent(hub) as (hub_process, _):
             assert await register.spendable() == "30.00"
             status, reply = await register.freeze("r1", "10.00")
             assert status == 200, reply
@@ -150,7 +127,7 @@ async def test_hub_is_killed_while_the_till_sells_and_comes_back(tmp_path: Path)
         assert status == 200, "the engine never takes more than can be spent here"
         assert (await register.sell("r4", "9.00"))["answer"]["spent"][0]["points"] == "2.00"
 
-        async with running(hub):
+        async with an_agent(hub):
             told = "SELECT count(*) FROM token WHERE told = 0"
             await until(till, told, lambda untold: untold == 0)
         assert ask(hub, "SELECT held FROM lease_book") == 0

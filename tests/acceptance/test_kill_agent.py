@@ -10,9 +10,7 @@ import asyncio
 import os
 import random
 import secrets
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -26,6 +24,7 @@ from edge_agent.config import DATABASE_FILE
 from edge_agent.database.connection import open_reader
 from edge_agent.outbox.store import verify_chain
 from shared.wire.stream import Lane
+from tests.support.agent_process import START_TIMEOUT_S, an_agent
 from tests.support.shop import HEADERS, a_bundle, make_shop, till_receipt
 
 SHOPS: Final = 4
@@ -33,7 +32,6 @@ KILLS_PER_SHOP: Final = 50
 TILLS: Final = 3
 KILL_AFTER_S_MAX: Final = 0.08
 """Some twenty commits: the kill meets every stage of one."""
-START_TIMEOUT_S: Final = 60
 
 
 @dataclass(kw_only=True)
@@ -60,27 +58,6 @@ class Book:
 
 def _line(number: int) -> dict[str, Any]:
     return {"line": 1, "sku": "tea", "qty": "1", "price": f"{100 + number % 900}.00"}
-
-
-@asynccontextmanager
-async def an_agent(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A running agent and its address; whatever happens, it is gone after the block."""
-    with (folder / "agent.err").open("ab") as errors:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "edge_agent", "run", "--folder", str(folder)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
-        )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(START_TIMEOUT_S):
-            line = (await process.stdout.readline()).decode()
-        assert line.startswith("ready "), (folder / "agent.err").read_text("utf-8")[-2000:]
-        yield process, line.removeprefix("ready ").strip()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def commit(http: aiohttp.ClientSession, url: str, book: Book, receipt_id: str) -> bool:

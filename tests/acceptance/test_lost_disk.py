@@ -25,14 +25,8 @@ from edge_agent.database.connection import open_reader
 from edge_agent.outbox.held import held_counts, recovery_of
 from edge_agent.outbox.store import verify_chain
 from shared.wire.stream import Lane
-from tests.acceptance.test_kill_agent import (
-    START_TIMEOUT_S,
-    Book,
-    an_agent,
-    check_answered,
-    commit,
-    sell_until_dead,
-)
+from tests.acceptance.test_kill_agent import Book, check_answered, commit, sell_until_dead
+from tests.support.agent_process import START_TIMEOUT_S, an_agent
 from tests.support.shop import HEADERS, a_bundle, make_shop
 
 TIMEOUT = aiohttp.ClientTimeout(total=START_TIMEOUT_S)

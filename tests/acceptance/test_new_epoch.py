@@ -20,7 +20,7 @@ from edge_agent.config import CONFIG_FILE, DATABASE_FILE, Config
 from edge_agent.database.connection import open_reader
 from edge_agent.outbox.store import streams_of
 from installer.demo.town import database_url
-from tests.acceptance.test_kill_agent import an_agent
+from tests.support.agent_process import an_agent
 from tests.support.head_office import HeadOffice
 from tests.support.shop import PROGRAMME, till_receipt
 

@@ -27,6 +27,7 @@ import aiohttp
 
 from central.database.embedded import EmbeddedPostgres
 from tests.netns.network import CENTRAL, Host, make_bridge
+from tests.support.head_office import HeadOffice
 from tests.support.programmes import TEA_AND_POINTS
 
 UPLINK_PORT: Final = 8443
@@ -38,77 +39,42 @@ CARD_POINTS: Final = "150.00"
 _COMMANDS: Final = Path(sys.executable).parent
 
 
-class Central:
-    """Head office, at the head of the street."""
+def set_up(central: HeadOffice) -> None:
+    """A head office with stores, members and a programme."""
+    uplink = f"{CENTRAL}:{UPLINK_PORT}"
+    tell(central, "init", "--embedded", "--web", "127.0.0.1:0", "--uplink", uplink)
+    for store in ("S1", "S2"):
+        tell(central, "store-add", store, f"Store {store}")
+    members = central.folder / "members.jsonl"
+    with members.open("w") as file:
+        for number in range(MEMBERS):
+            row = {
+                "customer_id": f"c{number}",
+                "cards": [f"card-{number}"],
+                "home_store": f"S{1 + number % 2}",
+                "points": {"main": CARD_POINTS},
+            }
+            file.write(json.dumps(row) + "\n")
+    tell(central, "import", "--customers", str(members))
+    programme = central.folder / "programme.json"
+    programme.write_text(json.dumps(TEA_AND_POINTS | {"version": 1}))
+    tell(central, "publish", str(programme))
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._server: asyncio.subprocess.Process | None = None
 
-    def command(self, name: str, *arguments: str) -> str:
-        """Run one command to its end; what it printed."""
-        done = subprocess.run(
-            [str(_COMMANDS / "kopilka-central"), name, "--folder", str(self.folder), *arguments],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=name != "verify",
-        )
-        return done.stdout
+def tell(central: HeadOffice, name: str, *arguments: str) -> str:
+    """Have head office run one command; what it printed."""
+    done = central.command(name, *arguments)
+    assert done.code == 0, done.err
+    return done.out
 
-    def set_up(self) -> None:
-        """A head office with stores, members and a programme."""
-        self.command(
-            "init", "--embedded", "--web", "127.0.0.1:0", "--uplink", f"{CENTRAL}:{UPLINK_PORT}"
-        )
-        for store in ("S1", "S2"):
-            self.command("store-add", store, f"Store {store}")
-        members = self.folder / "members.jsonl"
-        with members.open("w") as file:
-            for number in range(MEMBERS):
-                row = {
-                    "customer_id": f"c{number}",
-                    "cards": [f"card-{number}"],
-                    "home_store": f"S{1 + number % 2}",
-                    "points": {"main": CARD_POINTS},
-                }
-                file.write(json.dumps(row) + "\n")
-        self.command("import", "--customers", str(members))
-        programme = self.folder / "programme.json"
-        programme.write_text(json.dumps(TEA_AND_POINTS | {"version": 1}))
-        self.command("publish", str(programme))
 
-    async def start(self) -> None:
-        """Serve the shops."""
-        self._server = await asyncio.create_subprocess_exec(
-            str(_COMMANDS / "kopilka-central"), "run", "--folder", str(self.folder),
-            stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        assert self._server.stdout is not None
-        async with asyncio.timeout(START_S):
-            assert (await self._server.stdout.readline()).startswith(b"ready")
-
-    def kill_database(self) -> None:
-        """SIGKILL for PostgreSQL and every process of it."""
-        file = EmbeddedPostgres(self.folder).home / "data" / "postmaster.pid"
-        pid = int(file.read_text().splitlines()[0])
-        subprocess.run(["pkill", "-9", "-P", str(pid)], check=False)
-        with suppress(ProcessLookupError):
-            os.kill(pid, 9)
-
-    def forget(self) -> None:
-        """Take the database away."""
-        EmbeddedPostgres(self.folder).wipe()
-
-    async def stop(self) -> None:
-        """Stop the server and its database."""
-        if self._server is not None and self._server.returncode is None:
-            self._server.terminate()
-            await self._server.wait()
-
-    def books(self) -> dict[str, Any]:
-        """What ``verify`` finds."""
-        found: dict[str, Any] = json.loads(self.command("verify", "--json"))
-        return found
+def kill_database(central: HeadOffice) -> None:
+    """SIGKILL for PostgreSQL and every process of it."""
+    file = EmbeddedPostgres(central.folder).home / "data" / "postmaster.pid"
+    pid = int(file.read_text().splitlines()[0])
+    subprocess.run(["pkill", "-9", "-P", str(pid)], check=False)
+    with suppress(ProcessLookupError):
+        os.kill(pid, 9)
 
 
 class Shop:
@@ -124,9 +90,9 @@ class Shop:
         self._process: asyncio.subprocess.Process | None = None
         self._http: aiohttp.ClientSession | None = None
 
-    async def open(self, central: Central) -> None:
+    async def open(self, central: HeadOffice) -> None:
         """Enrol, start, and wait for the programme and the members."""
-        token = central.command("enrol-token", "--store", self.store).strip()
+        token = tell(central, "enrol-token", "--store", self.store).strip()
         edge = str(_COMMANDS / "kopilka-edge")
         self.host.run(
             edge, "enrol", "--folder", str(self.folder), "--token", token,
@@ -256,9 +222,9 @@ async def drained(shops: list[Shop]) -> float:
     return await until(empty, DRAIN_S, "all queues are empty")
 
 
-def check_books(central: Central, shops: list[Shop]) -> None:
+def check_books(central: HeadOffice, shops: list[Shop]) -> None:
     """Central has what the tills were told: no sale less, none twice, the same points."""
-    books = central.books()
+    books = json.loads(central.command("verify", "--json").out)
     assert books["ok"], books
     answers = [reply["answer"] for shop in shops for reply in shop.answered.values()]
     assert books["receipts"] == len(answers), books
@@ -271,7 +237,7 @@ def check_books(central: Central, shops: list[Shop]) -> None:
     assert books["shortage_centi"] == 0, books
 
 
-async def partitions(central: Central, shops: list[Shop]) -> None:
+async def partitions(central: HeadOffice, shops: list[Shop]) -> None:
     """Each shape of a cut, one after another, while both tills sell on."""
     first, second = shops
     shapes: list[tuple[str, Callable[[Host], None]]] = [
@@ -303,7 +269,7 @@ async def partitions(central: Central, shops: list[Shop]) -> None:
     check_books(central, shops)
 
 
-async def narrow_and_lossy(central: Central, shops: list[Shop]) -> None:
+async def narrow_and_lossy(central: HeadOffice, shops: list[Shop]) -> None:
     """A store's day gathered offline goes through 64 kbit/s, and another with losses on top."""
     first, second = shops
     for shop in shops:
@@ -320,21 +286,21 @@ async def narrow_and_lossy(central: Central, shops: list[Shop]) -> None:
     check_books(central, shops)
 
 
-async def central_killed(central: Central, shops: list[Shop]) -> None:
+async def central_killed(central: HeadOffice, shops: list[Shop]) -> None:
     """PostgreSQL dies by SIGKILL under load, three times; nothing that was answered is missing."""
     for _ in range(3):
         selling = asyncio.gather(*(shop.sell(60, 0.02) for shop in shops))
         await asyncio.sleep(0.7)
-        await asyncio.to_thread(central.kill_database)
+        await asyncio.to_thread(kill_database, central)
         await selling
-        await central.stop()
-        await central.start()
+        await asyncio.to_thread(central.stop)
+        await asyncio.to_thread(central.start)
     await drained(shops)
     print(f"{sum(len(shop.answered) for shop in shops)} sales, three dead databases", flush=True)
     check_books(central, shops)
 
 
-async def one_wallet(central: Central, shops: list[Shop]) -> None:
+async def one_wallet(central: HeadOffice, shops: list[Shop]) -> None:
     """Members with 150 points ask for all of them in two stores at once, cut off and not.
 
     They are at home in the first store. Alone in the second they get their points there too.
@@ -371,11 +337,10 @@ async def main(name: str, root: Path) -> None:
     print(f"KOPILKA_SEED={seed}", flush=True)
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, root, ignore_errors=True)
-        central = Central(root / "central")
+        central = HeadOffice(root / "central")
         stack.callback(central.forget)
-        stack.push_async_callback(central.stop)
-        await asyncio.to_thread(central.set_up)
-        await central.start()
+        await asyncio.to_thread(set_up, central)
+        await asyncio.to_thread(central.start)
         shops = [Shop(root / f"shop{number}", number, seed) for number in (1, 2)]
         for shop in shops:
             stack.push_async_callback(shop.close)

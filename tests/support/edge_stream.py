@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
@@ -67,9 +68,9 @@ class EdgeStream:
         )
         return uid
 
-    def sell(self, name: str, **more: object) -> bytes:
+    def sell(self, name: str, **more: Any) -> bytes:
         """Chain a sale (arguments of ``a_sale``); its uid."""
-        fact = a_sale(name, **more)  # type: ignore[arg-type]
+        fact = a_sale(name, **more)
         return self.add(uid_of(name), FactKind.RECEIPT_COMMITTED, msgspec.msgpack.encode(fact))
 
     def spend(self, name: str, lease_id: str | None, amount: int) -> bytes:

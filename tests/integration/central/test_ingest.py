@@ -21,12 +21,11 @@ from shared.crypto.chain import chain_fold, chain_genesis
 from shared.crypto.signing import Signer
 from shared.errors import UnauthorizedError
 from shared.system import SystemChance, SystemClock
-from shared.wire.answer import Accrued, Answer, AnswerLine, Spent, Totals
 from shared.wire.enrol import ENROL_SIGNATURE_KIND, EdgeKind, EnrolReply, EnrolRequest
-from shared.wire.facts import FactKind, LeaseSpend, ReceiptCommitted
+from shared.wire.facts import FactKind
 from shared.wire.feed import CustomerEntry, StoreEntry
-from shared.wire.receipt import Customer, Receipt, ReceiptLine
 from shared.wire.stream import Ack, Batch, Record, Refusal, RefusalCode
+from tests.support.edge_stream import a_sale
 
 
 async def enrolled(pool: Pool) -> tuple[EnrolReply, Enrolment, EnrolRequest]:
@@ -51,56 +50,7 @@ async def enrolled(pool: Pool) -> tuple[EnrolReply, Enrolment, EnrolRequest]:
 
 
 def record(seq: int, *, earned: int = 0, spent: int = 0, lease: str | None = None) -> bytes:
-    receipt_id = f"r{seq}"
-    fact = ReceiptCommitted(
-        receipt_id=receipt_id,
-        store_id="S1",
-        register="R1",
-        business_date="2026-11-23",
-        committed_at_ms=1_790_000_000_000,
-        bundle_version=1,
-        receipt=Receipt(
-            receipt_id=receipt_id,
-            store="S1",
-            time="2026-11-23T12:00:00+03:00",
-            lines=[ReceiptLine(line=1, sku="a", quantity_milli=1000, price_minor=1000)],
-            customer=Customer(id="c1"),
-        ),
-        answer=Answer(
-            receipt_id=receipt_id,
-            programme="p",
-            version=1,
-            optimal=True,
-            lines=[
-                AnswerLine(
-                    line=1,
-                    list_minor=1000,
-                    discount_minor=0,
-                    net_minor=1000,
-                    points_spent_minor=0,
-                    to_pay_minor=1000,
-                )
-            ],
-            total=Totals(
-                list_minor=1000,
-                discount_minor=0,
-                net_minor=1000,
-                points_spent_minor=0,
-                to_pay_minor=1000,
-            ),
-            accrued=[
-                Accrued(
-                    account="main",
-                    promotion="base",
-                    points_centi=earned,
-                    active_on_date="2026-11-23",
-                )
-            ],
-            spent=[Spent(account="main", points_centi=spent)],
-        ),
-        lease_spends=[LeaseSpend(lease_id=lease, account="main", points_centi=spent)],
-        incidents=[],
-    )
+    fact = a_sale(f"r{seq}", earned=earned, spent=spent, lease_id=lease)
     return encoded(seq, msgspec.msgpack.encode(fact))
 
 

@@ -1,0 +1,33 @@
+"""The edge agent as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+START_TIMEOUT_S: Final = 60
+
+
+@asynccontextmanager
+async def an_agent(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A running agent and its address; whatever happens, it is gone after the block."""
+    with (folder / "agent.err").open("ab") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edge_agent", "run", "--folder", str(folder)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(START_TIMEOUT_S):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("ready "), (folder / "agent.err").read_text("utf-8")[-2000:]
+        yield process, line.removeprefix("ready ").strip()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
