@@ -92,7 +92,7 @@ def kopilka(promotions: int) -> Any:
 
 def zen(promotions: int) -> Any:
     """A decision table with a row a promotion, run for each line of the receipt."""
-    from zen import ZenEngine  # type: ignore[import-not-found]
+    from zen import ZenEngine
 
     rules = [
         {
@@ -143,8 +143,8 @@ def oscar(promotions: int) -> Any:
     _django()
     from decimal import Decimal
 
-    from oscar.core.loading import get_class, get_model  # type: ignore[import-not-found]
-    from oscar.test import factories  # type: ignore[import-not-found]
+    from oscar.core.loading import get_class, get_model
+    from oscar.test import factories
 
     condition_of, benefit_of = get_model("offer", "Condition"), get_model("offer", "Benefit")
     range_of, offer_of = get_model("offer", "Range"), get_model("offer", "ConditionalOffer")
@@ -189,11 +189,11 @@ def oscar(promotions: int) -> Any:
 
 def _django() -> None:
     """A shop in memory with oscar's own applications and nothing else."""
-    import django  # type: ignore[import-not-found]
+    import django
     import oscar as oscar_package
-    from django.conf import settings  # type: ignore[import-not-found]
-    from django.core.management import call_command  # type: ignore[import-not-found]
-    from oscar import defaults  # type: ignore[import-not-found]
+    from django.conf import settings
+    from django.core.management import call_command
+    from oscar import defaults
 
     chosen = {name: getattr(defaults, name) for name in dir(defaults) if name.startswith("OSCAR_")}
     apps = Path(oscar_package.__file__).parent / "apps"

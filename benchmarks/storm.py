@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -131,7 +132,7 @@ class Storm:
         for ticket in begun:
             # Those that are worked on share the cores: together they are as fast as was measured.
             work_s = ticket.records * self._working / self.rate
-            self._at(work_s, lambda ticket=ticket: self._is_done(ticket))  # type: ignore[misc]
+            self._at(work_s, partial(self._is_done, ticket))
 
     def _is_done(self, ticket: Ticket) -> None:
         self._admission.leave(ticket, now_ns=self.now_ns, taken=True)

@@ -30,11 +30,12 @@ def as_arrays(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _texts(values: Sequence[str | None]) -> str:
-    if None in values:
+    texts = [value for value in values if value is not None]
+    if len(texts) < len(values):
         return "{" + ",".join("NULL" if v is None else f'"{_escaped(v)}"' for v in values) + "}"
-    together = '","'.join(values)  # type: ignore[arg-type]  # there is no None among them
+    together = '","'.join(texts)
     if "\\" in together or together.count('"') != 2 * (len(values) - 1):
-        together = '","'.join(_escaped(value) for value in values if value is not None)
+        together = '","'.join(map(_escaped, texts))
     return '{"' + together + '"}'
 
 

@@ -200,11 +200,15 @@ def _no_ext(_code: int, _data: bytes) -> NoReturn:
     raise ValueError("types of somebody's own are not read")
 
 
+class _NotWholeError(ValueError):
+    """Nothing that is counted here has a fraction."""
+
+
 def _check_depth(value: Any, depth: int = 0) -> None:
     if depth > _DEPTH_MAX:
         raise ValueError("nested too deep")
     if isinstance(value, float):
-        raise ValueError("not a number" if math.isnan(value) else "numbers are whole")  # noqa: TRY004
+        raise _NotWholeError("not a number" if math.isnan(value) else "numbers are whole")
     if isinstance(value, dict):
         for part in value.values():
             _check_depth(part, depth + 1)

@@ -150,16 +150,19 @@ class LeaseBook:
     ended: bool
 
 
-def is_usable(right: Right, standing: Standing) -> bool:
-    """Whether this right may be spent now, by this agent in this epoch."""
+def is_open(right: Right, standing: Standing) -> bool:
+    """Whether this right is this agent's, in this epoch and now, whatever is left of it."""
     return (
-        standing.may_spend
-        and right.state == LeaseState.OPEN
+        right.state == LeaseState.OPEN
         and right.edge_id == standing.edge_id
         and right.epoch == standing.epoch
         and standing.now_ms < right.spend_until_ms
-        and right.left > 0
     )
+
+
+def is_usable(right: Right, standing: Standing) -> bool:
+    """Whether this right may be spent now, by this agent in this epoch."""
+    return standing.may_spend and is_open(right, standing) and right.left > 0
 
 
 def cover(rights: Iterable[Right], amount: int, standing: Standing) -> list[Share]:

@@ -16,13 +16,12 @@ import apsw
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call
-from edge_agent.leases.policy import Right, Standing, spendable
+from edge_agent.leases.policy import Standing, is_open, spendable
 from edge_agent.leases.store import rights_of
 from edge_agent.loyalty.store import balances_of, put_loan
 from shared.clock import Clock
 from shared.errors import AppError, UnavailableError
 from shared.wire.assets import points_asset
-from shared.wire.feed import LeaseState
 from shared.wire.loan import LoanReply, LoanRequest
 
 LOAN_TIMEOUT_S: Final = 0.4
@@ -113,7 +112,7 @@ class Visits:
                 continue
             # Who is at home here is lent everything anyway; what lacks then was spent a moment ago,
             # and central's balance has not heard of it.
-            if more_comes or not any(_is_ours(right, standing) for right in rights):
+            if more_comes or not any(is_open(right, standing) for right in rights):
                 found.append(LoanRequest(owner=owner, asset=asset, amount=balance_centi))
         return found
 
@@ -127,11 +126,3 @@ class Visits:
         if len(self._asked_ns) > OWNERS_REMEMBERED_MAX:
             del self._asked_ns[next(iter(self._asked_ns))]
         return True
-
-
-def _is_ours(right: Right, standing: Standing) -> bool:
-    return (
-        right.state == LeaseState.OPEN
-        and (right.edge_id, right.epoch) == (standing.edge_id, standing.epoch)
-        and standing.now_ms < right.spend_until_ms
-    )

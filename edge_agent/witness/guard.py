@@ -129,9 +129,9 @@ class Guard:
         """Tell the other media what is durable now."""
         try:
             self._tell(connection)
-        except Exception as error:  # noqa: BLE001 - see below
-            # What was committed stays so, and the writer's thread outlives this: that the other
-            # media could not be told is the next start's affair.
+        except Exception as error:  # noqa: BLE001 - the writer's thread must outlive this
+            # What was committed stays so; that the other media do not know is the next start's
+            # affair.
             self._witness_error = self._journal_error = f"not told: {type(error).__name__}"
             _LOG.exception("guard.failed")
 

@@ -104,11 +104,11 @@ def put_together(taken: Any, bytes_max: int) -> list[bytes]:
             places, heads_of, strict=True
         ):
             body = next(bodies[kind])
+            head = [uid, lane, epoch, seq, recorded_at_ms, kind, version]
             if kind == FactKind.RECEIPT_COMMITTED:
                 _thicken(body)
-                if recorded_at_ms is None:
-                    recorded_at_ms = body[4]  # noqa: PLW2901 (said once, in the body)
-            data = _ENCODE([uid, lane, epoch, seq, recorded_at_ms, kind, version, _ENCODE(body)])
+                _fill(head, 4, body[4])
+            data = _ENCODE([*head, _ENCODE(body)])
             budget.take(len(data))
             records[at] = data
     except _MALFORMED as error:
