@@ -38,13 +38,11 @@ from edge_agent.leases.store import (
     forget_past,
     hold,
     hold_of_spend,
-    lend,
     spendable_of,
     stale_holds,
-    take_back,
     void,
-    wanted_back,
 )
+from edge_agent.leases.sub_leases import close_sub_lease, lend, wanted_back
 from edge_agent.leases.till import forget_past_tokens
 from shared.crypto.signing import Signer
 from shared.errors import AppError, ForbiddenError, InputError, TrustError, UnavailableError
@@ -233,7 +231,7 @@ class HubDesk:
     async def sub_return(self, till: int, ask: SubReturnAsk) -> SubReturnAnswer:
         """The till gives its part back."""
         known = await self._writer.run(
-            lambda connection: take_back(
+            lambda connection: close_sub_lease(
                 connection,
                 ask.sub_lease_id,
                 till,

@@ -29,20 +29,17 @@ from edge_agent.leases.policy import (
     cover,
     may_close,
     refusal_of,
-    sub_lease_amount,
 )
 from edge_agent.leases.policy import spendable as spendable_by
 from edge_agent.outbox.held import recovery_of
 from edge_agent.outbox.store import Fact, append_fact, epoch_of
-from shared.limits import LEASE_CLOSES_PER_ROUND_MAX, SUB_LEASES_PER_TILL_MAX
+from shared.limits import LEASE_CLOSES_PER_ROUND_MAX
 from shared.sqlfile import load_queries
 from shared.wire.facts import (
     FactKind,
     LeaseClosed,
     LeaseSpent,
     SpendVoided,
-    SubLeaseClosed,
-    SubLeaseGranted,
 )
 from shared.wire.stream import Lane
 
@@ -83,16 +80,6 @@ class Held:
     reason: Reason | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lent:
-    """A part of a lease for a till; ``amount`` 0: none was given, for ``reason``."""
-
-    lease_id: str
-    amount: int
-    spend_until_ms: int
-    reason: Reason | None = None
-
-
 def spend_uid_of(uid: bytes, part: int) -> bytes:
     """The uid of the spend that part ``part`` of hold ``uid`` becomes; both ends know it."""
     return hashlib.sha256(b"kopilka.spend.v1" + uid + part.to_bytes(2)).digest()[:UID_BYTES]
@@ -108,15 +95,21 @@ def standing_of(connection: apsw.Connection, edge_id: int, now_ms: int) -> Stand
     )
 
 
+def books_of(connection: apsw.Connection, owner: str, asset: str) -> list[LeaseBook]:
+    """Leases on an owner's asset, with all that was done with them; the last to end comes last."""
+    parameters = {"owner": owner, "asset": asset}
+    return [_book(row) for row in connection.execute(_QUERIES["books_of_owner"], parameters)]
+
+
 def rights_of(
     connection: apsw.Connection, owner: str, asset: str, standing: Standing
 ) -> list[Right]:
     """What is left of all leases and parts of leases on an owner's asset, usable or not."""
     parameters = {"owner": owner, "asset": asset}
-    books: list[Any] = connection.execute(_QUERIES["books_of_owner"], parameters).fetchall()
+    books = books_of(connection, owner, asset)
     parts: list[Any] = connection.execute(_QUERIES["own_parts_of_owner"], parameters).fetchall()
     return [
-        *(book.right for book in map(_book, books) if not book.ended),
+        *(book.right for book in books if not book.ended),
         *(
             Right(
                 lease_id=lease_id,
@@ -206,7 +199,7 @@ def capture(connection: apsw.Connection, uid: bytes, standing: Standing) -> Held
                 receipt_id=receipt_id,
                 spent_at_ms=standing.now_ms,
             )
-            _append(connection, part.spend_uid, FactKind.LEASE_SPENT, body, standing)
+            append_money(connection, part.spend_uid, FactKind.LEASE_SPENT, body, standing)
     return Held(state=HoldState.CAPTURED, parts=known.parts)
 
 
@@ -247,7 +240,7 @@ def void(
     for part in known.parts:
         body = SpendVoided(spend_uid=part.spend_uid, receipt_id=row[1])
         uid_of_void = hashlib.sha256(b"kopilka.void.v1" + part.spend_uid).digest()[:UID_BYTES]
-        _append(connection, uid_of_void, FactKind.SPEND_VOIDED, body, standing)
+        append_money(connection, uid_of_void, FactKind.SPEND_VOIDED, body, standing)
     return Held(state=HoldState.VOIDED, parts=known.parts)
 
 
@@ -342,7 +335,7 @@ def close_due(
             },
         )
         uid = _uid_of_close(fact.lease_id, standing)
-        _append(connection, uid, FactKind.LEASE_CLOSED, fact, standing)
+        append_money(connection, uid, FactKind.LEASE_CLOSED, fact, standing)
         closed.append(fact)
     return closed
 
@@ -360,119 +353,6 @@ def forget_past(connection: apsw.Connection, before_ms: int, limit: int) -> int:
     connection.execute(_QUERIES["forget_sub_leases"], {"before_ms": before_ms})
     connection.execute(_QUERIES["forget_lease_ends"], {"before_ms": before_ms})
     return len(rows)
-
-
-def lend(connection: apsw.Connection, sub_lease_id: str, ask: Ask, standing: Standing) -> Lent:
-    """Give the till ``ask.asker`` a part of a lease; the same id gets the same answer.
-
-    The till may get less than it asks for, out of the lease that lasts longest.
-    """
-    row: Any = connection.execute(_QUERIES["sub_lease"], {"sub_lease_id": sub_lease_id}).fetchone()
-    if row is not None:
-        lease_id, till_edge_id, amount, until_ms, state = row
-        if till_edge_id == ask.asker and state == "open":
-            return Lent(lease_id=lease_id, amount=amount, spend_until_ms=until_ms)
-        return _not_lent(Reason.VOIDED)
-    if not standing.may_spend:
-        return _not_lent(Reason.RECOVERING)
-    open_count = connection.execute(
-        _QUERIES["open_sub_leases_of_till"], {"till_edge_id": ask.asker}
-    ).get
-    assert isinstance(open_count, int), "a count is a number"
-    if open_count >= SUB_LEASES_PER_TILL_MAX:
-        return _not_lent(Reason.OVER_CAP)
-    rows: list[Any] = connection.execute(
-        _QUERIES["books_of_owner"], {"owner": ask.owner, "asset": ask.asset}
-    ).fetchall()
-    for book in reversed([_book(row) for row in rows]):
-        amount = sub_lease_amount(book, ask.amount, standing)
-        if amount > 0:
-            return _lend(connection, sub_lease_id, ask, book.right, amount, standing)
-    return _not_lent(Reason.NOT_COVERED)
-
-
-def take_back(
-    connection: apsw.Connection,
-    sub_lease_id: str,
-    till_edge_id: int,
-    spend_count: int,
-    spent_amount: int,
-    standing: Standing,
-) -> bool:
-    """A till's part comes back with what was spent of it; False when it is none of this hub's.
-
-    More than was lent cannot be spent; what a till claims beyond it is not kept.
-    """
-    row: Any = connection.execute(_QUERIES["sub_lease"], {"sub_lease_id": sub_lease_id}).fetchone()
-    if row is None or row[1] != till_edge_id or not 0 <= spent_amount <= row[2] or spend_count < 0:
-        return False
-    lease_id, _, _, _, state = row
-    if state == "closed":
-        return True
-    fact = SubLeaseClosed(
-        sub_lease_id=sub_lease_id,
-        lease_id=lease_id,
-        spend_count=spend_count,
-        spent_amount=spent_amount,
-    )
-    connection.execute(
-        _QUERIES["close_sub_lease"],
-        {
-            "sub_lease_id": sub_lease_id,
-            "spend_count": spend_count,
-            "spent_amount": spent_amount,
-        },
-    )
-    uid = hashlib.sha256(b"kopilka.sub_close.v1" + sub_lease_id.encode()).digest()[:UID_BYTES]
-    _append(connection, uid, FactKind.SUB_LEASE_CLOSED, fact, standing)
-    return True
-
-
-def wanted_back(connection: apsw.Connection, till_edge_id: int, standing: Standing) -> list[str]:
-    """The parts that a till should give back now."""
-    parameters = {
-        "till_edge_id": till_edge_id,
-        "epoch": standing.epoch,
-        "now_ms": standing.now_ms,
-    }
-    rows: list[Any] = connection.execute(_QUERIES["sub_leases_wanted_back"], parameters).fetchall()
-    return [sub_lease_id for (sub_lease_id,) in rows]
-
-
-def _lend(
-    connection: apsw.Connection,
-    sub_lease_id: str,
-    ask: Ask,
-    right: Right,
-    amount: int,
-    standing: Standing,
-) -> Lent:
-    connection.execute(
-        _QUERIES["insert_sub_lease"],
-        {
-            "sub_lease_id": sub_lease_id,
-            "lease_id": right.lease_id,
-            "till_edge_id": ask.asker,
-            "owner": ask.owner,
-            "asset": ask.asset,
-            "amount": amount,
-            "spend_until_ms": right.spend_until_ms,
-        },
-    )
-    fact = SubLeaseGranted(
-        sub_lease_id=sub_lease_id,
-        lease_id=right.lease_id,
-        till_edge_id=ask.asker,
-        amount=amount,
-        spend_until_ms=right.spend_until_ms,
-    )
-    uid = hashlib.sha256(b"kopilka.sub_lease.v1" + sub_lease_id.encode()).digest()[:UID_BYTES]
-    _append(connection, uid, FactKind.SUB_LEASE_GRANTED, fact, standing)
-    return Lent(lease_id=right.lease_id, amount=amount, spend_until_ms=right.spend_until_ms)
-
-
-def _not_lent(reason: Reason) -> Lent:
-    return Lent(lease_id="", amount=0, spend_until_ms=0, reason=reason)
 
 
 def _insert(
@@ -578,13 +458,14 @@ def _uid_of_close(lease_id: str, standing: Standing) -> bytes:
     return hashlib.sha256(b"kopilka.close.v1" + named).digest()[:UID_BYTES]
 
 
-def _append(
+def append_money(
     connection: apsw.Connection,
     uid: bytes,
     kind: FactKind,
     body: msgspec.Struct,
     standing: Standing,
 ) -> None:
+    """Record one fact on the lane of money, in the caller's transaction."""
     append_fact(
         connection,
         int(Lane.MONEY),

@@ -21,14 +21,12 @@ from edge_agent.leases.store import (
     find_hold,
     forget_past,
     hold,
-    lend,
     spend_now,
     spend_uid_of,
     spendable_of,
-    take_back,
     void,
-    wanted_back,
 )
+from edge_agent.leases.sub_leases import close_sub_lease, lend, wanted_back
 from edge_agent.loyalty.store import forget_lease, put_lease
 from edge_agent.outbox.store import head_of, pending_records, start_stream
 from shared.wire.enrol import LaneStart
@@ -213,7 +211,7 @@ def test_lease_is_closed_when_nothing_of_it_is_open(connection: apsw.Connection)
     assert lent.amount == 200
     assert wanted_back(connection, TILL, NOW) == ["s1"]
     assert close_due(connection, NOW) == []
-    assert take_back(connection, "s1", TILL, 2, 70, NOW)
+    assert close_sub_lease(connection, "s1", TILL, 2, 70, NOW)
     assert close_due(connection, NOW) == []
     capture(connection, an_ask(1, 100).uid, NOW)
     [closed] = close_due(connection, NOW)
@@ -250,8 +248,8 @@ def test_till_gets_a_fifth_and_all_tills_half(connection: apsw.Connection) -> No
     assert first.amount == 200
     assert [lent.amount for lent in others] == [200, 100, 0]
     assert lend(connection, "s1", an_ask(1, 999, asker=9), NOW).amount == 0
-    assert not take_back(connection, "s1", 9, 0, 0, NOW)
-    assert not take_back(connection, "s1", TILL, 1, 201, NOW)
+    assert not close_sub_lease(connection, "s1", 9, 0, 0, NOW)
+    assert not close_sub_lease(connection, "s1", TILL, 1, 201, NOW)
     book = book_of(connection, "a")
     assert book is not None
     assert (book.lent, book.right.left) == (500, 500)
@@ -266,7 +264,7 @@ def test_only_what_is_over_is_forgotten(connection: apsw.Connection) -> None:
     spend_now(connection, an_ask(3, 100), NOW)
     void(connection, an_ask(4, 1).uid, "r4", NOW)
     lend(connection, "s1", an_ask(5, 10, asker=TILL), NOW)
-    take_back(connection, "s1", TILL, 0, 0, NOW)
+    close_sub_lease(connection, "s1", TILL, 0, 0, NOW)
     [closed] = close_due(connection, LATER)
 
     assert forget_past(connection, 50, 100) == 0
