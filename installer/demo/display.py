@@ -20,7 +20,7 @@ from installer.demo.texts import tr
 
 PLAIN_EVERY_S: Final = 5.0
 """Where there is no terminal, one line as often as this."""
-BAR_WIDTH: Final = 24
+BAR_WIDTH: Final = 16
 
 
 @dataclass(slots=True, kw_only=True)

@@ -26,9 +26,9 @@ POINTS: Final = 150
 _PRICE_MINOR: Final = 60_000
 """Of which points may pay thirty percent: more than the wallet holds."""
 _ROUNDS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
-    ("both cables whole", frozenset()),
-    ("both cables cut", frozenset({HOME, AWAY})),
-    ("the home store's cable cut", frozenset({HOME})),
+    ("both on line", frozenset()),
+    ("both cut off", frozenset({HOME, AWAY})),
+    ("home store cut off", frozenset({HOME})),
 )
 
 
@@ -105,9 +105,10 @@ def table_of(paid: list[Round]) -> Table:
         title=f"{POINTS} {tr('points, asked for in two stores at the same moment')}",
         title_justify="left",
     )
-    for heading in ("", HOME, AWAY, tr("paid together"), tr("earned")):
-        table.add_column(heading, justify="left" if not heading else "right")
-    table.add_column()
+    table.add_column(no_wrap=True)
+    for heading in (HOME, AWAY, tr("together"), tr("earned")):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
     for each in paid:
         total = each.home + each.away
         filled = int(total * BAR_WIDTH / POINTS)
@@ -118,7 +119,7 @@ def table_of(paid: list[Round]) -> Table:
             f"{each.away:.2f}",
             f"[{style}]{total:.2f}[/]",
             f"+{each.earned:.2f}",
-            f"[{style}]{'█' * min(filled, 2 * BAR_WIDTH)}[/]{'·' * max(BAR_WIDTH - filled, 0)}",
+            f"[{style}]{'█' * min(filled, BAR_WIDTH)}[/]{'·' * max(BAR_WIDTH - filled, 0)}",
         )
     return table
 
