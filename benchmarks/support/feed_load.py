@@ -28,6 +28,7 @@ STORE_ID: Final = "S1"
 _NAIVE_TABLE: Final = b"create table naive_log (id bigserial primary key, key text not null)"
 _NAIVE_WRITE: Final = b"insert into naive_log (key) select * from unnest(%(keys)s::text[])"
 _NAIVE_READ: Final = b"select id, key from naive_log where id > %(last)s order by id limit 20000"
+_LOG_IS_EMPTY: Final = b"select not exists (select 1 from feed_log) as empty"
 
 
 @dataclass(kw_only=True)
@@ -121,7 +122,9 @@ async def _read(pool: Pool, outcome: Outcome, written: asyncio.Event) -> None:
     feed = Feed(pool, SystemClock())
     cursor = ""
     while True:
-        last = written.is_set()
+        # A complete page says that nothing more is published. The other publisher may still be at
+        # work on what was written last, and takes it out of the log as it publishes it.
+        last = written.is_set() and await _log_is_empty(pool)
         page = await feed.page(EDGE_ID, STORE_ID, cursor, 0)
         assert isinstance(page, FeedPage), page
         cursor = page.cursor
@@ -130,6 +133,13 @@ async def _read(pool: Pool, outcome: Outcome, written: asyncio.Event) -> None:
             return
         if page.complete:
             await asyncio.sleep(READ_EVERY_S)
+
+
+async def _log_is_empty(pool: Pool) -> bool:
+    async with pool.connection() as connection:
+        row = await (await connection.execute(_LOG_IS_EMPTY)).fetchone()
+    assert row is not None, "an exists answers a row"
+    return bool(row["empty"])
 
 
 async def _read_naively(conninfo: str, outcome: Outcome, written: asyncio.Event) -> None:

@@ -54,7 +54,8 @@ def is_sound(connection: apsw.Connection) -> bool:
     try:
         checked = connection.execute(_QUERIES["quick_check"]).fetchall()
         return checked == [("ok",)] and is_of_this_release(connection)
-    except apsw.Error:
+    except (apsw.Error, UnicodeDecodeError):
+        # A name in the schema of which a bit was turned is no text any more.
         return False
 
 

@@ -185,7 +185,7 @@ def _look(path: Path, statement: Statement | None) -> tuple[Database, apsw.Conne
     try:
         connection = open_writer(path)
         return look_at(connection, statement), connection
-    except (CorruptionError, apsw.Error) as error:
+    except (CorruptionError, apsw.Error, UnicodeDecodeError) as error:
         if connection is not None:
             connection.close()
         if isinstance(error, CorruptionError) and error.stable_code == "foreign_database":

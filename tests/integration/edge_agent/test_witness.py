@@ -301,9 +301,12 @@ async def test_flipped_bits_anywhere_are_found_or_harmless(shop: Shop) -> None:
         connection = shop.read()
         if opened.start.action is Action.GO_ON:
             assert verify_chain(connection, LANE) == 59
-        else:
+        elif opened.start.reason == "database_damaged":
             assert any((shop.folder / ASIDE_FOLDER).iterdir())
             assert len(uids(connection)) == (59 if shop.journal else 0)
+        else:
+            # Whole, but its head or the number of its edge is not what the witness saw.
+            assert len(uids(connection)) == 59
         connection.close()
 
 
