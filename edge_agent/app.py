@@ -20,7 +20,7 @@ from aiohttp import web
 
 from edge_agent.bundles.service import BundleService
 from edge_agent.checkout.knowledge import look_up
-from edge_agent.checkout.replay import REPLAYS
+from edge_agent.checkout.replay import REPLAYS as SALE_REPLAYS
 from edge_agent.checkout.service import Checkout
 from edge_agent.config import (
     BUNDLES_FOLDER,
@@ -34,9 +34,12 @@ from edge_agent.config import (
 from edge_agent.database.migrate import forget_copies
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
+from edge_agent.http.returns import ReturnsApi
 from edge_agent.http.routes import TillApi
 from edge_agent.http.status import StatusReport
 from edge_agent.lan.service import ShopNetwork
+from edge_agent.returns.replay import REPLAYS as RETURN_REPLAYS
+from edge_agent.returns.service import Returns
 from edge_agent.supervisor import Supervisor
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.loops import Identity, Uplink
@@ -51,6 +54,7 @@ from shared.clock import BootClock
 from shared.crypto.signing import Signer
 from shared.errors import ConflictError, CorruptionError, NotFoundError, UnavailableError
 from shared.ids import Chance
+from shared.listening import PatientSite, patiently
 from shared.status import Status
 from shared.wire.enrol import TrustedKey
 
@@ -60,6 +64,8 @@ LOCK_FILE: Final = "lock"
 STOP_GRACE_S: Final = 5.0
 """How long open requests may take to finish when the agent is told to stop."""
 STATUS_TIMEOUT_S: Final = 10.0
+_REPLAYS: Final = {**SALE_REPLAYS, **RETURN_REPLAYS}
+"""What makes the business rows of each kind of fact again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +87,7 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     (folder / BUNDLES_FOLDER).mkdir(mode=0o700, exist_ok=True)
     trusted = _trusted_keys(folder / config.trusted_keys_file)
     bundles = BundleService(folder / BUNDLES_FOLDER, trusted)
-    opened = open_media(_media(folder, config), REPLAYS, clock=clock, chance=chance)
+    opened = open_media(_media(folder, config), _REPLAYS, clock=clock, chance=chance)
     guard = opened.guard
     writer = Writer(folder / DATABASE_FILE, guard)
     reader = Reader(folder / DATABASE_FILE)
@@ -177,7 +183,14 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
         report=report.collect,
         on_commit=noted_sale,
     )
-    app = api.application(token=token, chance=chance)
+    returns = Returns(
+        writer=writer, reader=reader, store_id=config.store_id, clock=clock, chance=chance
+    )
+    app = api.application(
+        token=token,
+        chance=chance,
+        more=ReturnsApi(returns, on_commit=uplink.note_flush).routes(),
+    )
 
     async def loops(_app: web.Application) -> AsyncIterator[None]:
         await transport.open()
@@ -315,16 +328,14 @@ async def _serve(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = web.AppRunner(
-        make_app(folder, config, machine), access_log=None, shutdown_timeout=STOP_GRACE_S
-    )
+    runner = patiently(make_app(folder, config, machine), stop_grace_s=STOP_GRACE_S)
     try:
         await runner.setup()
         # The programme is most of what lives in this process, and lives long: the collector need
         # not walk over it again and again while tills wait.
         gc.freeze()
         try:
-            await web.TCPSite(runner, config.listen_host, config.listen_port).start()
+            await PatientSite(runner, config.listen_host, config.listen_port).start()
         except OSError as error:
             raise UnavailableError(
                 f"{config.listen_host}:{config.listen_port} cannot be listened at",

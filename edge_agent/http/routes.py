@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import apsw
@@ -48,8 +48,10 @@ class TillApi:
         self._desk = desk
         self._report = report
 
-    def application(self, *, token: str, chance: Chance) -> web.Application:
-        """The listener's application; ``token`` is what tills show."""
+    def application(
+        self, *, token: str, chance: Chance, more: Sequence[web.RouteDef] = ()
+    ) -> web.Application:
+        """The listener's application; ``token`` is what tills show, ``more`` other addresses."""
         app = web.Application(
             client_max_size=TILL_BODY_BYTES_MAX,
             middlewares=[refusals(chance), bearer_token(token)],
@@ -64,6 +66,7 @@ class TillApi:
                 web.post("/v1/receipts/{id}/commit", self.commit),
                 web.post("/v1/receipts/{id}/cancel", self.cancel),
                 web.get("/v1/receipts/{id}", self.receipt),
+                *more,
             ]
         )
         return app

@@ -132,9 +132,9 @@ def decode_refund_request(data: bytes) -> RefundRequest:
         if (place := at.get("answer")) is not None:
             answer = _answer(place)
         if (place := at.get("return")) is not None:
-            wanted = _quantities(place, pointers, low=1)
+            wanted = read_quantities(place, pointers, low=1)
         if (place := at.get("returned")) is not None:
-            returned = _quantities(place, pointers, low=0)
+            returned = read_quantities(place, pointers, low=0)
         if (place := at.get("weighed")) is not None and answer is not None:
             divisible = _weighed(place, {line.line for line in answer.lines})
     if findings:
@@ -213,8 +213,11 @@ def refund_to_json(refund: Refund) -> dict[str, Any]:
     }
 
 
-def _quantities(at: Place, pointers: dict[str, str], *, low: int) -> dict[int, int]:
-    """Quantities by line: a list of ``{"line", "qty"}`` or an object from line to quantity."""
+def read_quantities(at: Place, pointers: dict[str, str], *, low: int) -> dict[int, int]:
+    """Quantities in thousandths by line: a list of ``{"line", "qty"}``, or an object from line.
+
+    ``pointers`` gets the place of each in a list. What is wrong is found at ``at``.
+    """
     found: dict[int, int] = {}
     if isinstance(at.value, dict):
         for key, place in at.entries():

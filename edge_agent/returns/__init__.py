@@ -1,0 +1,1 @@
+"""Goods that come back: what is due for them, and that it was given."""

@@ -1,0 +1,22 @@
+-- sale --
+-- The sale of this id, as it was recorded.
+SELECT record_uid, fact FROM receipt WHERE receipt_id = :receipt_id AND state = 'committed';
+
+-- returns_of --
+-- What has come back of a sale.
+SELECT fact FROM goods_return WHERE sale_uid = :sale_uid ORDER BY rowid;
+
+-- goods_return --
+-- One return.
+SELECT body_sha256, record_uid, fact FROM goods_return WHERE return_id = :return_id;
+
+-- insert_return --
+-- A return that was made.
+INSERT INTO goods_return (return_id, body_sha256, record_uid, sale_uid, fact, recorded_at_ms)
+VALUES (:return_id, :body_sha256, :record_uid, :sale_uid, :fact, :recorded_at_ms);
+
+-- insert_return_again --
+-- The same, from the second journal; one that is here stays.
+INSERT INTO goods_return (return_id, body_sha256, record_uid, sale_uid, fact, recorded_at_ms)
+VALUES (:return_id, :body_sha256, :record_uid, :sale_uid, :fact, :recorded_at_ms)
+ON CONFLICT DO NOTHING;
