@@ -50,6 +50,34 @@ class LeaseSpend(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     sub_lease_id: str | None = None
 
 
+class RightSpend(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What else one receipt took of a right: of any asset that is not points.
+
+    As ``LeaseSpend``, the second source of the spend ``spend_uid``.
+    """
+
+    owner: str
+    asset: str
+    amount: int
+    lease_id: str | None
+    spend_uid: bytes
+    sub_lease_id: str | None = None
+
+
+class PromotionUse(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What the receipt's customer used of a promotion that is limited for each customer.
+
+    ``measure`` and ``period``: as ``shared.uses`` names them. ``limit``: what one customer may use
+    in such a period, by the programme that priced the receipt.
+    """
+
+    promotion: str
+    measure: str
+    period: str
+    amount: int
+    limit: int
+
+
 class Incident(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Something about a sale that did not fit; the sale is recorded all the same."""
 
@@ -74,6 +102,8 @@ class ReceiptCommitted(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     answer: Answer
     lease_spends: list[LeaseSpend]
     incidents: list[Incident]
+    right_spends: list[RightSpend] = []
+    uses: list[PromotionUse] = []
 
 
 class ReceiptReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
