@@ -43,6 +43,12 @@ from shared.crypto.signing import Signer
 from shared.crypto.tags import card_tag
 from shared.errors import InputError, NotFoundError
 from shared.limits import IDENTIFIER_CHARS_MAX
+from shared.listening import (
+    CONNECTIONS_MAX,
+    PatientSite,
+    connections_of_this_process,
+    patiently,
+)
 from shared.system import SystemChance, SystemClock
 from shared.wire.assets import points_asset
 from shared.wire.enrol import TrustedKey
@@ -55,6 +61,7 @@ COLLECT_AFTER: Final = 100_000
 """Objects: a batch of records is made of so many, and none of them is garbage in a circle."""
 IMPORT_CHUNK: Final = 500
 """Rows a transaction: a long one would hold back every reader of the feed."""
+_STOP_GRACE_S: Final = 2.0
 _DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d+))?")
 _T = TypeVar("_T", bound=msgspec.Struct)
 _E = TypeVar("_E")
@@ -167,9 +174,12 @@ async def serve(folder: Path, config: CentralConfig) -> None:
         tls = None if config.uplink_insecure else _tls(folder)
         runners: list[web.AppRunner] = []
         try:
-            web_port = await _listen(runners, site, config.web_host, config.web_port, None)
+            web_at = (config.web_host, config.web_port)
+            web_port = await _listen(runners, site, web_at, None, CONNECTIONS_MAX)
+            uplink_at = (config.uplink_host, config.uplink_port)
+            connections = connections_of_this_process() - CONNECTIONS_MAX
             uplink_port = await _listen(
-                runners, uplink.application(), config.uplink_host, config.uplink_port, tls
+                runners, uplink.application(), uplink_at, tls, connections
             )
             jobs.start()
             scheme = "http" if tls is None else "https"
@@ -338,14 +348,14 @@ def _row(path: Path, number: int, line: bytes, kind: type[_T], convert: Callable
 async def _listen(
     runners: list[web.AppRunner],
     app: web.Application,
-    host: str,
-    port: int,
+    address: tuple[str, int],
     tls: ssl.SSLContext | None,
+    connections_max: int,
 ) -> int:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    runner = patiently(app, stop_grace_s=_STOP_GRACE_S)
     runners.append(runner)
     await runner.setup()
-    await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    await PatientSite(runner, *address, tls=tls, connections_max=connections_max).start()
     return int(runner.addresses[0][1])
 
 

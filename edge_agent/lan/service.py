@@ -19,6 +19,7 @@ from shared.clock import Clock
 from shared.crypto.signing import Signer
 from shared.errors import InputError, UnavailableError
 from shared.ids import Chance
+from shared.listening import PatientSite, patiently
 from shared.status import Health, Status
 
 UPKEEP_S: Final = 1.0
@@ -107,13 +108,11 @@ class ShopNetwork:
             await self._http.open()
         if self._listen is None:
             return
-        self._runner = web.AppRunner(
-            lan_application(self._gate), access_log=None, shutdown_timeout=_STOP_GRACE_S
-        )
+        self._runner = patiently(lan_application(self._gate), stop_grace_s=_STOP_GRACE_S)
         await self._runner.setup()
         host, port = self._listen
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            await PatientSite(self._runner, host, port).start()
         except OSError as error:
             raise UnavailableError(
                 f"{host}:{port} cannot be listened at",
