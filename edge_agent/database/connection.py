@@ -24,7 +24,7 @@ def open_writer(path: Path) -> apsw.Connection:
         UnavailableError: the file cannot be opened or migrated.
     """
     connection = _open(path)
-    for name in ("journal_wal", "synchronous_full", "secure_delete"):
+    for name in ("journal_wal", "synchronous_full", "log_limit", "secure_delete"):
         connection.execute(_QUERIES[name]).fetchall()
     try:
         ensure_schema(connection, path)
@@ -50,10 +50,12 @@ def open_reader(path: Path) -> apsw.Connection:
 
 
 def is_sound(connection: apsw.Connection) -> bool:
-    """Whether SQLite finds nothing wrong with the file, its tables included; reads all of it."""
+    """Whether nothing is wrong with the file, its tables and its sums; reads all of it."""
     try:
         checked = connection.execute(_QUERIES["quick_check"]).fetchall()
-        return checked == [("ok",)] and is_of_this_release(connection)
+        if checked != [("ok",)] or not is_of_this_release(connection):
+            return False
+        return not connection.execute(_QUERIES["miscounted"]).get
     except (apsw.Error, UnicodeDecodeError):
         # A name in the schema of which a bit was turned is no text any more.
         return False

@@ -6,6 +6,10 @@ PRAGMA journal_mode = wal;
 -- What was answered survives a power cut.
 PRAGMA synchronous = full;
 
+-- log_limit --
+-- The log gives its room back when it is begun anew (shared/limits.py, LOG_BYTES_MAX).
+PRAGMA journal_size_limit = 67108864;
+
 -- secure_delete --
 -- What is deleted is overwritten: a person who is erased leaves nothing in free pages.
 PRAGMA secure_delete = on;
@@ -42,8 +46,20 @@ WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_stat%'
 ORDER BY m.name, c.cid;
 
 -- indexes --
--- Every index.
-SELECT name, tbl_name FROM sqlite_schema WHERE type = 'index' ORDER BY name;
+-- Every index and trigger.
+SELECT name, tbl_name FROM sqlite_schema WHERE type IN ('index', 'trigger') ORDER BY name;
+
+-- miscounted --
+-- Whether a sum of right_use is not what the rows say that it adds up; a row of nothing is none.
+SELECT EXISTS (
+    SELECT is_part, right_id, held_amount, spend_count, spent_amount, lent_amount FROM right_use
+    WHERE held_amount OR spend_count OR spent_amount OR lent_amount
+    EXCEPT SELECT * FROM right_use_told
+) OR EXISTS (
+    SELECT * FROM right_use_told WHERE held_amount OR spend_count OR spent_amount OR lent_amount
+    EXCEPT
+    SELECT is_part, right_id, held_amount, spend_count, spent_amount, lent_amount FROM right_use
+);
 
 -- vacuum_into --
 -- A compact copy of the whole database.

@@ -29,9 +29,8 @@ ORDER BY asset;
 -- own_parts_of_owner --
 -- The parts of a hub's leases that this till has on one owner's asset, and what is left of them.
 SELECT s.sub_lease_id, s.lease_id, s.owner, s.asset, s.epoch, s.state, s.spend_until_ms,
-    s.amount - coalesce((SELECT sum(p.amount) FROM hold_part p JOIN hold h ON h.uid = p.uid
-        WHERE p.sub_lease_id = s.sub_lease_id AND h.state IN ('held', 'captured')), 0)
-FROM own_sub_lease s
+    s.amount - coalesce(u.held_amount + u.spent_amount, 0)
+FROM own_sub_lease s LEFT JOIN right_use u ON u.is_part = 1 AND u.right_id = s.sub_lease_id
 WHERE s.owner = :owner AND s.asset = :asset AND s.state = 'open'
 ORDER BY s.spend_until_ms, s.sub_lease_id;
 
@@ -59,11 +58,13 @@ UPDATE hold SET state = :state WHERE uid = :uid;
 
 -- taken --
 -- What the caps count.
-SELECT coalesce(sum(CASE WHEN h.receipt_id = :receipt_id THEN p.amount END), 0),
-       coalesce(sum(CASE WHEN h.held_at_ms > :since_ms THEN p.amount END), 0)
-FROM hold h JOIN hold_part p ON p.uid = h.uid
-WHERE h.owner = :owner AND h.asset = :asset AND h.state IN ('held', 'captured')
-  AND (h.receipt_id = :receipt_id OR h.held_at_ms > :since_ms);
+SELECT
+    (SELECT coalesce(sum(p.amount), 0) FROM hold h JOIN hold_part p ON p.uid = h.uid
+     WHERE h.receipt_id = :receipt_id AND +h.owner = :owner AND +h.asset = :asset
+       AND h.state IN ('held', 'captured')),
+    (SELECT coalesce(sum(p.amount), 0) FROM hold h JOIN hold_part p ON p.uid = h.uid
+     WHERE h.owner = :owner AND h.asset = :asset AND h.held_at_ms > :since_ms
+       AND h.state IN ('held', 'captured'));
 
 -- open_holds_of_receipt --
 -- What was set aside here for a receipt and is not decided.
@@ -148,6 +149,11 @@ DELETE FROM hold WHERE uid = :uid;
 -- Parts that came back to leases which are over for good.
 DELETE FROM sub_lease WHERE state = 'closed' AND spend_until_ms < :before_ms
     AND lease_id IN (SELECT lease_id FROM lease_end);
+
+-- forget_unused --
+-- Sums of rights with which nothing is done any more say what no row would say as well.
+DELETE FROM right_use
+WHERE held_amount = 0 AND spend_count = 0 AND spent_amount = 0 AND lent_amount = 0;
 
 -- forget_lease_ends --
 -- Leases that are over and that central no longer tells of.

@@ -352,6 +352,7 @@ def forget_past(connection: apsw.Connection, before_ms: int, limit: int) -> int:
         connection.execute(_QUERIES["forget_hold"], {"uid": uid})
     connection.execute(_QUERIES["forget_sub_leases"], {"before_ms": before_ms})
     connection.execute(_QUERIES["forget_lease_ends"], {"before_ms": before_ms})
+    connection.execute(_QUERIES["forget_unused"])
     return len(rows)
 
 

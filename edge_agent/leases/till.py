@@ -224,8 +224,8 @@ def begin_return(connection: apsw.Connection, sub_lease_id: str) -> bool:
     ).fetchone()
     if row is None:
         return False
-    state, held_count, spend_count, spent_amount = row
-    if state != "open" or held_count:
+    state, held_amount, spend_count, spent_amount = row
+    if state != "open" or held_amount:
         return False
     connection.execute(
         _QUERIES["set_own_part"],

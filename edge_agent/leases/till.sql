@@ -64,15 +64,10 @@ WHERE state = 'open' AND (spend_until_ms <= :now_ms OR epoch <> :epoch)
 ORDER BY sub_lease_id LIMIT :limit;
 
 -- own_part_use --
--- What became of a part: open holds, spends and their sum.
-SELECT s.state,
-    coalesce(sum(h.state = 'held'), 0),
-    coalesce(sum(h.state = 'captured'), 0),
-    coalesce(sum(CASE WHEN h.state = 'captured' THEN p.amount END), 0)
-FROM own_sub_lease s
-LEFT JOIN hold_part p ON p.sub_lease_id = s.sub_lease_id
-LEFT JOIN hold h ON h.uid = p.uid
-WHERE s.sub_lease_id = :sub_lease_id GROUP BY s.sub_lease_id;
+-- What became of a part: what is held of it, how many spends there were and their sum.
+SELECT s.state, coalesce(u.held_amount, 0), coalesce(u.spend_count, 0), coalesce(u.spent_amount, 0)
+FROM own_sub_lease s LEFT JOIN right_use u ON u.is_part = 1 AND u.right_id = s.sub_lease_id
+WHERE s.sub_lease_id = :sub_lease_id;
 
 -- set_own_part --
 -- It is on its way back, or back.

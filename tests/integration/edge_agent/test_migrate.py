@@ -137,6 +137,8 @@ def test_first_release_migrates_with_everything(tmp_path: Path) -> None:
         " WHERE h.state = 'captured' AND p.lease_id = 'L1'"
     ).fetchone()
     assert spent == (30, 150)
+    assert connection.execute("SELECT spend_count, spent_amount FROM right_use").get == (30, 150)
+    assert is_sound(connection)
     assert connection.execute("SELECT DISTINCT length(local) FROM outbox").get == 32
     append_fact(connection, 1, a_fact(99))
     assert verify_chain(connection, 1) == 31

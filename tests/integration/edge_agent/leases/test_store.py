@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import apsw
 import msgspec
 import pytest
 
-from edge_agent.database.connection import open_writer
+from edge_agent.database.connection import is_sound, open_writer
 from edge_agent.leases.policy import Caps, Reason, Standing
+from edge_agent.leases.replay import REPLAYS
 from edge_agent.leases.store import (
     Ask,
     HoldState,
@@ -29,6 +32,7 @@ from edge_agent.leases.store import (
 from edge_agent.leases.sub_leases import close_sub_lease, lend, wanted_back
 from edge_agent.loyalty.store import forget_lease, put_lease
 from edge_agent.outbox.store import head_of, pending_records, start_stream
+from edge_agent.witness.rebuild import Remembered
 from shared.wire.enrol import LaneStart
 from shared.wire.facts import (
     FactKind,
@@ -280,3 +284,81 @@ def test_only_what_is_over_is_forgotten(connection: apsw.Connection) -> None:
     forget_lease(connection, closed.lease_id)
     forget_past(connection, 10**6, 100)
     assert connection.execute("SELECT count(*) FROM lease_end").get == 0
+
+
+def test_sums_of_rights_are_what_the_rows_say(connection: apsw.Connection, tmp_path: Path) -> None:
+    """After any history, repeats and forgetting among it; and so are those of a rebuilt database.
+
+    A sum that is not is damage, and is found.
+    """
+    seed = int(os.environ.get("KOPILKA_SEED") or int.from_bytes(os.urandom(4), "big"))
+    print(f"KOPILKA_SEED={seed}")
+    chance = random.Random(seed)
+    for number in range(4):
+        put_lease(connection, a_lease(f"l{number}", 2_000, spend_until_ms=90 + number), 1)
+    for step in range(1, 300):
+        one_word(connection, chance, step)
+        assert is_sound(connection), f"step {step}"
+
+    rebuilt = open_writer(tmp_path / "rebuilt.sqlite")
+    for uid, fact in facts_of(connection):
+        kind = next(kind for kind, body in BODIES.items() if isinstance(fact, body))
+        remembered = Remembered(
+            uid=uid, kind=kind, body=msgspec.msgpack.encode(fact), local=b"", recorded_at_ms=1
+        )
+        for _ in range(2):
+            REPLAYS[kind](rebuilt, remembered)
+    assert is_sound(rebuilt)
+    assert rebuilt.execute("SELECT sum(spent_amount) > 0 FROM right_use").get
+    rebuilt.execute("UPDATE right_use SET spent_amount = spent_amount + 1")
+    assert not is_sound(rebuilt)
+    rebuilt.close()
+
+
+def one_word(connection: apsw.Connection, chance: random.Random, step: int) -> None:
+    """Whatever may be said of a hold, a part or a lease, to one of the last few or of the first."""
+    standing = chance.choice((NOW, NOW, NOW, NOW, LATER))
+    ask = an_ask(chance.randrange(1, step + 1), chance.randrange(1, 200))
+    part = f"s{chance.randrange(5)}"
+    words: list[Callable[[], object]] = [
+        lambda: close_due(connection, standing),
+        lambda: forget_past(connection, 60, 20),
+        lambda: void(connection, ask.uid, ask.receipt_id, standing),
+        lambda: lend(connection, part, an_ask(1, 300, asker=TILL), standing),
+        lambda: close_sub_lease(connection, part, TILL, 1, chance.randrange(100), standing),
+        lambda: capture(connection, ask.uid, standing),
+        lambda: hold(connection, ask, standing),
+    ]
+    chance.choices(words, (1, 1, 1, 1, 1, 2, 3))[0]()
+
+
+def test_promise_costs_the_same_after_a_long_history(connection: apsw.Connection) -> None:
+    """Neither the spends of a lease nor those of its owner's other receipts are added up anew."""
+    put_lease(connection, a_lease("a", 10**6, spend_until_ms=10**9), 1)
+    put_lease(connection, a_lease("b", 10**6, owner="c2", spend_until_ms=10**9), 1)
+    caps = Caps(receipt_max=10**6, hour_max=10**6)
+    later = Standing(edge_id=HUB, epoch=1, now_ms=10**8)
+    for number in range(1, 1_001):
+        spend_now(connection, an_ask(number, 1), NOW)
+
+    long = steps_of(connection, lambda: hold(connection, an_ask(2_001, 1), later, caps))
+    short = steps_of(
+        connection, lambda: hold(connection, an_ask(2_002, 1, owner="c2"), later, caps)
+    )
+
+    assert long < 2 * short
+
+
+def steps_of(connection: apsw.Connection, work: Callable[[], object]) -> int:
+    """How many steps SQLite takes for it."""
+    count = 0
+
+    def step() -> bool:
+        nonlocal count
+        count += 1
+        return False
+
+    connection.set_progress_handler(step, 1)
+    work()
+    connection.set_progress_handler(None)
+    return count
