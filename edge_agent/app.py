@@ -31,9 +31,11 @@ from edge_agent.config import (
     read_secret,
     write_private,
 )
+from edge_agent.database.disk import Disk
 from edge_agent.database.migrate import forget_copies
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
+from edge_agent.http.docs import DocsApi
 from edge_agent.http.returns import ReturnsApi
 from edge_agent.http.routes import TillApi
 from edge_agent.http.status import StatusReport
@@ -41,6 +43,8 @@ from edge_agent.lan.service import ShopNetwork
 from edge_agent.returns.replay import REPLAYS as RETURN_REPLAYS
 from edge_agent.returns.service import Returns
 from edge_agent.supervisor import Supervisor
+from edge_agent.uplink.budgets import BudgetAsks
+from edge_agent.uplink.dates import Dates, KeptTime
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.loops import Identity, Uplink
 from edge_agent.uplink.plan import backoff_bounds_s
@@ -60,6 +64,8 @@ from shared.wire.enrol import TrustedKey
 
 ADDRESS_FILE: Final = "listening"
 """Where the running agent answers; the port may be another at every start."""
+ADDRESSES_FILE: Final = "central.addresses"
+"""Where central has answered, for days without a name server."""
 LOCK_FILE: Final = "lock"
 STOP_GRACE_S: Final = 5.0
 """How long open requests may take to finish when the agent is told to stop."""
@@ -76,8 +82,12 @@ class Machine:
     chance: Chance
 
 
-def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
+def make_app(
+    folder: Path, config: Config, machine: Machine, disk: Disk | None = None
+) -> web.Application:
     """The agent of a folder, ready to be served; what it opened closes with the application.
+
+    ``disk`` tells when the process must end; without it nobody is told.
 
     Raises:
         AppError: a file of the folder is missing, damaged or of another release.
@@ -89,7 +99,9 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     bundles = BundleService(folder / BUNDLES_FOLDER, trusted)
     opened = open_media(_media(folder, config), _REPLAYS, clock=clock, chance=chance)
     guard = opened.guard
-    writer = Writer(folder / DATABASE_FILE, guard)
+    disk = Disk(folder) if disk is None else disk
+    disk.hold_reserve()
+    writer = Writer(folder / DATABASE_FILE, guard, disk)
     reader = Reader(folder / DATABASE_FILE)
     link = LinkState(clock)
 
@@ -99,8 +111,20 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     def noted_money() -> None:
         uplink.note_flush()
 
-    network = _network(folder, config, machine, writer, opened, bring, noted_money)
-    transport = _transport(folder, config, network)
+    def want_more(promotion: str, asset: str, amount: int) -> None:
+        budgets.want_more(promotion, asset, amount)
+
+    network = _network(folder, config, machine, writer, opened, bring, want_more, noted_money)
+    dates = Dates(
+        KeptTime(
+            wall_now_ms=clock.now_ms,
+            trusted_now_ms=opened.clock.trusted_now_ms,
+            hear=opened.clock.note_central,
+            keys=trusted,
+            chance=chance,
+        )
+    )
+    transport = _transport(folder, config, network, dates)
     visits = Visits(
         central=transport,
         reader=reader,
@@ -108,6 +132,9 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
         is_online=lambda: link.online,
         standing=network.desk.standing,
         clock=clock,
+    )
+    budgets = BudgetAsks(
+        central=transport, writer=writer, is_online=lambda: link.online, clock=clock
     )
     checkout = Checkout(
         database=folder / DATABASE_FILE,
@@ -151,7 +178,7 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
         wipe=lambda: _wipe(folder, config, writer),
         on_contact=lambda: asyncio.to_thread(forget_copies, folder / DATABASE_FILE),
     )
-    upkeep = Upkeep(writer=writer, guard=guard, clock=opened.clock)
+    upkeep = Upkeep(writer=writer, guard=guard, clock=opened.clock, disk=disk)
     report = StatusReport(
         identity=identity,
         store_id=config.store_id,
@@ -161,6 +188,7 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
         queue=uplink.queue,
         clock=clock,
         more=lambda: [
+            disk.status(),
             *guard.statuses(),
             opened.clock.status(),
             uplink.stream_status(),
@@ -170,9 +198,10 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     for name, one_round in (
         ("hello", uplink.hello_round),
         ("flush", uplink.flush_round),
-        ("feed", uplink.feed_round),
-        ("bundle", uplink.bundle_round),
+        ("feed", disk.when_roomy(uplink.feed_round)),
+        ("bundle", disk.when_roomy(uplink.bundle_round)),
         ("upkeep", upkeep.round),
+        ("budgets", budgets.round),
         *network.rounds(transport),
     ):
         supervisor.add(name, one_round)
@@ -189,7 +218,10 @@ def make_app(folder: Path, config: Config, machine: Machine) -> web.Application:
     app = api.application(
         token=token,
         chance=chance,
-        more=ReturnsApi(returns, on_commit=uplink.note_flush).routes(),
+        more=[
+            *ReturnsApi(returns, on_commit=uplink.note_flush).routes(),
+            *DocsApi(agent_version()).routes(),
+        ],
     )
 
     async def loops(_app: web.Application) -> AsyncIterator[None]:
@@ -221,7 +253,8 @@ async def serve(
 
     Raises:
         ConflictError: another agent runs in this folder.
-        UnavailableError: the address cannot be listened at.
+        UnavailableError: the address cannot be listened at; ``disk_failed``: the agent has to be
+            started anew, which systemd does.
         AppError: a file of the folder is missing, damaged or of another release.
     """
     with folder_lock(folder):
@@ -244,7 +277,11 @@ def folder_lock(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise ConflictError("another agent runs in this folder") from error
+        raise ConflictError(
+            "another agent runs in this folder",
+            hint="Stop it first, or name another folder; two would use the same numbers.",
+            code="folder_in_use",
+        ) from error
     try:
         yield
     finally:
@@ -283,6 +320,7 @@ def _network(
     writer: Writer,
     opened: Opened,
     bring: Callable[[str], Awaitable[None]],
+    want_more: Callable[[str, str, int], None],
     on_recorded: Callable[[], None],
 ) -> ShopNetwork:
     signer = None
@@ -295,6 +333,7 @@ def _network(
         trusted_now_ms=opened.clock.trusted_now_ms,
         may_spend=lambda: opened.guard.may_spend,
         bring=bring,
+        want_more=want_more,
         on_recorded=on_recorded,
         clock=machine.clock,
         chance=machine.chance,
@@ -303,13 +342,26 @@ def _network(
     )
 
 
-def _transport(folder: Path, config: Config, network: ShopNetwork) -> Transport:
+def _transport(
+    folder: Path, config: Config, network: ShopNetwork, dates: Dates
+) -> Transport:
     credential = read_secret(folder / config.credential_file)
     ca_file = None if config.ca_file is None else folder / config.ca_file
     if network.path is None:
-        return Transport(config.central_url, credential=credential, ca_file=ca_file)
+        return Transport(
+            config.central_url,
+            credential=credential,
+            ca_file=ca_file,
+            dates=dates,
+            addresses=folder / ADDRESSES_FILE,
+        )
     return TillTransport(
-        config.central_url, path=network.path, credential=credential, ca_file=ca_file
+        config.central_url,
+        path=network.path,
+        credential=credential,
+        ca_file=ca_file,
+        dates=dates,
+        addresses=folder / ADDRESSES_FILE,
     )
 
 
@@ -326,9 +378,15 @@ async def _serve(
     folder: Path, config: Config, machine: Machine, announce: Callable[[str], None]
 ) -> None:
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    runner = patiently(make_app(folder, config, machine), stop_grace_s=STOP_GRACE_S)
+        loop.add_signal_handler(number, stop.set)
+
+    def stop_soon() -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    disk = Disk(folder, on_failure=stop_soon)
+    runner = patiently(make_app(folder, config, machine, disk), stop_grace_s=STOP_GRACE_S)
     try:
         await runner.setup()
         # The programme is most of what lives in this process, and lives long: the collector need
@@ -348,6 +406,8 @@ async def _serve(
         await stop.wait()
     finally:
         await runner.cleanup()
+    if disk.fault is not None:
+        raise disk.refusal(disk.fault)
 
 
 def _media(folder: Path, config: Config) -> Media:

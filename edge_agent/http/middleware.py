@@ -10,13 +10,14 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from edge_agent.http.docs import OPEN_PATHS as DESCRIPTION
 from edge_agent.http.problems import is_expected, problem_response
 from shared.errors import UnauthorizedError
 from shared.ids import Chance
 from shared.logs import get_logger
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
-OPEN_PATHS: Final = frozenset({"/v1/health"})
+OPEN_PATHS: Final = frozenset({"/v1/health"}) | DESCRIPTION
 """What needs no token: a balancer or a browser may ask whether the agent lives."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LOG = get_logger(__name__)

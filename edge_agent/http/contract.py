@@ -1,0 +1,179 @@
+"""What the till API consists of: every address with its bodies and what may be refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from edge_agent.http import models
+
+_LINES: Final = [{"line": 1, "sku": "tea", "qty": "3", "price": "100.00"}]
+_RECEIPT: Final[dict[str, Any]] = {
+    "time": "2026-11-23T12:00:00+03:00",
+    "customer": {"card": "100"},
+    "lines": _LINES,
+}
+_SALE: Final[dict[str, Any]] = {"receipt": _RECEIPT}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """Something in the address; ``place``: ``path`` or ``query``."""
+
+    name: str
+    place: str
+    says: str
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One call. ``example`` is a body that a new shop's agent answers with 200, in this order.
+
+    ``refusals``: status to the codes that belong to this call; those of every call are not named.
+    """
+
+    method: str
+    path: str
+    name: str
+    says: str
+    answers: tuple[type, ...]
+    body: type | None = None
+    example: Any = None
+    parameters: tuple[Parameter, ...] = ()
+    refusals: tuple[tuple[int, str], ...] = ()
+    open: bool = False
+    """Needs no token."""
+
+
+_RECEIPT_ID: Final = Parameter(
+    name="id", place="path", says="the till's id of the receipt, new for each sale", example="r1"
+)
+_RETURN_ID: Final = Parameter(
+    name="id", place="path", says="the till's id of the return, new for each", example="b1"
+)
+
+OPERATIONS: Final = (
+    Operation(
+        method="GET",
+        path="/v1/health",
+        name="health",
+        says="The agent lives; whether all is well is for status to say.",
+        answers=(models.Alive,),
+        open=True,
+    ),
+    Operation(
+        method="GET",
+        path="/v1/status",
+        name="status",
+        says="How every part of the agent is.",
+        answers=(models.StatusNow,),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/customers",
+        name="find_customer",
+        says="A member by card or by id: who this is, and what may be spent here.",
+        answers=(models.Member,),
+        parameters=(
+            Parameter(name="card", place="query", says="the number on the card", example="100"),
+            Parameter(name="id", place="query", says="the member's id", example=""),
+        ),
+        refusals=((400, "bad_query"), (404, "not_found")),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/receipts/calculate",
+        name="calculate",
+        says="Price a whole receipt. Nothing is recorded; ask as often as you like.",
+        body=models.ReceiptTold,
+        answers=(models.Calculated,),
+        example=_RECEIPT,
+        parameters=(
+            Parameter(name="trace", place="query", says="1: why and why not", example="1"),
+            Parameter(name="hints", place="query", says="1: what goods still lack", example="1"),
+        ),
+        refusals=((400, "receipt"), (400, "other_store"), (503, "no_bundle")),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/receipts/{id}/freeze",
+        name="freeze",
+        says="Set aside what the receipt is to take, before the customer pays the rest.",
+        body=models.SaleMade,
+        answers=(models.Frozen,),
+        example=_SALE,
+        parameters=(_RECEIPT_ID,),
+        refusals=(
+            (409, "points_not_promised"),
+            (409, "receipt_cancelled"),
+            (409, "already_committed"),
+        ),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/receipts/{id}/commit",
+        name="commit",
+        says="The sale was made. Durable before the answer; a repeat gives the first answer.",
+        body=models.SaleMade,
+        answers=(models.SaleRecorded,),
+        example=_SALE,
+        parameters=(_RECEIPT_ID,),
+        refusals=((400, "bad_commit"), (409, "receipt_changed"), (409, "receipt_cancelled")),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/receipts/{id}",
+        name="find_receipt",
+        says="What became of a receipt.",
+        answers=(models.SaleFound, models.Cancelled),
+        parameters=(_RECEIPT_ID,),
+        refusals=((404, "not_found"),),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/receipts/{id}/cancel",
+        name="cancel",
+        says="The receipt will not be sold; what was set aside for it is free again.",
+        answers=(models.Cancelled,),
+        parameters=(
+            Parameter(name="id", place="path", says="the till's id of the receipt", example="r2"),
+        ),
+        refusals=((409, "already_committed"),),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/returns/calculate",
+        name="calculate_return",
+        says="What is due for goods of a sale that come back. Nothing is recorded.",
+        body=models.ReturnAsked,
+        answers=(models.RefundTold,),
+        example={"sale": "r1", "return": [{"line": 1, "qty": "1"}]},
+        refusals=((404, "sale_not_here"), (400, "too_much"), (400, "part_of_piece")),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/returns/{id}/commit",
+        name="commit_return",
+        says="The money was given. Durable before the answer; a repeat gives the first answer.",
+        body=models.ReturnMade,
+        answers=(models.ReturnRecorded,),
+        example={
+            "sale": "r1",
+            "return": [{"line": 1, "qty": "1"}],
+            "time": "2026-11-24T12:00:00+03:00",
+        },
+        parameters=(_RETURN_ID,),
+        refusals=((404, "sale_not_here"), (409, "return_changed")),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/returns/{id}",
+        name="find_return",
+        says="What was recorded of a return.",
+        answers=(models.ReturnRecorded,),
+        parameters=(_RETURN_ID,),
+        refusals=((404, "not_found"),),
+    ),
+)
+"""In the order of a working day: the examples are answered one after the other."""
