@@ -62,7 +62,7 @@ def page_of(document: dict[str, Any]) -> str:
     calls = "".join(_call(each, document) for each in OPERATIONS)
     structures = "".join(_structure(name, schema) for name, schema in sorted(schemas.items()))
     links = "".join(
-        f'<li><a href="#{each.name}"><b>{each.method}</b> {escape(each.path)}</a></li>'
+        f'<li><b>{each.method}</b> <a href="#{each.name}">{escape(each.path)}</a></li>'
         for each in OPERATIONS
     )
     info = document["info"]
