@@ -94,3 +94,11 @@ WITNESS_LEASES_MAX: Final = 2_000
 """Leases whose unconfirmed spends the witness names: as many as a hub holds at one time."""
 JOURNAL_SEGMENT_BYTES_MAX: Final = 8 * 2**20
 """One file of the second journal: about a week of a hub's records, thrown away as a whole."""
+RESERVE_BYTES: Final = 16 * 2**20
+"""Kept back on the database's disk: about ten thousand sales when nothing else is left."""
+RESERVE_MARGIN_BYTES: Final = 16 * 2**20
+"""So much must be free beside the reserve before it is taken again: no see-saw at the brim."""
+LOG_BYTES_MAX: Final = 64 * 2**20
+"""The write-ahead log is cut back to this once nobody reads in it."""
+READ_S_MAX: Final = 30.0
+"""One reading. A longer one keeps the log from being folded into the database."""

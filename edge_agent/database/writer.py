@@ -2,7 +2,11 @@
 
 A job is a function of the write connection. It runs in a savepoint: when it raises, it alone is
 undone and its caller gets the error. A caller is answered only after the group is durable, and
-after the guard has told the other media of it.
+after the guard has told the other media of it. When the disk refuses, the whole group is undone;
+for want of room it is done once more in the place of the reserve, so a job may run twice.
+
+The log is folded into the database between groups, never in one: a caller does not wait for it,
+and a disk that fails there is noticed.
 """
 
 from __future__ import annotations
@@ -12,12 +16,14 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import apsw
 
 from edge_agent.database.connection import open_writer
+from edge_agent.database.disk import Disk, Fault, fault_of
 from shared.errors import UnavailableError
 from shared.sqlfile import load_queries
 
@@ -25,17 +31,24 @@ GROUP_JOBS_MAX: Final = 64
 """Beyond 64 the sync is no longer what costs."""
 QUEUE_JOBS_MAX: Final = 1_000
 """A shop has tens of tills; more waiting than this is a disk that stopped."""
+FOLD_PAGES: Final = 1_000
+"""The log is folded into the database when it has grown by so many pages: four megabytes."""
 
 _QUERIES: Final = load_queries("edge_agent.database")
 _Result = TypeVar("_Result")
-_Entry = tuple[Callable[[apsw.Connection], Any], Future[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    job: Callable[[apsw.Connection], Any]
+    future: Future[Any]
 
 
 class CommitGuard(Protocol):
     """Who stands at every group commit, in the writer's thread (``edge_agent.witness.guard``)."""
 
-    def before_commit(self, connection: apsw.Connection) -> None:
-        """Add to the transaction."""
+    def before_commit(self, connection: apsw.Connection, *, short: bool = False) -> None:
+        """Add to the transaction; ``short``: room is left for sales and money only."""
         ...
 
     def after_commit(self, connection: apsw.Connection) -> None:
@@ -46,12 +59,18 @@ class CommitGuard(Protocol):
 class Writer:
     """Owner of the write connection; use ``run`` from the event loop, ``close`` at the end."""
 
-    def __init__(self, path: Path, guard: CommitGuard | None = None) -> None:
+    def __init__(
+        self, path: Path, guard: CommitGuard | None = None, disk: Disk | None = None
+    ) -> None:
         """Open the file and start the thread. Raises what ``open_writer`` raises."""
         self._connection = open_writer(path)
+        self._disk = Disk(path.parent) if disk is None else disk
         self._guard = guard
         self._queue: queue.Queue[_Entry | None] = queue.Queue(QUEUE_JOBS_MAX)
         self._closed = False
+        self._log_pages = 0
+        self._fold_at_pages = FOLD_PAGES
+        self._connection.set_wal_hook(self._note_log)
         self._thread = threading.Thread(target=self._work, name="database-writer", daemon=True)
         self._thread.start()
 
@@ -59,13 +78,14 @@ class Writer:
         """Do ``job`` in the next group; returns when it is durable.
 
         Raises:
-            UnavailableError: the queue is full, the writer is closed, or the disk refused.
+            UnavailableError: the queue is full, the writer is closed, or the disk refused
+                (``disk_full``, ``disk_read_only``, ``disk_failed``).
         """
         if self._closed:
             raise UnavailableError("the database is closed")
         future: Future[_Result] = Future()
         try:
-            self._queue.put_nowait((job, future))
+            self._queue.put_nowait(_Entry(job, future))
         except queue.Full as error:
             raise UnavailableError("too many writes are waiting", retry_after_s=1) from error
         # A caller who leaves must not undo a write that others may have been told of.
@@ -85,6 +105,8 @@ class Writer:
             group, last = self._next_group()
             if group:
                 self._commit_group(group)
+                if self._log_pages >= self._fold_at_pages:
+                    self._fold_log()
             if last:
                 return
 
@@ -102,41 +124,93 @@ class Writer:
         return group, True
 
     def _commit_group(self, group: list[_Entry]) -> None:
+        refused = self._refused_by()
+        if refused is None:
+            refused = self._try_group(group)
+            if self._is_full(refused) and self._disk.give_up_reserve():
+                refused = self._try_group(group)
+        if refused is None:
+            return
+        for entry in group:
+            if not entry.future.done():
+                entry.future.set_exception(refused)
+
+    def _refused_by(self) -> UnavailableError | None:
+        fault = self._disk.fault
+        return None if fault is None else self._disk.refusal(fault)
+
+    def _is_full(self, refused: UnavailableError | None) -> bool:
+        return refused is not None and isinstance(refused.__cause__, apsw.FullError)
+
+    def _try_group(self, group: list[_Entry]) -> UnavailableError | None:
+        """Commit the jobs and answer their callers; or undo all of them and say why."""
         done: list[tuple[Future[Any], Any]] = []
         try:
             self._connection.execute(_QUERIES["begin"])
-            for job, future in group:
-                self._run_job(job, future, done)
+            for entry in group:
+                if not entry.future.done():
+                    self._run_job(entry, done)
             if self._guard is not None:
-                self._guard.before_commit(self._connection)
+                self._guard.before_commit(self._connection, short=self._disk.short)
             self._connection.execute(_QUERIES["commit"])
         except apsw.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute(_QUERIES["rollback"])
-            refusal = UnavailableError("the database could not write", retry_after_s=1)
-            refusal.__cause__ = error
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(refusal)
-            return
+            return self._undo(error)
         if self._guard is not None:
             self._guard.after_commit(self._connection)
         for future, result in done:
             future.set_result(result)
+        return None
 
-    def _run_job(
-        self,
-        job: Callable[[apsw.Connection], Any],
-        future: Future[Any],
-        done: list[tuple[Future[Any], Any]],
-    ) -> None:
+    def _undo(self, error: apsw.Error) -> UnavailableError:
+        fault = fault_of(error, self._connection)
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute(_QUERIES["rollback"])
+        except apsw.Error:
+            fault = Fault.FAILED
+        refusal = UnavailableError("the database could not write", retry_after_s=1)
+        if fault is not None:
+            refusal = self._disk.refusal(fault)
+            if fault is not Fault.FULL:
+                self._fail(fault, error)
+        refusal.__cause__ = error
+        return refusal
+
+    def _fail(self, fault: Fault, error: apsw.Error) -> None:
+        # Closing folds the log otherwise: that would ask a disk that failed to flush once more.
+        self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._disk.fail(fault, f"{type(error).__name__}: {error}")
+
+    def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _fold_log(self) -> None:
+        """Move the log's pages into the database; what a reader still needs stays in the log."""
+        try:
+            log, folded = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error as error:
+            fault = fault_of(error, self._connection)
+            if fault is Fault.FULL:
+                self._disk.give_up_reserve()
+            elif fault is not None:
+                self._fail(fault, error)
+            log, folded = self._log_pages, 0
+        # Whoever reads in the log keeps the rest of it: to ask after every group would be in vain.
+        self._fold_at_pages = FOLD_PAGES if folded >= log else log + FOLD_PAGES // 4
+        if folded >= log:
+            self._log_pages = 0
+
+    def _run_job(self, entry: _Entry, done: list[tuple[Future[Any], Any]]) -> None:
         self._connection.execute(_QUERIES["savepoint"])
         try:
-            result = job(self._connection)
-        except Exception as error:  # noqa: BLE001 - it goes to the caller, who knows what it means
+            result = entry.job(self._connection)
+        except Exception as error:
+            if fault_of(error, self._connection) is not None:
+                raise  # the disk refused: no job's fault, and the whole group's affair
             self._connection.execute(_QUERIES["rollback_job"])
             self._connection.execute(_QUERIES["release"])
-            future.set_exception(error)
+            entry.future.set_exception(error)
             return
         self._connection.execute(_QUERIES["release"])
-        done.append((future, result))
+        done.append((entry.future, result))

@@ -84,6 +84,11 @@ def hold_fact(
         connection.execute(_QUERIES["trim_ring"], {"lane": lane, "keep": ring_max})
 
 
+def forget_telemetry(connection: apsw.Connection) -> None:
+    """Keep no telemetry that has no number yet: its room is wanted for sales."""
+    connection.execute(_QUERIES["forget_telemetry"])
+
+
 def held_after(connection: apsw.Connection, held_id: int, limit: int) -> list[HeldFact]:
     """At most ``limit`` facts that began to wait after this one; telemetry is left out."""
     rows: list[Any] = connection.execute(

@@ -162,6 +162,10 @@ DELETE FROM held WHERE uid = :uid;
 DELETE FROM held WHERE lane = :lane AND held_id <= (
     SELECT held_id FROM held WHERE lane = :lane ORDER BY held_id DESC LIMIT 1 OFFSET :keep);
 
+-- forget_telemetry --
+-- Telemetry that waits for a number goes.
+DELETE FROM held WHERE lane = 3;
+
 -- recovery --
 -- Whether, why and since when this database may lack what was recorded.
 SELECT reason, recovery_id, since_ms FROM recovery WHERE only = 1;

@@ -18,7 +18,7 @@ import msgspec
 from edge_agent.clock.policy import Floor
 from edge_agent.clock.store import keep_floor
 from edge_agent.clock.trusted import TrustedClock
-from edge_agent.outbox.held import held_after, held_last, recovery_of
+from edge_agent.outbox.held import forget_telemetry, held_after, held_last, recovery_of
 from edge_agent.outbox.store import Head, heads_of, kept_after, known_hash
 from edge_agent.witness.journal import Journal
 from edge_agent.witness.layout import (
@@ -121,8 +121,10 @@ class Guard:
         if heads and not self._recovering:
             self._testify(heads)
 
-    def before_commit(self, connection: apsw.Connection) -> None:
-        """Put trusted time down in the transaction."""
+    def before_commit(self, connection: apsw.Connection, *, short: bool = False) -> None:
+        """Put trusted time down in the transaction; while room is short, telemetry goes."""
+        if short:
+            forget_telemetry(connection)
         keep_floor(connection, self._clock.floor())
 
     def after_commit(self, connection: apsw.Connection) -> None:

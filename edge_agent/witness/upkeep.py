@@ -8,6 +8,7 @@ from typing import Final
 import apsw
 
 from edge_agent.clock.trusted import TrustedClock
+from edge_agent.database.disk import Disk
 from edge_agent.database.writer import Writer
 from edge_agent.outbox.store import prune_acked
 from edge_agent.witness.guard import Guard
@@ -23,14 +24,16 @@ _DAY_MS: Final = 24 * 3_600_000
 class Upkeep:
     """A round for the supervisor."""
 
-    def __init__(self, *, writer: Writer, guard: Guard, clock: TrustedClock) -> None:
+    def __init__(self, *, writer: Writer, guard: Guard, clock: TrustedClock, disk: Disk) -> None:
         self._writer = writer
         self._guard = guard
         self._clock = clock
+        self._disk = disk
 
     async def round(self) -> None:
         """Wait; put trusted time down; keep confirmed records no longer than they are wanted."""
         await asyncio.sleep(UPKEEP_EVERY_S)
+        await asyncio.to_thread(self._disk.look_again)
         await self.tidy()
 
     async def tidy(self) -> int:
@@ -40,6 +43,9 @@ class Upkeep:
         def prune(connection: apsw.Connection) -> int:
             return prune_acked(connection, before_ms, PRUNE_STEP)
 
+        if self._disk.short:
+            # In the writer's thread, which is the one that gives it up.
+            await self._writer.run(lambda _: self._disk.hold_reserve())
         count = 0
         while pruned := await self._writer.run(prune):
             count += pruned

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import apsw
@@ -15,6 +16,7 @@ import msgspec
 
 from edge_agent.checkout.desk import Desk, ShopDesk
 from edge_agent.checkout.replay import REPLAYS
+from edge_agent.database.disk import Disk
 from edge_agent.lan.hub import HubDesk, HubGate
 from edge_agent.lan.link import HubLink, NotReachedError, SealedLink
 from edge_agent.lan.path import HubPath
@@ -351,7 +353,12 @@ class Agent:
         self.desk: Desk = own
         self.hub_desk = hub
         self.path = None
-        records = Upkeep(writer=self.writes, guard=self.guard, clock=self.trusted)
+        records = Upkeep(
+            writer=self.writes,
+            guard=self.guard,
+            clock=self.trusted,
+            disk=Disk(Path("a disk that never fills")),
+        )
 
         async def upkeep() -> None:
             await records.tidy()

@@ -1,0 +1,220 @@
+"""The disk under the database: what its refusals mean, and the room kept back for sales.
+
+A full disk is survived: the reserve file is given up, and sales go on in its place. A read-only one
+is lived with: pricing goes on from what is in memory, nothing is recorded. After any other failure
+nobody knows what is on the medium and what only in the page cache, and asking again would be
+answered "all well" for pages that were dropped; so the process must end, and the next start looks
+at the medium anew.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import os
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from shared.errors import UnavailableError
+from shared.limits import RESERVE_BYTES, RESERVE_MARGIN_BYTES
+from shared.logs import get_logger
+from shared.status import Health, Status
+
+RESERVE_FILE: Final = "reserve"
+_LOG = get_logger(__name__)
+_FAILURES: Final = (
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.CantOpenError,
+    apsw.ProtocolError,
+)
+_READ_ONLY: Final = frozenset({errno.EROFS, errno.EPERM, errno.EACCES})
+
+
+class Fault(enum.StrEnum):
+    """What a refusal of the disk means; worst last."""
+
+    FULL = "full"
+    READ_ONLY = "read_only"
+    FAILED = "failed"
+
+
+def fault_of(error: BaseException, connection: apsw.Connection) -> Fault | None:
+    """What an error says of the disk; None: it says nothing of it."""
+    if isinstance(error, apsw.FullError):
+        return Fault.FULL
+    if isinstance(error, apsw.ReadOnlyError):
+        return Fault.READ_ONLY
+    if isinstance(error, _FAILURES):
+        # SQLite calls every refused write but one for want of room an input-output error.
+        writing = getattr(error, "extendedresult", None) == apsw.SQLITE_IOERR_WRITE
+        if writing and connection.system_errno in _READ_ONLY:
+            return Fault.READ_ONLY
+        return Fault.FAILED
+    return None
+
+
+class Disk:
+    """The state of one disk. The writer's thread changes it, anybody reads it.
+
+    ``on_failure`` is called once, from any thread, when the process must end.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        reserve_bytes: int = RESERVE_BYTES,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``folder``: the database's. Nothing is written before ``hold_reserve``."""
+        self._folder = folder
+        self._reserve = folder / RESERVE_FILE
+        self._reserve_bytes = reserve_bytes
+        self._on_failure = on_failure
+        self._lock = threading.Lock()
+        self._short = False
+        self._fault: Fault | None = None
+        self._detail = ""
+
+    @property
+    def short(self) -> bool:
+        """Whether the reserve was given up, so that only sales and money may take room."""
+        return self._short
+
+    @property
+    def fault(self) -> Fault | None:
+        """READ_ONLY or FAILED once that was found; it lasts until the process ends."""
+        return self._fault
+
+    def hold_reserve(self) -> bool:
+        """Keep room back, if there is enough beside it; whether it is kept."""
+        if self._fault is not None:
+            return False
+        try:
+            kept = self._reserve.stat().st_size if self._reserve.exists() else 0
+            if kept < self._reserve_bytes and not self._allocate(kept):
+                self._note_short()
+                return False
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                _LOG.warning("reserve.failed", detail=error.strerror)
+            self._note_short()
+            return False
+        if self._short:
+            self._short = False
+            _LOG.info("reserve.restored", bytes=self._reserve_bytes)
+        return True
+
+    def give_up_reserve(self) -> bool:
+        """The disk is full: make room for sales. Whether there was any."""
+        self._note_short()
+        try:
+            kept = self._reserve.stat().st_size
+            os.truncate(self._reserve, 0)
+        except OSError:
+            return False
+        return kept > 0
+
+    def refusal(self, fault: Fault) -> UnavailableError:
+        """What a caller is told whose work the disk did not take."""
+        if fault is Fault.FULL:
+            return UnavailableError(
+                "the disk is full, and so is the reserve: this could not be recorded",
+                hint="Make room on the agent's disk; the same request can be sent again.",
+                code="disk_full",
+                retry_after_s=5,
+            )
+        if fault is Fault.READ_ONLY:
+            return UnavailableError(
+                "the disk is read-only: prices are calculated, nothing can be recorded",
+                hint="Have the agent's disk repaired; write sales down until then.",
+                code="disk_read_only",
+                retry_after_s=30,
+            )
+        return UnavailableError(
+            "the disk failed: this was not recorded; the agent starts anew",
+            hint="Send the same request again in a moment.",
+            code="disk_failed",
+            retry_after_s=2,
+        )
+
+    def fail(self, fault: Fault, detail: str) -> None:
+        """Nothing is written any more by this process; after FAILED it must end."""
+        assert fault is not Fault.FULL, "a full disk is no end"
+        with self._lock:
+            known = self._fault
+            if known is fault or known is Fault.FAILED:
+                return
+            self._fault, self._detail = fault, detail
+        _LOG.error("disk.failed", fault=fault.value, detail=detail)
+        if fault is Fault.FAILED:
+            self._on_failure()
+
+    def look_again(self) -> None:
+        """A disk that was read-only may be written again: then the process starts anew.
+
+        What the kernel kept or dropped meanwhile only a start can tell.
+        """
+        if self._fault is not Fault.READ_ONLY:
+            return
+        probe = self._folder / "writable"
+        with suppress(OSError):
+            descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+                probe.unlink()
+            self.fail(Fault.FAILED, "it can be written again")
+
+    def when_roomy(self, one_round: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """A round that takes room for something else than sales, held back while room is short."""
+
+        async def held_back() -> None:
+            if self._short or self._fault is not None:
+                raise UnavailableError("it waits for room on the disk", code="disk_full")
+            await one_round()
+
+        return held_back
+
+    def status(self) -> Status:
+        """How the disk is, as a component."""
+        if self._fault is Fault.READ_ONLY:
+            message = "read-only: prices are calculated, nothing is recorded"
+            return Status(component="disk", health=Health.ERROR, message=message)
+        if self._fault is not None:
+            message = f"failed: {self._detail}; the agent starts anew"
+            return Status(component="disk", health=Health.ERROR, message=message)
+        if self._short:
+            message = "full: sales are recorded in the reserve, telemetry is dropped"
+            return Status(component="disk", health=Health.ERROR, message=message)
+        return Status(component="disk", health=Health.OK)
+
+    def _allocate(self, kept_bytes: int) -> bool:
+        """Take the reserve's room, unless that would be the last there is."""
+        room = os.statvfs(self._folder)
+        wanted_bytes = self._reserve_bytes - kept_bytes + RESERVE_MARGIN_BYTES
+        if room.f_bavail * room.f_frsize < wanted_bytes:
+            return False
+        descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, self._reserve_bytes)
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, 0)
+            raise
+        finally:
+            os.close(descriptor)
+        return True
+
+    def _note_short(self) -> None:
+        if not self._short:
+            self._short = True
+            _LOG.error("disk.full", reserve_bytes=self._reserve_bytes)

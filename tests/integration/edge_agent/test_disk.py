@@ -1,0 +1,251 @@
+"""A disk that is full, read-only or broken: what is recorded, what is said, and who ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from edge_agent.clock.trusted import TrustedClock
+from edge_agent.database.connection import open_reader, open_writer
+from edge_agent.database.disk import RESERVE_FILE, Disk, Fault
+from edge_agent.database.reader import Reader
+from edge_agent.database.writer import FOLD_PAGES, Writer
+from edge_agent.outbox.held import held_counts
+from edge_agent.outbox.store import append_fact, head_of, start_stream, verify_chain
+from edge_agent.witness.guard import Guard
+from shared.errors import UnavailableError
+from shared.status import Health
+from shared.wire.enrol import LaneStart
+from shared.wire.stream import Lane
+from tests.support.broken_disk import BrokenDisk
+from tests.support.clocks import FakeClock
+from tests.support.shop_facts import a_fact
+
+LANE = int(Lane.RECEIPTS)
+RESERVE_BYTES = 2**20
+
+
+@pytest.fixture
+def broken() -> Iterator[BrokenDisk]:
+    with BrokenDisk.mounted() as disk:
+        yield disk
+
+
+@pytest.fixture
+def path(tmp_path: Path, broken: BrokenDisk) -> Path:
+    path = tmp_path / "edge.sqlite"
+    connection = open_writer(path)
+    for lane in Lane:
+        start_stream(connection, 7, LaneStart(lane=lane, epoch=1, nonce=bytes(16)))
+    connection.close()
+    return path
+
+
+async def record(writer: Writer, number: int, lane: int = LANE) -> None:
+    await writer.run(lambda connection: append_fact(connection, lane, a_fact(number)))
+
+
+async def record_until_refused(writer: Writer, first: int) -> tuple[int, str]:
+    """How far it went, and why no further."""
+    for number in range(first, 10 * FOLD_PAGES):
+        try:
+            await record(writer, number)
+        except UnavailableError as error:
+            return number - 1, error.stable_code
+    pytest.fail("the disk never failed")
+
+
+def chained(path: Path) -> int:
+    connection = open_reader(path)
+    try:
+        return verify_chain(connection, LANE)
+    finally:
+        connection.close()
+
+
+def disk_at(path: Path) -> Disk:
+    return Disk(path.parent, reserve_bytes=RESERVE_BYTES)
+
+
+async def test_full_disk_records_sales_in_the_reserve(path: Path, broken: BrokenDisk) -> None:
+    """Fault 7: the sale that met the full disk is recorded; so are others; telemetry is not."""
+    disk = disk_at(path)
+    assert disk.hold_reserve()
+    reserve = path.with_name(RESERVE_FILE)
+    assert reserve.stat().st_blocks * 512 >= RESERVE_BYTES
+    writer = Writer(path, disk=disk)
+    await record(writer, 1)
+    broken.refuse_while(errno.ENOSPC, lambda: reserve.stat().st_size > 0)
+    await record(writer, 2)
+    assert reserve.stat().st_size == 0
+    assert disk.short
+    assert disk.status().health is Health.ERROR
+    await asyncio.gather(*(record(writer, number) for number in range(3, 30)))
+    with pytest.raises(UnavailableError) as held:
+        await disk.when_roomy(lambda: record(writer, 99))()
+    assert held.value.stable_code == "disk_full"
+
+    assert await writer.run(lambda _: disk.hold_reserve())
+    assert not disk.short
+    assert disk.status().health is Health.OK
+    assert reserve.stat().st_size == RESERVE_BYTES
+    broken.mend()
+    writer.close()
+    assert chained(path) == 29
+
+
+async def test_full_reserve_refuses_and_goes_on_later(path: Path, broken: BrokenDisk) -> None:
+    """Fault 7: what could not be recorded is not there; when there is room it is taken."""
+    disk = disk_at(path)
+    disk.hold_reserve()
+    writer = Writer(path, disk=disk)
+    full = True
+    broken.refuse_while(errno.ENOSPC, lambda: full)
+    for number in (1, 2):
+        with pytest.raises(UnavailableError) as refused:
+            await record(writer, number)
+        assert refused.value.stable_code == "disk_full"
+    full = False
+    await record(writer, 2)
+    writer.close()
+    assert chained(path) == 1
+
+
+async def test_disk_too_small_for_a_reserve_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the reserve would be the last room there is, it is not taken, and that is said."""
+    disk = Disk(path.parent, reserve_bytes=2**60)
+    assert not disk.hold_reserve()
+    assert disk.short
+    assert not path.with_name(RESERVE_FILE).exists() or not disk.give_up_reserve()
+    monkeypatch.setattr(os, "posix_fallocate", _no_room)
+    assert not disk_at(path).hold_reserve()
+    assert path.with_name(RESERVE_FILE).stat().st_size == 0
+
+
+def _no_room(_descriptor: int, _offset: int, _length: int) -> None:
+    raise OSError(errno.ENOSPC, "full")
+
+
+@pytest.mark.parametrize("what", ["write", "sync"])
+@pytest.mark.parametrize("at", range(4))
+async def test_failed_disk_ends_the_process(
+    path: Path, broken: BrokenDisk, what: str, at: int
+) -> None:
+    """Fault 6: nothing unanswered is believed, nothing is asked twice, and the start is whole."""
+    ended = threading.Event()
+    disk = Disk(path.parent, reserve_bytes=RESERVE_BYTES, on_failure=ended.set)
+    writer = Writer(path, disk=disk)
+    await record(writer, 1)
+    broken.fail_at(what, at, errno.EIO)
+    answered, refused = await record_until_refused(writer, 2)
+    assert refused == "disk_failed"
+    assert ended.is_set()
+    assert disk.fault is Fault.FAILED
+    calls = broken.calls
+    with pytest.raises(UnavailableError):
+        await record(writer, 100)
+    writer.close()
+    assert broken.calls == calls, "a disk that failed is asked no more"
+    broken.mend()
+    assert answered <= chained(path) <= answered + 1
+
+
+async def test_failure_while_the_log_is_folded_ends_the_process(
+    path: Path, broken: BrokenDisk
+) -> None:
+    """Fault 6: SQLite keeps such a failure to itself; the writer does not."""
+    ended = threading.Event()
+    disk = Disk(path.parent, reserve_bytes=RESERVE_BYTES, on_failure=ended.set)
+    writer = Writer(path, disk=disk)
+    broken.fail_at("sync", 0, errno.EIO, name=path.name)
+    number, _ = await record_until_refused(writer, 1)
+    assert ended.is_set()
+    writer.close()
+    broken.mend()
+    assert chained(path) == number
+
+
+async def test_read_only_disk_refuses_to_record_and_is_still_read(
+    path: Path, broken: BrokenDisk
+) -> None:
+    """Fault 9: reading goes on, recording is refused; writable again, the process starts anew."""
+    ended = threading.Event()
+    disk = Disk(path.parent, reserve_bytes=RESERVE_BYTES, on_failure=ended.set)
+    writer, reader = Writer(path, disk=disk), Reader(path)
+    await record(writer, 1)
+    broken.refuse_while(errno.EROFS, lambda: True)
+    for number in (2, 3):
+        with pytest.raises(UnavailableError) as refused:
+            await record(writer, number)
+        assert refused.value.stable_code == "disk_read_only"
+    assert not ended.is_set()
+    assert disk.status().health is Health.ERROR
+    assert (await reader.run(lambda c: head_of(c, LANE))).seq == 1
+    broken.mend()
+    disk.look_again()
+    assert ended.is_set()
+    reader.close()
+    writer.close()
+    assert chained(path) == 1
+
+
+async def test_endless_reading_is_cut_off(path: Path) -> None:
+    """Fault 8: who reads for too long is stopped, so the log can be folded."""
+    reader = Reader(path, read_s_max=0.05)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    with pytest.raises(UnavailableError) as refused:
+        await reader.run(lambda connection: connection.execute(endless).get)
+    assert refused.value.stable_code == "read_too_long"
+    assert (await reader.run(lambda c: head_of(c, LANE))).seq == 0
+    reader.close()
+
+
+async def test_log_shrinks_when_the_long_reader_has_gone(path: Path) -> None:
+    """Fault 8: a reader holds the log; without it the log is folded and begun anew."""
+    writer = Writer(path)
+    reader = open_reader(path)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM outbox").fetchall()
+    blob = bytes(2**20)
+
+    def put(connection: apsw.Connection) -> None:
+        connection.execute("INSERT OR REPLACE INTO product VALUES ('x', ?)", (blob,))
+
+    log = path.with_name(path.name + "-wal")
+    for _ in range(70):
+        await writer.run(put)
+    held_bytes = log.stat().st_size
+    assert held_bytes > 70 * 2**20
+    reader.execute("ROLLBACK")
+    for _ in range(3):
+        await writer.run(put)
+    assert log.stat().st_size <= 64 * 2**20
+    reader.close()
+    writer.close()
+
+
+async def test_telemetry_goes_first(path: Path, broken: BrokenDisk) -> None:
+    """Fault 7: on a full disk no telemetry is kept; receipts are."""
+    clock = TrustedClock(FakeClock(), None, None)
+    guard = Guard(edge_id=7, clock=clock, witness=None, journal=None, statement=None)
+    disk = disk_at(path)
+    disk.hold_reserve()
+    writer = Writer(path, guard, disk)
+    await record(writer, 1, int(Lane.TELEMETRY))
+    reserve = path.with_name(RESERVE_FILE)
+    broken.refuse_while(errno.ENOSPC, lambda: reserve.stat().st_size > 0)
+    await record(writer, 2)
+    await record(writer, 3, int(Lane.TELEMETRY))
+    assert await writer.run(held_counts) == {}
+    broken.mend()
+    writer.close()
+    assert chained(path) == 1
