@@ -80,6 +80,8 @@ LEASE_CLOSES_PER_ROUND_MAX: Final = 200
 """Closes written in one transaction, so that tills do not wait for them."""
 LAN_TIMEOUT_S: Final = 1.0
 """A till waits so long for its hub; a customer stands in front of it."""
+LAN_PROMOTIONS_MAX: Final = 200
+"""Budgets that a till asks about in one question; a receipt meets a few campaigns."""
 LAN_BODY_BYTES_MAX: Final = 2**20
 """A batch's frame and its envelope fit several times."""
 RELAY_BYTES_PER_TILL_MAX: Final = 64 * 2**20
@@ -102,3 +104,9 @@ LOG_BYTES_MAX: Final = 64 * 2**20
 """The write-ahead log is cut back to this once nobody reads in it."""
 READ_S_MAX: Final = 30.0
 """One reading. A longer one keeps the log from being folded into the database."""
+
+# --- limits of promotions
+PAST_USES_KEEP_DAYS: Final = 45
+"""How long it is known what a customer used in a period that is over: records may come so late."""
+USES_PER_RECEIPT_MAX: Final = 30_000
+"""Counts, and likewise rights, that one receipt may use: three of every promotion there may be."""

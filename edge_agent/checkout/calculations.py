@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge_agent.checkout.filling import Filled
+from shared.uses import Used
 from shared.wire.answer import Answer
 
 CALCULATIONS_MAX: Final = 1_000
@@ -18,12 +19,16 @@ CALCULATION_LINES_MAX: Final = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calculation:
-    """One answer given. ``raw_sha256``: of the till's own receipt, before it was completed."""
+    """One answer given. ``raw_sha256``: of the till's own receipt, before it was completed.
+
+    ``used``: what the answer used of limited promotions.
+    """
 
     raw_sha256: bytes
     filled: Filled
     answer: Answer
     bundle_version: int
+    used: tuple[Used, ...] = ()
 
 
 class Calculations:

@@ -35,6 +35,19 @@ class Desk(Protocol):
         """What somebody else would set aside of this owner's assets now; empty: nobody is there."""
         ...
 
+    @property
+    def asks_for_budgets(self) -> bool:
+        """Whether somebody else is to be asked for what is left of a promotion's budget."""
+        ...
+
+    async def budgets(self, promotions: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+        """What somebody else would set aside of budgets now, by promotion and asset."""
+        ...
+
+    def want_more(self, promotion: str, asset: str, amount: int) -> None:
+        """So much of a budget was wanted here and little or nothing is left; any thread may say."""
+        ...
+
     async def promise(self, receipt_id: str, wanted: Sequence[Wanted]) -> Reason | None:
         """Set all of it aside for the receipt, durably; None: done, else nothing is set aside."""
         ...
@@ -48,7 +61,8 @@ class ShopDesk:
     """The desk of an agent that spends only its own leases.
 
     ``trusted_now_ms`` never goes back; ``may_spend`` is False while a medium that spends must be
-    on is not written. ``bring`` has central lend this agent what an owner has elsewhere.
+    on is not written. ``bring`` has central lend this agent what an owner has elsewhere, and
+    ``want_more`` remembers to ask it for more of a budget.
     """
 
     def __init__(
@@ -61,6 +75,7 @@ class ShopDesk:
         may_spend: Callable[[], bool] = lambda: True,
         caps: Caps = NO_CAPS,
         bring: Callable[[str], Awaitable[None]] | None = None,
+        want_more: Callable[[str, str, int], None] | None = None,
     ) -> None:
         self._writer = writer
         self._edge_id = edge_id
@@ -69,6 +84,7 @@ class ShopDesk:
         self._may_spend = may_spend
         self.caps = caps
         self._bring = bring
+        self._want_more = want_more
 
     def standing(self, connection: apsw.Connection) -> Standing:
         """As whom this agent speaks."""
@@ -80,6 +96,20 @@ class ShopDesk:
         if self._bring is not None:
             await self._bring(owner)
         return {}
+
+    @property
+    def asks_for_budgets(self) -> bool:
+        """No: what this agent may give is in its own leases."""
+        return False
+
+    async def budgets(self, promotions: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+        """Nobody else is asked."""
+        return {promotion: {} for promotion in promotions}
+
+    def want_more(self, promotion: str, asset: str, amount: int) -> None:
+        """Central is asked in a moment, when no till waits for it."""
+        if self._want_more is not None:
+            self._want_more(promotion, asset, amount)
 
     async def promise(self, receipt_id: str, wanted: Sequence[Wanted]) -> Reason | None:
         """Set it aside out of this agent's leases."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
 
 import apsw
 
@@ -11,11 +14,18 @@ from edge_agent.checkout.filling import Known
 from edge_agent.leases.payment import Promises
 from edge_agent.leases.policy import Standing
 from edge_agent.leases.store import spendable_of
+from edge_agent.limits.policy import KnownUses, with_budgets
+from edge_agent.limits.store import used_by
 from edge_agent.loyalty.store import balances_of, customer_by_card, customer_by_id
 from shared.crypto.tags import card_tag
+from shared.engine.program import Limits
+from shared.sqlfile import load_queries
+from shared.uses import BUDGET_DISCOUNT, BUDGET_TIMES
 from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.feed import CustomerEntry
 from shared.wire.receipt import Customer, Receipt
+
+_QUERIES: Final = load_queries("edge_agent.checkout")
 
 
 def look_up(
@@ -66,6 +76,57 @@ def points_spendable(
         if kind == AssetKind.POINTS and not promises.doubtful(key):
             # The hub and this till's own part are never mixed for one receipt.
             found[account] = max(here.get(asset, 0), elsewhere.get(asset, 0)) + promises.amount(key)
+    return found
+
+
+def look_up_uses(
+    connection: apsw.Connection,
+    receipt: Receipt,
+    offered: Mapping[str, Limits],
+    standing: Standing,
+    elsewhere: Mapping[str, Mapping[str, int]],
+) -> KnownUses:
+    """What is known of the use of limited promotions; ``receipt``: with its customer filled in.
+
+    ``elsewhere``: what the hub would set aside of budgets, by promotion and asset.
+    """
+    customer = receipt.customer
+    mine = {}
+    if customer is not None and customer.id is not None:
+        day = datetime.fromisoformat(receipt.time).date().isoformat()
+        mine = used_by(connection, customer.id, offered, day, standing.edge_id)
+    budgets = with_budgets(offered)
+    if not budgets:
+        return KnownUses(mine=mine)
+    return KnownUses(
+        mine=mine,
+        rights=_budgets_spendable(connection, budgets, standing, elsewhere, receipt.receipt_id),
+    )
+
+
+def _budgets_spendable(
+    connection: apsw.Connection,
+    promotions: Sequence[str],
+    standing: Standing,
+    elsewhere: Mapping[str, Mapping[str, int]],
+    receipt_id: str,
+) -> dict[str, dict[str, int]]:
+    """What this receipt may take of budgets, by promotion and asset; as ``points_spendable``."""
+    rows: Any = connection.execute(
+        _QUERIES["owners_with_rights"], {"owners": json.dumps(promotions)}
+    )
+    held_here = {owner for (owner,) in rows}
+    promises = Promises(connection, receipt_id)
+    found: dict[str, dict[str, int]] = {}
+    for promotion in promotions:
+        here = spendable_of(connection, promotion, standing) if promotion in held_here else {}
+        there = elsewhere.get(promotion, {})
+        found[promotion] = {
+            asset: max(here.get(asset, 0), there.get(asset, 0)) + promises.amount(key)
+            for asset in (BUDGET_TIMES, BUDGET_DISCOUNT)
+            for key in [(promotion, asset)]
+            if not promises.doubtful(key)
+        }
     return found
 
 

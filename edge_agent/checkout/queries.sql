@@ -17,3 +17,8 @@ ON CONFLICT DO NOTHING;
 -- A receipt that will not become a sale.
 INSERT INTO receipt (receipt_id, state, recorded_at_ms)
 VALUES (:receipt_id, 'cancelled', :recorded_at_ms);
+
+-- owners_with_rights --
+-- Which of these owners this agent has leases, or parts of leases, of.
+SELECT owner FROM lease WHERE owner IN (SELECT value FROM json_each(:owners))
+UNION SELECT owner FROM own_sub_lease WHERE owner IN (SELECT value FROM json_each(:owners));

@@ -9,6 +9,7 @@ import apsw
 import msgspec
 
 from edge_agent.leases.replay import REPLAYS as LEASE_REPLAYS
+from edge_agent.limits.store import add_own
 from edge_agent.witness.rebuild import Remembered, Replay
 from shared.sqlfile import load_queries
 from shared.wire.facts import FactKind, ReceiptCommitted
@@ -30,6 +31,9 @@ def _committed(connection: apsw.Connection, remembered: Remembered) -> None:
             "recorded_at_ms": remembered.recorded_at_ms,
         },
     )
+    customer = fact.receipt.customer
+    if connection.changes() and fact.uses and customer is not None and customer.id is not None:
+        add_own(connection, customer.id, fact.uses, business_date=fact.business_date)
 
 
 REPLAYS: Final[Mapping[str, Replay]] = {

@@ -7,12 +7,13 @@ receipt of ten thousand lines does not hold up the other tills; writing is the w
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -24,7 +25,7 @@ from msgspec.structs import replace
 from edge_agent.checkout.calculations import Calculation, Calculations
 from edge_agent.checkout.desk import Desk
 from edge_agent.checkout.filling import Filled, Known, fill_in
-from edge_agent.checkout.knowledge import find_customer
+from edge_agent.checkout.knowledge import find_customer, look_up_uses
 from edge_agent.checkout.policy import wanted_of
 from edge_agent.checkout.store import (
     Recorded,
@@ -38,12 +39,20 @@ from edge_agent.checkout.store import (
 from edge_agent.database.connection import open_reader
 from edge_agent.database.writer import Writer
 from edge_agent.leases.policy import Standing
+from edge_agent.limits.policy import (
+    NO_USES,
+    Limited,
+    fill_usage,
+    shortages,
+    with_budgets,
+)
 from shared.bundle.trust import VerifiedBundle
 from shared.clock import Clock
 from shared.engine.evaluate import evaluate
 from shared.errors import ConflictError, InputError, NotFoundError, UnavailableError
 from shared.ids import Chance
 from shared.limits import IDENTIFIER_CHARS_MAX
+from shared.uses import used_of
 from shared.wire.answer import Answer
 from shared.wire.problem import Finding
 from shared.wire.receipt import Receipt
@@ -98,10 +107,40 @@ class _Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Unpriced:
-    """A sale that must be priced anew; ``owner``: whose points it asks to spend."""
+class _Wishes:
+    """What of a receipt somebody else has to be asked for.
+
+    ``owner``: whose points it asks to spend; ``promotions``: of whose budgets it may take.
+    """
 
     owner: str | None
+    promotions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Elsewhere:
+    """What somebody else would set aside: points by asset, budgets by promotion and asset."""
+
+    points: Mapping[str, int] = field(default_factory=dict)
+    budgets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """A receipt that cannot be priced before somebody was asked."""
+
+    asked: _Asked
+    wishes: _Wishes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unpriced:
+    """A sale that must be priced anew."""
+
+    wishes: _Wishes
+
+
+_NOWHERE: Final = _Elsewhere()
 
 
 class Checkout:
@@ -128,6 +167,7 @@ class Checkout:
         self._clock = clock
         self._chance = chance
         self._calculations = Calculations()
+        self._limited_of: dict[int, Limited] = {}
         self._threads = ThreadPoolExecutor(PRICING_THREADS, thread_name_prefix="pricing")
         self._local = threading.local()
         self._readers: list[apsw.Connection] = []
@@ -146,20 +186,18 @@ class Checkout:
             UnavailableError: no programme has arrived yet.
         """
         bundle = self._active()
-        owner: str | None = None
 
-        def price(reader: apsw.Connection) -> tuple[Calculation, Answer] | _Asked:
-            """Priced at once where nobody else's points are wanted: a thread costs a till time."""
-            nonlocal owner
-            asked, owner = self._whose(reader, self._decode(body))
-            if owner is not None:
-                return asked
-            return self._calculate(reader, bundle, asked, {}, trace=trace, hints=hints)
+        def price(reader: apsw.Connection) -> tuple[Calculation, Answer] | _Waiting:
+            """Priced at once where nobody else is to be asked: a thread costs a till time."""
+            asked = self._decode(body)
+            wishes = self._wishes(reader, bundle, asked)
+            if wishes is not None:
+                return _Waiting(asked=asked, wishes=wishes)
+            return self._calculate(reader, bundle, asked, _NOWHERE, trace=trace, hints=hints)
 
         priced = await self._on_thread(price)
-        if isinstance(priced, _Asked):
-            assert owner is not None, "somebody's points are wanted"
-            asked, elsewhere = priced, await self._desk.elsewhere(owner)
+        if isinstance(priced, _Waiting):
+            asked, elsewhere = priced.asked, await self._ask(priced.wishes)
             priced = await self._on_thread(
                 lambda reader: self._calculate(
                     reader, bundle, asked, elsewhere, trace=trace, hints=hints
@@ -192,7 +230,7 @@ class Checkout:
         sale = await self._sale_or_repeat(receipt_id, body)
         if isinstance(sale, Recorded):
             return sale
-        wanted = wanted_of(sale.receipt, sale.answer)
+        wanted = wanted_of(sale.receipt, sale.answer, sale.used)
         if wanted:
             await self._desk.prepare(receipt_id, wanted)
         return await self._writer.run(
@@ -200,7 +238,7 @@ class Checkout:
         )
 
     async def freeze(self, receipt_id: str, body: bytes) -> Answer:
-        """Set aside the points that this receipt is to take, before the customer pays the rest.
+        """Set aside the points and budgets that this receipt is to take, before it is paid.
 
         The body is that of ``commit``. A repeat changes nothing; another calculation of the same
         receipt replaces what was set aside before, and ``cancel`` takes it back.
@@ -215,11 +253,11 @@ class Checkout:
         sale = await self._sale_or_repeat(receipt_id, body)
         if isinstance(sale, Recorded):
             raise ConflictError("this receipt is already a sale", code="already_committed")
-        wanted = wanted_of(sale.receipt, sale.answer)
+        wanted = wanted_of(sale.receipt, sale.answer, sale.used)
         reason = await self._desk.promise(receipt_id, wanted)
         if reason is not None:
             raise ConflictError(
-                f"the points of this receipt could not be set aside: {reason.value}",
+                f"what this receipt takes could not be set aside: {reason.value}",
                 code="points_not_promised",
                 hint="Calculate the receipt again: it now takes what can be set aside.",
             )
@@ -284,7 +322,8 @@ class Checkout:
             raw = {"store": self._store_id, **raw}
             customer = raw.get("customer")
             if isinstance(customer, dict) and "card" in customer:
-                card = _text(customer["card"], "/customer/card")
+                if customer["card"] is not None:
+                    card = _text(customer["card"], "/customer/card")
                 raw["customer"] = {k: v for k, v in customer.items() if k != "card"}
         receipt = decode_receipt(raw)
         if receipt.store != self._store_id:
@@ -293,35 +332,80 @@ class Checkout:
             )
         return _Asked(raw=raw, receipt=receipt, card=card, raw_sha256=raw_sha256)
 
-    def _whose(self, reader: apsw.Connection, asked: _Asked) -> tuple[_Asked, str | None]:
-        """The member whose points the receipt asks to spend; None: it asks for none."""
-        if asked.receipt.spend is None:
-            return asked, None
-        entry = find_customer(reader, asked.receipt.customer, asked.card)
-        return asked, None if entry is None or entry.blocked else entry.customer_id
+    def _wishes(
+        self, reader: apsw.Connection, bundle: VerifiedBundle, asked: _Asked
+    ) -> _Wishes | None:
+        """What of this receipt somebody else has to be asked for; None: nothing."""
+        owner: str | None = None
+        if asked.receipt.spend is not None:
+            entry = find_customer(reader, asked.receipt.customer, asked.card)
+            owner = None if entry is None or entry.blocked else entry.customer_id
+        promotions: tuple[str, ...] = ()
+        limited = self._limited(bundle)
+        if self._desk.asks_for_budgets and limited.limits:
+            filled = self._filled(reader, asked, {})
+            promotions = tuple(with_budgets(limited.offered(filled.receipt)))
+        if owner is None and not promotions:
+            return None
+        return _Wishes(owner=owner, promotions=promotions)
+
+    async def _ask(self, wishes: _Wishes) -> _Elsewhere:
+        desk, owner, promotions = self._desk, wishes.owner, wishes.promotions
+        return _Elsewhere(
+            points={} if owner is None else await desk.elsewhere(owner),
+            budgets=await desk.budgets(promotions) if promotions else {},
+        )
+
+    def _filled(
+        self, reader: apsw.Connection, asked: _Asked, elsewhere: Mapping[str, int]
+    ) -> Filled:
+        known = self._look_up(
+            reader, asked.receipt, asked.card, self._desk.standing(reader), elsewhere
+        )
+        return fill_in(asked.raw, asked.receipt, asked.card, known)
 
     def _calculate(
         self,
         reader: apsw.Connection,
         bundle: VerifiedBundle,
         asked: _Asked,
-        elsewhere: Mapping[str, int],
+        elsewhere: _Elsewhere,
         *,
         trace: bool,
         hints: bool = False,
     ) -> tuple[Calculation, Answer]:
         """What is kept (without trace and hints), and what is told."""
-        standing = self._desk.standing(reader)
-        known = self._look_up(reader, asked.receipt, asked.card, standing, elsewhere)
-        filled = fill_in(asked.raw, asked.receipt, asked.card, known)
+        filled = self._filled(reader, asked, elsewhere.points)
+        offered = self._limited(bundle).offered(filled.receipt)
+        uses = NO_USES
+        if offered:
+            standing = self._desk.standing(reader)
+            uses = look_up_uses(reader, filled.receipt, offered, standing, elsewhere.budgets)
+            receipt = fill_usage(filled.receipt, offered, uses)
+            filled = dataclasses.replace(filled, receipt=receipt)
         answer = evaluate(bundle.ready, filled.receipt, trace=trace, hints=hints)
+        used = tuple(used_of(filled.receipt, answer, offered)) if offered else ()
+        for short in shortages(offered, uses, used):
+            self._desk.want_more(short.promotion, short.asset, short.amount)
         calculation = Calculation(
             raw_sha256=asked.raw_sha256,
             filled=filled,
             answer=replace(answer, trace=[], hints=[]) if trace or hints else answer,
             bundle_version=bundle.header.version,
+            used=used,
         )
         return calculation, answer
+
+    def _limited(self, bundle: VerifiedBundle) -> Limited:
+        """The limited promotions of a bundle, made once; threads may make it twice."""
+        version = bundle.header.version
+        known = self._limited_of.get(version)
+        if known is None or known.ready is not bundle.ready:
+            known = Limited(bundle.ready)
+            # The active one and the one before are asked for, and no other.
+            kept = sorted(self._limited_of.items())[-1:]
+            self._limited_of = {**dict(kept), version: known}
+        return known
 
     async def _sale_or_repeat(self, receipt_id: str, body: bytes) -> Sale | Recorded:
         """The sale in this body, priced as the till was told; or what is recorded of it."""
@@ -331,7 +415,7 @@ class Checkout:
         )
         if not isinstance(sale, _Unpriced):
             return sale
-        elsewhere = await self._desk.elsewhere(sale.owner) if sale.owner else {}
+        elsewhere = await self._ask(sale.wishes)
         priced = await self._on_thread(
             lambda reader: self._sale(reader, receipt_id, body, now_ms, elsewhere)
         )
@@ -344,7 +428,7 @@ class Checkout:
         receipt_id: str,
         body: bytes,
         now_ms: int,
-        elsewhere: Mapping[str, int] | None,
+        elsewhere: _Elsewhere | None,
     ) -> Sale | Recorded | _Unpriced:
         """``elsewhere`` None: not asked yet, so a receipt that must be priced waits for it."""
         raw = parse_json(body)
@@ -368,7 +452,10 @@ class Checkout:
         if calculation is None:
             bundle = self._bundle_of(calculation_id)
             if elsewhere is None:
-                return _Unpriced(owner=self._whose(reader, asked)[1])
+                wishes = self._wishes(reader, bundle, asked)
+                if wishes is not None:
+                    return _Unpriced(wishes=wishes)
+                elsewhere = _NOWHERE
             calculation, _ = self._calculate(reader, bundle, asked, elsewhere, trace=False)
         filled = _of_id(calculation.filled, receipt_id)
         return Sale(
@@ -381,6 +468,7 @@ class Checkout:
             to_pay_told_minor=to_pay_told_minor,
             now_ms=now_ms,
             incidents=filled.incidents,
+            used=calculation.used,
         )
 
     def _told(

@@ -8,12 +8,20 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from edge_agent.checkout.policy import incidents_of, lease_spends_of, wanted_of
+from edge_agent.checkout.policy import (
+    incidents_of,
+    lease_spends_of,
+    right_spends_of,
+    uses_of,
+    wanted_of,
+)
 from edge_agent.leases.payment import pay, take_back
 from edge_agent.leases.policy import Standing
+from edge_agent.limits.store import add_own
 from edge_agent.outbox.store import Fact, append_fact
 from shared.errors import ConflictError
 from shared.sqlfile import load_queries
+from shared.uses import Used
 from shared.wire.answer import Answer
 from shared.wire.facts import FactKind, Incident, ReceiptCommitted
 from shared.wire.receipt import Receipt
@@ -29,7 +37,8 @@ class Sale:
     """A priced receipt the till asks to record; ``body_sha256`` tells a retry from a change.
 
     ``record_uid``: 16 random bytes, used when the sale is new. ``to_pay_told_minor``: what the
-    till took, where it says so. ``incidents``: what was noticed before it came here.
+    till took, where it says so. ``incidents``: what was noticed before it came here. ``used``: what
+    the answer used of limited promotions.
     """
 
     receipt: Receipt
@@ -41,6 +50,7 @@ class Sale:
     to_pay_told_minor: int | None
     now_ms: int
     incidents: tuple[Incident, ...] = ()
+    used: tuple[Used, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +83,16 @@ def commit_sale(connection: apsw.Connection, sale: Sale, standing: Standing) -> 
             "recorded_at_ms": sale.now_ms,
         },
     )
+    if fact.uses:
+        assert sale.receipt.customer is not None, "somebody used it"
+        assert sale.receipt.customer.id is not None, "somebody who is counted for"
+        add_own(
+            connection,
+            sale.receipt.customer.id,
+            fact.uses,
+            business_date=sale.business_date,
+            edge_id=standing.edge_id,
+        )
     append_fact(
         connection,
         int(Lane.RECEIPTS),
@@ -147,11 +167,11 @@ def _fact_of(connection: apsw.Connection, sale: Sale, standing: Standing) -> Rec
     paid = pay(
         connection,
         sale.receipt.receipt_id,
-        wanted_of(sale.receipt, sale.answer),
+        wanted_of(sale.receipt, sale.answer, sale.used),
         standing,
         sale.record_uid,
     )
-    spends = lease_spends_of(paid)
+    spends, rights = lease_spends_of(paid), right_spends_of(paid)
     return ReceiptCommitted(
         receipt_id=sale.receipt.receipt_id,
         store_id=sale.receipt.store,
@@ -164,6 +184,8 @@ def _fact_of(connection: apsw.Connection, sale: Sale, standing: Standing) -> Rec
         lease_spends=spends,
         incidents=[
             *sale.incidents,
-            *incidents_of(sale.answer, spends, sale.to_pay_told_minor),
+            *incidents_of(sale.answer, spends, sale.to_pay_told_minor, rights),
         ],
+        right_spends=rights,
+        uses=uses_of(sale.receipt, sale.used, sale.business_date),
     )

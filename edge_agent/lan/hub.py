@@ -47,7 +47,7 @@ from edge_agent.leases.till import forget_past_tokens
 from shared.crypto.signing import Signer
 from shared.errors import AppError, ForbiddenError, InputError, TrustError, UnavailableError
 from shared.frames import decode_batch, encoded_records
-from shared.limits import ACKED_RECORD_KEEP_DAYS, IDENTIFIER_CHARS_MAX
+from shared.limits import ACKED_RECORD_KEEP_DAYS, IDENTIFIER_CHARS_MAX, LAN_PROMOTIONS_MAX
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.facts import FactKind, ReceiptCommitted
@@ -58,6 +58,8 @@ from shared.wire.lan import (
     BeatAsk,
     HoldAsk,
     LanCall,
+    MoreAnswer,
+    MoreAsk,
     PeerEntry,
     RelayAnswer,
     RelayAsk,
@@ -126,6 +128,7 @@ class HubDesk:
         self.online = False
         self._calls: dict[str, tuple[type, Callable[[int, Any], Awaitable[Any]]]] = {
             LanCall.RIGHTS: (RightsAsk, self.rights),
+            LanCall.MORE: (MoreAsk, self.more),
             LanCall.HOLD: (HoldAsk, self.hold),
             LanCall.CAPTURE: (SpendAsk, self.capture),
             LanCall.VOID: (SpendAsk, self.void),
@@ -148,15 +151,31 @@ class HubDesk:
         return encoded(await handler(till, decoded(body, kind)))
 
     async def rights(self, _till: int, ask: RightsAsk) -> RightsAnswer:
-        """What could be set aside for a customer now."""
-        await self._own.elsewhere(ask.owner)
-        return RightsAnswer(
-            spendable=await self._writer.run(
-                lambda connection: spendable_of(
-                    connection, ask.owner, self._own.standing(connection)
-                )
+        """What could be set aside now for a customer, and of budgets."""
+        if len(ask.promotions) > LAN_PROMOTIONS_MAX:
+            raise InputError("too many budgets are asked for at once", code="bad_message")
+        if ask.owner:
+            await self._own.elsewhere(ask.owner)
+
+        def job(connection: apsw.Connection) -> RightsAnswer:
+            standing = self._own.standing(connection)
+            return RightsAnswer(
+                spendable=spendable_of(connection, ask.owner, standing),
+                budgets={
+                    promotion: spendable_of(connection, promotion, standing)
+                    for promotion in ask.promotions
+                },
             )
-        )
+
+        return await self._writer.run(job)
+
+    async def more(self, _till: int, ask: MoreAsk) -> MoreAnswer:
+        """A till's receipt wanted more of a budget than what is left here."""
+        _check_texts(ask.promotion, ask.asset)
+        if ask.amount <= 0:
+            raise InputError("an amount is above zero", code="bad_message")
+        self._own.want_more(ask.promotion, ask.asset, ask.amount)
+        return MoreAnswer()
 
     async def hold(self, till: int, ask: HoldAsk) -> SpendAnswer:
         """Set points aside for a receipt of the till's."""

@@ -49,6 +49,7 @@ class ShopNetwork:
         chance: Chance,
         may_spend: Callable[[], bool] = lambda: True,
         bring: Callable[[str], Awaitable[None]] | None = None,
+        want_more: Callable[[str, str, int], None] | None = None,
         on_recorded: Callable[[], None] = lambda: None,
         hub_url: str | None = None,
         listen: str | None = None,
@@ -60,6 +61,7 @@ class ShopNetwork:
             chance=chance,
             may_spend=may_spend,
             bring=bring,
+            want_more=want_more,
         )
         self._relayed = asyncio.Event()
         self._sold = asyncio.Event()

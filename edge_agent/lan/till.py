@@ -9,8 +9,9 @@ lent before.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -45,15 +46,17 @@ from edge_agent.leases.till import (
     void_stale,
     wants_part,
 )
-from shared.errors import AppError, ConflictError, UnavailableError
+from shared.errors import AppError, ConflictError, InputError, UnavailableError
 from shared.ids import Chance
-from shared.limits import SUB_LEASE_UNITS_MAX
+from shared.limits import LAN_PROMOTIONS_MAX, SUB_LEASE_UNITS_MAX
 from shared.logs import get_logger
 from shared.wire.lan import (
     BeatAnswer,
     BeatAsk,
     HoldAsk,
     LanCall,
+    MoreAnswer,
+    MoreAsk,
     PeerEntry,
     RelayAnswer,
     RelayAsk,
@@ -110,6 +113,7 @@ class TillDesk:
         self._breaker = Breaker()
         self._busy: set[str] = set()
         self._wishes: deque[tuple[str, str]] = deque(maxlen=_WISHES_MAX)
+        self._more: OrderedDict[tuple[str, str], int] = OrderedDict()
         self.last_error: str | None = None
 
     def standing(self, connection: apsw.Connection) -> Standing:
@@ -131,6 +135,29 @@ class TillDesk:
         except AppError:
             return {}
         return answer.spendable
+
+    @property
+    def asks_for_budgets(self) -> bool:
+        """Whether the hub is there: what it has left of a budget is more than this till's part."""
+        return self.hub_answers
+
+    async def budgets(self, promotions: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
+        """What the hub would set aside now; nothing when it does not answer."""
+        hub = await self._hub()
+        if hub is None:
+            return {}
+        ask = RightsAsk(owner="", promotions=list(promotions[:LAN_PROMOTIONS_MAX]))
+        try:
+            answer = await self.ask(hub, LanCall.RIGHTS, ask, RightsAnswer)
+        except AppError:
+            return {}
+        return answer.budgets
+
+    def want_more(self, promotion: str, asset: str, amount: int) -> None:
+        """The hub is told in a moment, and asks central."""
+        self._more[promotion, asset] = amount
+        while len(self._more) > _WISHES_MAX:
+            self._more.popitem(last=False)
 
     async def promise(self, receipt_id: str, wanted: Sequence[Wanted]) -> Reason | None:
         """Set all of it aside: at the hub, or in this till's own parts when it is not reached.
@@ -181,6 +208,11 @@ class TillDesk:
             begun = await self._writer.run(
                 lambda connection: sum(begin_return(connection, each) for each in beat.wanted_back)
             )
+        while self._more:
+            (promotion, asset), amount = self._more.popitem()
+            more = MoreAsk(promotion=promotion, asset=asset, amount=amount)
+            with suppress(InputError):  # a hub of an older release
+                await self.ask(due.hub, LanCall.MORE, more, MoreAnswer)
         wished = await self._writer.run(self._wish)
         for asked in [*due.asked, *wished]:
             await self._ask_part(due.hub, asked)

@@ -241,18 +241,20 @@ def sub_lease_amount(book: LeaseBook, wanted: int, standing: Standing) -> int:
     """What a till may get of this lease for the time when the hub is dead; 0: nothing.
 
     At most a fifth of the lease and 500 units (whole points), and all tills together half of it, so
-    that the hub, which serves all of them, keeps enough.
+    that the hub, which serves all of them, keeps enough. A budget is large and nobody's own: of it
+    only the shares count.
     """
     if book.ended or not is_usable(book.right, standing):
         return 0
     kind, _ = asset_parts(book.right.asset)
     unit = _POINT if kind == AssetKind.POINTS else 1
+    units_max = wanted if kind == AssetKind.BUDGET else SUB_LEASE_UNITS_MAX * unit
     return max(
         min(
             wanted,
             book.right.left,
             book.granted * SUB_LEASE_PERCENT_MAX // 100,
-            SUB_LEASE_UNITS_MAX * unit,
+            units_max,
             book.granted * SUB_LEASES_PERCENT_MAX // 100 - book.lent,
         ),
         0,

@@ -28,6 +28,7 @@ from edge_agent.config import (
     write_private,
 )
 from edge_agent.database.connection import open_writer
+from edge_agent.limits import store as limits
 from edge_agent.outbox.store import begin_epoch, name_owner
 from edge_agent.uplink.transport import Transport
 from shared.crypto.signing import Signer
@@ -88,6 +89,7 @@ async def enrol(order: EnrolOrder, chance: Chance) -> Config:
         with connection:
             if before is not None:
                 name_owner(connection, before.edge_id)
+                limits.name_owner(connection, before.edge_id)
             begin_epoch(connection, reply.edge_id, reply.lanes)
     finally:
         connection.close()

@@ -137,6 +137,14 @@ DELETE FROM customer;
 -- No balance is known.
 DELETE FROM balance;
 
+-- wipe_told_uses --
+-- Nobody is known to have used anything.
+DELETE FROM told_use;
+
+-- wipe_own_uses --
+-- Nor what was used here.
+DELETE FROM own_use;
+
 -- wipe_leases --
 -- There is no right to spend.
 DELETE FROM lease;
@@ -151,7 +159,7 @@ DELETE FROM peer;
 
 -- wipe_versions --
 -- Keys of the feed name people.
-DELETE FROM feed_key WHERE topic IN ('customer', 'balance', 'lease', 'peer');
+DELETE FROM feed_key WHERE topic IN ('customer', 'balance', 'lease', 'peer', 'use');
 
 -- wipe_staged --
 -- Neither does anybody wait.

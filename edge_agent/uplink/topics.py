@@ -11,6 +11,7 @@ import msgspec
 
 from edge_agent.catalogue import store as catalogue
 from edge_agent.lan.peers import forget_peers, peer_entries, put_peers
+from edge_agent.limits import store as limits
 from edge_agent.loyalty import store as loyalty
 from shared.errors import TrustError
 from shared.sqlfile import load_queries
@@ -24,6 +25,8 @@ from shared.wire.feed import (
     ProductEntry,
     StoreEntry,
     Topic,
+    UseEntry,
+    key_of_use,
 )
 from shared.wire.lan import PeerEntry
 
@@ -164,5 +167,12 @@ PLACES: Final[dict[str, Place]] = {
         ),
         forget=forget_peers,
         stored=peer_entries,
+    ),
+    Topic.USE: Place(
+        decoder=msgspec.msgpack.Decoder(UseEntry),
+        key_of=key_of_use,
+        put=lambda connection, puts: limits.put_told(connection, puts.entries),
+        forget=limits.forget_told,
+        stored=limits.told_entries,
     ),
 }

@@ -13,6 +13,8 @@ _WIPES: Final = (
     "wipe_cards",
     "wipe_customers",
     "wipe_balances",
+    "wipe_told_uses",
+    "wipe_own_uses",
     "wipe_leases",
     "wipe_own_parts",
     "wipe_peers",

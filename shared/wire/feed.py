@@ -30,6 +30,8 @@ class Topic(enum.StrEnum):
     """key: lease id; LeaseEntry"""
     PEER = "peer"
     """key: edge id; ``shared.wire.lan.PeerEntry``"""
+    USE = "use"
+    """key: ``key_of_use``; UseEntry"""
 
 
 class Operation(enum.StrEnum):
@@ -222,3 +224,26 @@ class LeaseEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     state: LeaseState
     edge_id: int = 0
     epoch: int = 1
+
+
+class UseEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What one customer used of a promotion in a period at one edge, by that edge's receipts.
+
+    ``measure`` and ``period``: as ``shared.uses`` names them. The count only grows, so that counts
+    of several edges add up whatever order they are told in.
+    """
+
+    customer_id: str
+    promotion: str
+    measure: str
+    period: str
+    edge_id: int
+    amount: int
+
+
+def key_of_use(entry: UseEntry) -> str:
+    """The key of a use; no two uses share one, whatever stands in their names."""
+    return (
+        f"{entry.edge_id}/{entry.measure}/{entry.period}/"
+        f"{len(entry.promotion)}:{entry.promotion}/{entry.customer_id}"
+    )

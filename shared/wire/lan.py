@@ -36,6 +36,8 @@ class LanCall(enum.StrEnum):
 
     RIGHTS = "rights"
     """RightsAsk, RightsAnswer"""
+    MORE = "more"
+    """MoreAsk, MoreAnswer"""
     HOLD = "hold"
     """HoldAsk, SpendAnswer"""
     CAPTURE = "capture"
@@ -80,15 +82,32 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class RightsAsk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """What could be set aside of this owner's assets."""
+    """What could be set aside of this owner's assets (empty: nobody's), and of budgets.
+
+    ``promotions``: of whose budgets.
+    """
 
     owner: str
+    promotions: list[str] = []
 
 
 class RightsAnswer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Amounts by asset; a promise is only a hold."""
+    """Amounts by asset; a promise is only a hold. ``budgets``: likewise by promotion."""
 
     spendable: dict[str, int]
+    budgets: dict[str, dict[str, int]] = {}
+
+
+class MoreAsk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A receipt at the till wanted so much of a budget, and little or nothing is left."""
+
+    promotion: str
+    asset: str
+    amount: int
+
+
+class MoreAnswer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Heard: the hub asks central in a moment."""
 
 
 class HoldAsk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

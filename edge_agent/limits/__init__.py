@@ -1,0 +1,1 @@
+"""What customers have used of limited promotions: as central tells it, and as is made here."""
