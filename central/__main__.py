@@ -22,7 +22,7 @@ import psycopg
 from central import config as files
 from central.accounts import service as ledger
 from central.accounts.audit import clear_drift
-from central.app import Central, import_files, open_central, serve, verify
+from central.app import Central, import_files, open_central, open_pins, serve, verify
 from central.config import CentralConfig, config_text, load_config, write_private
 from central.database.embedded import EmbeddedPostgres
 from central.database.migrate import migrate
@@ -31,6 +31,7 @@ from central.database.pool import Connection, open_pool
 from central.database.retry import in_transaction
 from central.feed import store as feed
 from central.fleet.store import put_store
+from central.gift_cards.importing import register_cards
 from central.staff.service import StaffService
 from central.uplink.certificates import make_certificates
 from shared.errors import AppError, ConflictError, InputError
@@ -211,6 +212,12 @@ async def _import(central: Central, options: argparse.Namespace) -> int:
     return 0
 
 
+async def _gift_cards(central: Central, options: argparse.Namespace) -> int:
+    async with open_pins(options.folder) as pins:
+        print(f"gift cards {await register_cards(central.pool, pins, options.file)}")
+    return 0
+
+
 async def _verify(central: Central, options: argparse.Namespace) -> int:
     found = await verify(central)
     if options.json:
@@ -304,6 +311,9 @@ def _parser() -> argparse.ArgumentParser:
     load = command("import", "take JSON lines in", _with(_import))
     for kind in ("customers", "products", "coupons"):
         load.add_argument(f"--{kind}", type=Path)
+    gifts = command("gift-cards", "register gift cards of a printer's file", _with(_gift_cards))
+    gifts.add_argument("verb", choices=["import"])
+    gifts.add_argument("file", type=Path)
     news = command("feed", "how far the agents are in the feed, as JSON", _with(_feed))
     news.add_argument(
         "--restart",

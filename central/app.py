@@ -30,6 +30,9 @@ from central.customers.store import put_customers
 from central.database.pool import Connection, Pool, open_pool
 from central.database.retry import in_transaction
 from central.fleet.store import store_known
+from central.gift_cards import store as gift_cards
+from central.gift_cards.pins import Pins
+from central.gift_cards.service import GiftCards
 from central.jobs.schedule import Jobs
 from central.publishing.replay import Replay
 from central.publishing.service import Publishing
@@ -119,6 +122,7 @@ class Central:
     publishing: Publishing
     replay: Replay
     enrolment: Enrolment
+    signer: Signer
 
 
 @asynccontextmanager
@@ -139,7 +143,18 @@ async def open_central(folder: Path, config: CentralConfig) -> AsyncIterator[Cen
                 chance,
                 [TrustedKey(key_id=signer.key_id, public_key=signer.public_key)],
             ),
+            signer=signer,
         )
+
+
+@asynccontextmanager
+async def open_pins(folder: Path) -> AsyncIterator[Pins]:
+    """What makes tags and hashes of this folder's gift cards."""
+    pins = Pins(files.gift_cards_key(folder, SystemChance()))
+    try:
+        yield pins
+    finally:
+        pins.close()
 
 
 async def serve(folder: Path, config: CentralConfig) -> None:
@@ -152,6 +167,7 @@ async def serve(folder: Path, config: CentralConfig) -> None:
     # Pools apart: neither a slow page nor a storm of records keeps the others from the database.
     async with (
         open_central(folder, config) as central,
+        open_pins(folder) as pins,
         open_pool(config.database_url, size_max=UPLINK_CONNECTIONS) as uplink_pool,
         open_pool(config.database_url, size_max=INGEST_CONNECTIONS) as ingest_pool,
     ):
@@ -163,6 +179,8 @@ async def serve(folder: Path, config: CentralConfig) -> None:
             central.enrolment.over(uplink_pool),
             Ingest(ingest_pool, central.clock),
             Admission(Bounds(turns=INGEST_CONNECTIONS)),
+            central.signer,
+            GiftCards(uplink_pool, central.clock, pins),
         )
         site = make_web_app(
             pool=central.pool,
@@ -178,9 +196,7 @@ async def serve(folder: Path, config: CentralConfig) -> None:
             web_port = await _listen(runners, site, web_at, None, CONNECTIONS_MAX)
             uplink_at = (config.uplink_host, config.uplink_port)
             connections = connections_of_this_process() - CONNECTIONS_MAX
-            uplink_port = await _listen(
-                runners, uplink.application(), uplink_at, tls, connections
-            )
+            uplink_port = await _listen(runners, uplink.application(), uplink_at, tls, connections)
             jobs.start()
             scheme = "http" if tls is None else "https"
             print(  # noqa: T201 (the line that whoever started us waits for)
@@ -228,6 +244,7 @@ async def verify(central: Central) -> dict[str, Any]:
     """Everything that must be zero, with the sums beside it; ``ok`` when all of it is."""
     async with central.pool.connection() as connection:
         found = await audit(connection) | await receipts.audit(connection)
+        found |= await gift_cards.audit(connection)
         found["different_answers"] = await central.replay.differences(connection)
     zeros = (
         "ledger_sum_centi",
@@ -237,6 +254,7 @@ async def verify(central: Central) -> dict[str, Any]:
         "drift",
         "wrong_sums",
         "counted_twice",
+        "wrong_gift_cards",
         "different_answers",
     )
     return {"ok": not any(found[key] for key in zeros), **found}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from shared.errors import InputError, NotFoundError
+from shared.errors import CorruptionError, InputError, NotFoundError
+from shared.ids import Chance
 
 CONFIG_FILE: Final = "central.toml"
 SIGNING_KEY_FILE: Final = "bundle-signing.key"
@@ -16,6 +19,8 @@ CA_FILE: Final = "uplink-ca.pem"
 CA_KEY_FILE: Final = "uplink-ca.key"
 SERVER_CERTIFICATE_FILE: Final = "uplink-server.pem"
 SERVER_KEY_FILE: Final = "uplink-server.key"
+GIFT_CARDS_KEY_FILE: Final = "gift-cards.key"
+KEY_BYTES: Final = 32
 
 
 class CentralConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +60,26 @@ def config_text(config: CentralConfig) -> str:
         text = f'"{value}"' if isinstance(value, str) else str(value).lower()
         lines.append(f"{key} = {text}")
     return "\n".join(lines) + "\n"
+
+
+def gift_cards_key(folder: Path, chance: Chance) -> bytes:
+    """The key of the gift cards' tags and PINs, which is in no database; made at first use.
+
+    Raises:
+        CorruptionError: the file is no key.
+    """
+    path = folder / GIFT_CARDS_KEY_FILE
+    if not path.exists():
+        write_private(path, base64.b64encode(chance.token_bytes(KEY_BYTES)))
+    try:
+        key = base64.b64decode(path.read_bytes(), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise CorruptionError(
+            f"{path} is damaged", hint="Put the file back from the copy of the folder."
+        )
+    return key
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from central.database.pool import Pool
 from central.feed.service import Feed
+from central.gift_cards.service import GiftCards
 from central.promotions import store as promotions
 from central.uplink.admission import Admission
 from central.uplink.enrol import Enrolment
@@ -22,12 +23,15 @@ from central.uplink.ingest import Ingest
 from central.uplink.loans import Loans
 from central.uplink.streams import Streams
 from shared.clock import Clock
-from shared.errors import AppError, InputError, UnavailableError
+from shared.crypto.signing import Signer
+from shared.errors import AppError, InputError, NotFoundError, UnavailableError
 from shared.ids import Chance
 from shared.limits import FEED_WAIT_S_MAX, UPLINK_BODY_BYTES_MAX
 from shared.logs import get_logger
+from shared.wire.central_time import NONCE_BYTES, TIME_SIGNATURE_KIND, TimeReply, signed_time
 from shared.wire.enrol import EnrolRequest, HelloRequest
 from shared.wire.feed import FeedBuckets, FeedPage, FeedRepair, FeedReset
+from shared.wire.gift_cards import GIFT_CARDS_PATH, GiftAction
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem, problem_of
 
 HELLO_INTERVAL_S: Final = 30
@@ -59,16 +63,20 @@ class Uplink:
         enrolment: Enrolment,
         ingest: Ingest,
         admission: Admission | None = None,
+        signer: Signer | None = None,
+        gift_cards: GiftCards | None = None,
     ) -> None:
         """``pool``: of the feed and of everything small; ``ingest`` has its own."""
         self._pool = pool
         self._clock = clock
+        self._signer = signer
         self._enrolment = enrolment
         self._greeting = Greeting(pool, clock, chance)
         gate = Gate(admission or Admission(), clock, chance)
         self._streams = Streams(pool, clock, enrolment, ingest, gate)
         self._feed = Feed(pool, clock)
         self._loans = Loans(pool, clock)
+        self._gift_cards = gift_cards
 
     def application(self) -> web.Application:
         """The listener's application."""
@@ -80,6 +88,7 @@ class Uplink:
                 web.post("/v1/hello", self.hello),
                 *self._streams.routes(),
                 web.post("/v1/loans", self.loan),
+                web.post(GIFT_CARDS_PATH + "/{action}", self.gift_card),
                 web.get("/v1/feed", self.feed),
                 web.get("/v1/feed/buckets", self.feed_buckets),
                 web.get("/v1/feed/repair", self.feed_repair),
@@ -98,9 +107,21 @@ class Uplink:
         with suppress(asyncio.CancelledError):
             await task
 
-    async def time(self, _request: web.Request) -> web.Response:
-        """Central's clock."""
-        return web.json_response({"server_time_ms": self._clock.now_ms()})
+    async def time(self, request: web.Request) -> web.Response:
+        """Central's clock; signed for who gives a nonce, since who asks may not know the day."""
+        try:
+            nonce = bytes.fromhex(request.query.get("nonce", ""))
+        except ValueError as error:
+            raise InputError("nonce is hexadecimal", pointer="/nonce") from error
+        reply = TimeReply(server_time_ms=self._clock.now_ms())
+        if self._signer is not None and len(nonce) == NONCE_BYTES:
+            signed = signed_time(nonce, reply.server_time_ms)
+            reply = TimeReply(
+                server_time_ms=reply.server_time_ms,
+                key_id=self._signer.key_id,
+                signature=self._signer.sign(TIME_SIGNATURE_KIND, signed),
+            )
+        return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
 
     async def enrol(self, request: web.Request) -> web.Response:
         """A token and a device key become an agent."""
@@ -119,6 +140,17 @@ class Uplink:
         """A lease for a member who visits the agent's store."""
         edge_id, _ = await self._edge(request)
         reply = await self._loans.ask(edge_id, await request.read())
+        return web.Response(body=msgspec.msgpack.encode(reply), content_type=_MSGPACK)
+
+    async def gift_card(self, request: web.Request) -> web.Response:
+        """A gift card is sold, asked about, redeemed, or that is undone."""
+        edge_id, store_id = await self._edge(request)
+        action = request.match_info["action"]
+        if self._gift_cards is None or action not in set(GiftAction):
+            raise NotFoundError(f"nothing is done with gift cards under {request.path}")
+        reply = await self._gift_cards.ask(
+            GiftAction(action), await request.read(), store_id=store_id, edge_id=edge_id
+        )
         return web.Response(body=msgspec.msgpack.encode(reply), content_type=_MSGPACK)
 
     async def feed(self, request: web.Request) -> web.Response:
