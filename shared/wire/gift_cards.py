@@ -60,8 +60,8 @@ class GiftReply(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """How the card stands after that; ``amount_minor`` is what was moved.
 
     ``active``: sold and to be redeemed until ``expires_on`` (a shop day, inclusive).
-    ``whole_only``: one purchase takes all that is on it. A reversal of what was never heard of moved nothing and
-    knows no card: its currency is empty.
+    ``whole_only``: one purchase takes all that is on it. A reversal of what was never heard of
+    moved nothing and knows no card: its currency is empty.
     """
 
     amount_minor: int
