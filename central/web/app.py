@@ -20,20 +20,21 @@ from central.accounts.audit import open_drift
 from central.database.pool import Pool, row_of, rows_of
 from central.receipts.store import sale_of
 from central.staff.service import SESSION_VALID_S, Session, StaffService, ThrottledError
-from central.web.languages import LANGUAGES, Tongue, choose
 from central.web.programmes import document_of, is_points_only, name_of, names_of, results_of
-from central.web.words import INCIDENTS, tell_all
 from shared.clock import Clock
 from shared.errors import NotFoundError, UnauthorizedError
 from shared.ids import Chance
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
+from shared.tongues import LANGUAGES, Tongue, Tongues
 from shared.wire.answer import Answer
+from shared.words import INCIDENTS, tell_all
 
 _LOG = get_logger(__name__)
 _TONGUE = web.RequestKey("tongue", Tongue)
 _SESSION: web.RequestKey[Session | None] = web.RequestKey("session")
 _QUERIES = load_queries("central.web")
+_TONGUES: Final = Tongues("central.web")
 ONLINE_S: Final = 90
 """An agent silent for longer than this many seconds is shown as offline."""
 PAGE_SIZE: Final = 25
@@ -83,7 +84,7 @@ class _Site:
     @web.middleware
     async def guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Language, session, cross-site checks; then the headers of every answer."""
-        request[_TONGUE] = choose(
+        request[_TONGUE] = _TONGUES.choose(
             request.cookies.get("language"), request.headers.get("Accept-Language", "")
         )
         request[_SESSION] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from central.web.words import RESULTS
+from shared.words import RESULTS
 
 
 def document_of(data: bytes | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from gettext import NullTranslations
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -17,20 +18,31 @@ from shared.texts import read_catalogue
 LANGUAGES: Final = ("en", "ru")
 
 
+_CATALOGUE: Final = "locale/{}/LC_MESSAGES/messages.po"
+
+
 class Tongue:
     """One language: texts, sums in minor units, quantities in thousandths, points in hundredths."""
 
-    def __init__(self, language: str) -> None:
+    def __init__(self, language: str, package: str) -> None:
+        """``package``: whose catalogue has the texts; those that all share are beside this file."""
         self.language = language
         self._locale = Locale.parse(language)
-        self._texts = read_catalogue(
-            "central.web", f"locale/{language}/LC_MESSAGES/messages.po", language
-        )
+        path = _CATALOGUE.format(language)
+        self._catalogues = [read_catalogue(each, path, language) for each in (package, "shared")]
 
     def text(self, message: str, **values: object) -> str:
         """The message in this language, its ``%(name)s`` filled in."""
-        found = self._texts.gettext(message)
+        found = self._catalogue_of(message).gettext(message)
         return found % values if values else found
+
+    def knows(self, message: str) -> bool:
+        """Whether the message has a text of its own in this language."""
+        return self._catalogue_of(message).gettext(message) != message
+
+    def _catalogue_of(self, message: str) -> NullTranslations:
+        own, common = self._catalogues
+        return own if own.gettext(message) != message else common
 
     def money(self, minor: int, currency: str) -> str:
         """A sum in minor units of a currency with two decimals."""
@@ -73,12 +85,18 @@ class Tongue:
         return format_datetime(at.astimezone(zone), "d MMM y, HH:mm", locale=self._locale)
 
 
-TONGUES: Final = {language: Tongue(language) for language in LANGUAGES}
+class Tongues:
+    """Every language of one package's pages."""
 
+    def __init__(self, package: str) -> None:
+        self._known = {language: Tongue(language, package) for language in LANGUAGES}
 
-def choose(cookie: str | None, accept_language: str) -> Tongue:
-    """The language asked for by the cookie, else by the browser, else English."""
-    if cookie in TONGUES:
-        return TONGUES[cookie]
-    wanted = [part.split(";")[0].strip() for part in accept_language[:200].split(",")]
-    return TONGUES[negotiate_locale(wanted, LANGUAGES, sep="-") or "en"]
+    def __getitem__(self, language: str) -> Tongue:
+        return self._known[language]
+
+    def choose(self, cookie: str | None, accept_language: str) -> Tongue:
+        """The language asked for by the cookie, else by the browser, else English."""
+        if cookie in self._known:
+            return self._known[cookie]
+        wanted = [part.split(";")[0].strip() for part in accept_language[:200].split(",")]
+        return self._known[negotiate_locale(wanted, LANGUAGES, sep="-") or "en"]

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from central.web.languages import Tongue
 from shared.engine.explain import Reason
+from shared.tongues import Tongue
 from shared.wire.answer import Outcome, TraceEntry
 
 REASONS: Final = {
@@ -19,11 +19,6 @@ REASONS: Final = {
     Reason.FLOOR: "Minimum prices or maximum discounts leave no room.",
     Reason.USED_BY_ANOTHER: "Another promotion has already used these goods.",
     Reason.ONLY_ONE_OF: "Only one promotion of its family may act, and another one did.",
-    Reason.LIMIT: "Its limit is used up, or would cut it short.",
-    Reason.NOT_CLAIMED: "It acts only where the till claims it.",
-    Reason.COST: "The customer has not enough points for what it takes.",
-    Reason.OUTDONE: "Other promotions of its group save more on these goods.",
-    Reason.ALREADY: "Another promotion already lets points of this account pay.",
     Reason.ANONYMOUS: "It needs a customer, and no card was shown.",
     Reason.LIMIT: "Its limit is used up, or would be exceeded.",
     Reason.NOT_CLAIMED: "It acts only when the till asks for it.",

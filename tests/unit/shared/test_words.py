@@ -1,4 +1,4 @@
-"""The trace in words, and the completeness of the Russian catalogue."""
+"""The trace in words, two languages, and the completeness of the Russian catalogues."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import re
 from importlib import resources
 from typing import Any
 
-from central.web.languages import TONGUES, choose
-from central.web.words import (
+import pytest
+
+from shared.engine.explain import Reason
+from shared.tongues import Tongues
+from shared.wire.answer import Outcome, TraceEntry
+from shared.words import (
     INCIDENTS,
     NEAREST_FIRST,
     REASONS,
@@ -17,8 +21,8 @@ from central.web.words import (
     tell,
     tell_all,
 )
-from shared.engine.explain import Reason
-from shared.wire.answer import Outcome, TraceEntry
+
+TONGUES = Tongues("central.web")
 
 
 def test_every_reason_of_the_engine_has_a_message() -> None:
@@ -27,16 +31,16 @@ def test_every_reason_of_the_engine_has_a_message() -> None:
     assert {*NEAREST_FIRST, Reason.APPLIED} == set(Reason)
 
 
-def test_every_message_has_a_russian_text() -> None:
-    """Whatever the templates and the words say, the catalogue knows."""
-    folder = resources.files("central.web").joinpath("templates")
+@pytest.mark.parametrize("package", ["central.web", "edge_agent.page"])
+def test_every_message_has_a_russian_text(package: str) -> None:
+    """Whatever the templates and the words say, the catalogues know."""
     words = (REASONS, RESULTS, SUBJECTS, VALUES, INCIDENTS)
     used = {text for table in words for text in table.values()}
-    for path in folder.iterdir():
+    for path in resources.files(package).joinpath("templates").iterdir():
         found = re.findall(r"""\bt\(("[^"]+"|'[^']+')""", path.read_text("utf-8"))
         used |= {literal[1:-1] for literal in found}
-    known = TONGUES["ru"]._texts._catalog  # type: ignore[attr-defined]
-    assert sorted(message for message in used if message not in known) == []
+    russian = Tongues(package)["ru"]
+    assert sorted(message for message in used if not russian.knows(message)) == []
 
 
 def test_a_refused_promotion_is_told_with_its_values() -> None:
@@ -98,9 +102,9 @@ def test_a_trace_is_told_by_what_acted_and_then_by_reasons() -> None:
 
 def test_language_is_the_users_choice_then_the_browsers() -> None:
     """The cookie wins; a strange one counts as none."""
-    assert choose("en", "ru").language == "en"
-    assert choose("xx", "ru-RU,ru;q=0.9,en;q=0.5").language == "ru"
-    assert choose(None, "de").language == "en"
+    assert TONGUES.choose("en", "ru").language == "en"
+    assert TONGUES.choose("xx", "ru-RU,ru;q=0.9,en;q=0.5").language == "ru"
+    assert TONGUES.choose(None, "de").language == "en"
 
 
 def test_spans_of_time_are_told_in_their_largest_unit() -> None:
