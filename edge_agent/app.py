@@ -35,7 +35,9 @@ from edge_agent.database.disk import Disk
 from edge_agent.database.migrate import forget_copies
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
+from edge_agent.gift_cards.service import GiftCards
 from edge_agent.http.docs import DocsApi
+from edge_agent.http.gift_cards import GiftCardsApi
 from edge_agent.http.returns import ReturnsApi
 from edge_agent.http.routes import TillApi
 from edge_agent.http.status import StatusReport
@@ -220,6 +222,7 @@ def make_app(
         chance=chance,
         more=[
             *ReturnsApi(returns, on_commit=uplink.note_flush).routes(),
+            *GiftCardsApi(GiftCards(central=transport, clock=clock)).routes(),
             *DocsApi(agent_version()).routes(),
         ],
     )

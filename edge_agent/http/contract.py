@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edge_agent.http import models
+from edge_agent.http import gift_models, models
 
 _LINES: Final = [{"line": 1, "sku": "tea", "qty": "3", "price": "100.00"}]
 _RECEIPT: Final[dict[str, Any]] = {
@@ -44,6 +44,8 @@ class Operation:
     refusals: tuple[tuple[int, str], ...] = ()
     open: bool = False
     """Needs no token."""
+    asks_central: bool = False
+    """Without the line to head office it is refused with 503."""
 
 
 _RECEIPT_ID: Final = Parameter(
@@ -52,6 +54,17 @@ _RECEIPT_ID: Final = Parameter(
 _RETURN_ID: Final = Parameter(
     name="id", place="path", says="the till's id of the return, new for each", example="b1"
 )
+
+_CARD: Final = (
+    (400, "bad_gift_card"),
+    (404, "unknown_gift_card"),
+    (409, "gift_card_currency"),
+    (409, "gift_card_expired"),
+    (429, "gift_cards_wait"),
+    (503, "gift_cards_offline"),
+)
+_PIN: Final = ((400, "pin_required"), (403, "wrong_pin"), (429, "pin_wait"))
+_OPERATION: Final = ((409, "operation_changed"), (409, "operation_reversed"))
 
 OPERATIONS: Final = (
     Operation(
@@ -174,6 +187,73 @@ OPERATIONS: Final = (
         answers=(models.ReturnRecorded,),
         parameters=(_RETURN_ID,),
         refusals=((404, "not_found"),),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/gift-cards/activate",
+        name="sell_gift_card",
+        says="A gift card was sold: from now on it pays. Repeat it freely.",
+        body=gift_models.GiftCardSold,
+        answers=(gift_models.GiftCardNow,),
+        example={
+            "operation_id": "r1-2",
+            "receipt_id": "r1",
+            "number": "4000 0000 0000 0001",
+            "amount": "1000.00",
+        },
+        refusals=(
+            (400, "gift_card_amount"),
+            *_CARD,
+            (409, "gift_card_sold"),
+            *_OPERATION,
+        ),
+        asks_central=True,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/gift-cards/balance",
+        name="gift_card_balance",
+        says="What is on a gift card, and until when it pays.",
+        body=gift_models.GiftCardAsked,
+        answers=(gift_models.GiftCardNow,),
+        example={"number": "4000 0000 0000 0001"},
+        refusals=(*_CARD, *_PIN),
+        asks_central=True,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/gift-cards/redeem",
+        name="redeem_gift_card",
+        says="A gift card pays for a receipt, in part or with all that is on it. Repeat it freely.",
+        body=gift_models.GiftCardPays,
+        answers=(gift_models.GiftCardNow,),
+        example={
+            "operation_id": "r3-pay1",
+            "receipt_id": "r3",
+            "number": "4000 0000 0000 0001",
+            "amount": "250.00",
+        },
+        refusals=(
+            *_CARD,
+            *_PIN,
+            (409, "gift_card_not_sold"),
+            (409, "gift_card_empty"),
+            (409, "gift_card_balance"),
+            (409, "gift_card_whole_only"),
+            *_OPERATION,
+        ),
+        asks_central=True,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/gift-cards/reverse",
+        name="reverse_gift_card",
+        says="A sale or redemption is undone, or never done when it was not heard of.",
+        body=gift_models.GiftCardUndone,
+        answers=(gift_models.GiftCardNow,),
+        example={"operation_id": "r3-pay1"},
+        refusals=((400, "bad_gift_card"), (409, "gift_card_used"), (503, "gift_cards_offline")),
+        asks_central=True,
     ),
 )
 """In the order of a working day: the examples are answered one after the other."""

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,6 +20,7 @@ import msgspec
 
 from shared.errors import (
     AppError,
+    BusyError,
     ConflictError,
     ForbiddenError,
     InputError,
@@ -42,6 +44,7 @@ from shared.wire.feed import (
     FeedReset,
     SnapshotManifest,
 )
+from shared.wire.gift_cards import GIFT_CARDS_PATH, GiftAction, GiftReply, GiftRequest
 from shared.wire.loan import LoanReply, LoanRequest
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem
 from shared.wire.stream import Ack, Batch, Refusal
@@ -128,6 +131,16 @@ class Transport:
         body = msgspec.msgpack.encode(request)
         answer = await self._call("POST", "/v1/loans", body=body, kind="application/msgpack")
         return _from_msgpack(answer, LoanReply)
+
+    async def gift_card(self, action: GiftAction, request: GiftRequest) -> GiftReply:
+        """Ask about a gift card, or have one sold, redeemed or that undone."""
+        answer = await self._call(
+            "POST",
+            f"{GIFT_CARDS_PATH}/{action.value}",
+            body=msgspec.msgpack.encode(request),
+            kind="application/msgpack",
+        )
+        return _from_msgpack(answer, GiftReply)
 
     async def put_batch(self, edge_id: int, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:
         """Send records of one stream."""
@@ -286,7 +299,8 @@ def _raise_for(response: aiohttp.ClientResponse, body: bytes) -> None:
     error = _ERRORS.get(response.status)
     if error is None:
         retry_after_s = _seconds(response.headers.get("Retry-After"))
-        raise UnavailableError(message, code=code, hint=hint, retry_after_s=retry_after_s)
+        kind = BusyError if response.status == HTTPStatus.TOO_MANY_REQUESTS else UnavailableError
+        raise kind(message, code=code, hint=hint, retry_after_s=retry_after_s)
     raise error(message, code=code, hint=hint, pointer=problem.pointer if problem else None)
 
 

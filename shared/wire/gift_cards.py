@@ -56,6 +56,9 @@ class GiftReverse(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     operation_id: str
 
 
+GiftRequest = GiftActivate | GiftBalance | GiftRedeem | GiftReverse
+
+
 class GiftReply(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """How the card stands after that; ``amount_minor`` is what was moved.
 
