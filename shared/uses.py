@@ -10,6 +10,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import enum
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,7 @@ from shared.wire.receipt import Receipt, Usage
 EVER: Final = "ever"
 """The period that does not end."""
 _PIECE_MILLI: Final = 1000
+_PERIOD: Final = re.compile("[0-9]{4}(-W[0-9]{2}|-[0-9]{2}(-[0-9]{2})?)?")
 
 
 class Measure(enum.StrEnum):
@@ -209,6 +211,8 @@ def last_day_of(period: str) -> str | None:
     """
     if period == EVER:
         return None
+    if _PERIOD.fullmatch(period) is None:
+        raise ValueError("this is the form of no period")
     if len(period) == len("2026"):
         return dt.date(int(period), 12, 31).isoformat()
     if "W" in period:

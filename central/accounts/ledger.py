@@ -31,6 +31,7 @@ from shared.wire.facts import (
     LeaseClosed,
     LeaseSpend,
     LeaseSpent,
+    RightSpend,
     SpendVoided,
     SubLeaseClosed,
     SubLeaseGranted,
@@ -165,6 +166,19 @@ def spend_of_receipt(
         owner=owner,
         asset=points_asset(part.account),
         amount=part.points_centi,
+        receipt_id=receipt_id,
+        spent_at_ms=at_ms,
+    )
+
+
+def right_of_receipt(part: RightSpend, *, receipt_id: str, at_ms: int) -> LeaseSpent:
+    """The spend of a right that is not points, as a receipt tells it; ``spend`` with its uid."""
+    return LeaseSpent(
+        lease_id=part.lease_id,
+        sub_lease_id=part.sub_lease_id,
+        owner=part.owner,
+        asset=part.asset,
+        amount=part.amount,
         receipt_id=receipt_id,
         spent_at_ms=at_ms,
     )

@@ -92,6 +92,10 @@ def _receipt(needs: Needs, record_uid: bytes, fact: ReceiptCommitted) -> None:
         needs.spends.add(part.spend_uid or transfer_id_of(record_uid, "spent", index))
         needs.purses.add(Purse(owner, points_asset(part.account)))
         _lease(needs, part.lease_id, part.sub_lease_id)
+    for right in fact.right_spends:
+        needs.spends.add(right.spend_uid)
+        needs.purses.add(Purse(right.owner, right.asset))
+        _lease(needs, right.lease_id, right.sub_lease_id)
     if owner:
         needs.purses |= {Purse(owner, points_asset(x.account)) for x in fact.answer.accrued}
 

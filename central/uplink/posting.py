@@ -144,6 +144,11 @@ def _sale(
                 at_ms=fact.committed_at_ms,
             )
             incidents += ledger.spend(books, origin, spend_uid, told, firm=False)
+    for right in fact.right_spends:
+        told = ledger.right_of_receipt(
+            right, receipt_id=fact.receipt_id, at_ms=fact.committed_at_ms
+        )
+        incidents += ledger.spend(books, origin, right.spend_uid, told, firm=False)
     accrued = [one for one in enumerate(fact.answer.accrued) if one[1].points_centi]
     if accrued and (not owner or (known_customers is not None and owner not in known_customers)):
         return [

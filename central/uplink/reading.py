@@ -25,15 +25,18 @@ from central.receipts.sale import (
     columns_of,
 )
 from shared.errors import InputError
-from shared.limits import RECEIPT_LINES_MAX, RECORD_BYTES_MAX
+from shared.limits import RECEIPT_LINES_MAX, RECORD_BYTES_MAX, USES_PER_RECEIPT_MAX
+from shared.uses import last_day_of
 from shared.wire.facts import (
     FactKind,
     Incident,
     LeaseClosed,
     LeaseSpend,
     LeaseSpent,
+    PromotionUse,
     ReceiptCommitted,
     ReceiptReturned,
+    RightSpend,
     SpendVoided,
     SubLeaseClosed,
     SubLeaseGranted,
@@ -46,6 +49,8 @@ INCIDENT_CHARS_MAX: Final = 2_000
 DETAIL_CHARS_MAX: Final = 500
 _DEPTH_MAX: Final = 32
 """Of what is walked; a receipt is five deep."""
+_LIMIT_MAX: Final = 2**63 - 1
+"""A programme may name a limit that nobody reaches."""
 _EDGE_ID_MAX: Final = 2**63 - 1
 _NO_UID: Final = bytes(UID_BYTES)
 
@@ -222,6 +227,12 @@ def _check_sale(stream: Stream, fact: ReceiptCommitted) -> SaleColumns:
     columns = columns_of(fact)
     for spend in fact.lease_spends:
         _check_lease_spend(spend)
+    if max(len(fact.right_spends), len(fact.uses)) > USES_PER_RECEIPT_MAX:
+        raise InputError("more rights or uses than a receipt can have", code="bad_uses")
+    for right in fact.right_spends:
+        _check_right_spend(right)
+    for use in fact.uses:
+        _check_use(use)
     _check_incidents(fact.incidents)
     return columns
 
@@ -234,6 +245,26 @@ def _check_lease_spend(spend: LeaseSpend) -> None:
             check_text(name)
     if len(spend.spend_uid) not in {0, UID_BYTES}:
         raise InputError("a uid is 16 bytes", code="bad_uid")
+
+
+def _check_right_spend(right: RightSpend) -> None:
+    check_text(right.owner, right.asset)
+    check_range(right.amount, 1, SUM_MAX)
+    for name in (right.lease_id, right.sub_lease_id):
+        if name is not None:
+            check_text(name)
+    if len(right.spend_uid) != UID_BYTES:
+        raise InputError("a uid is 16 bytes", code="bad_uid")
+
+
+def _check_use(use: PromotionUse) -> None:
+    check_text(use.promotion, use.measure)
+    check_range(use.amount, 1, SUM_MAX)
+    check_range(use.limit, 0, _LIMIT_MAX)
+    try:
+        last_day_of(use.period)
+    except ValueError as error:
+        raise InputError("there is no such period", code="bad_period") from error
 
 
 def _check_return(stream: Stream, fact: ReceiptReturned) -> None:

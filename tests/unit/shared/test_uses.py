@@ -164,3 +164,12 @@ def test_day_is_in_its_period_and_the_day_after_the_last_is_not(day: dt.date, pe
     assert period_of(per, last) == period
     after = dt.date.fromisoformat(last) + dt.timedelta(days=1)
     assert period_of(per, after.isoformat()) != period
+
+
+@pytest.mark.parametrize(
+    "period", ["", "W", "20261123", "2026-1-1", "2026-13", "2026-W54", "0000", "\u0662026", "ever "]
+)
+def test_other_words_are_no_period(period: str) -> None:
+    """What a record says of a period is looked at before anything is made of it."""
+    with pytest.raises(ValueError, match=r".+"):
+        last_day_of(period)
