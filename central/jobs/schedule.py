@@ -12,6 +12,7 @@ from central.accounts import audit, service, timers
 from central.accounts.books import Purse
 from central.database.pool import Connection, Pool
 from central.database.retry import in_transaction
+from central.limits import budgets, uses
 from shared.clock import Clock
 from shared.logs import get_logger
 
@@ -98,6 +99,36 @@ class Jobs:
             count += await in_transaction(self._pool, self._lend_at(store_id))
         return count
 
+    async def take_budgets(self) -> int:
+        """Take what came back of budgets that were lowered or are over; how many budgets."""
+        return await in_transaction(
+            self._pool,
+            lambda connection: budgets.take_excess(connection, now_ms=self._clock.now_ms()),
+        )
+
+    async def lend_budgets(self) -> None:
+        """Forecast, and lend stores what they lack of budgets."""
+        await in_transaction(
+            self._pool, lambda connection: budgets.count_traffic(connection, self._today())
+        )
+        after: Purse | None = Purse("", "")
+        for _ in range(BATCHES_MAX):
+            if after is None:
+                break
+            after = await in_transaction(self._pool, self._lend_budgets_after(after))
+
+    async def forget_uses(self) -> int:
+        """Let go of what customers used in periods that are over; how many counts."""
+        count = 0
+        for _ in range(BATCHES_MAX):
+            done = await in_transaction(
+                self._pool, lambda connection: uses.forget_past(connection, self._today())
+            )
+            count += done
+            if done == 0:
+                break
+        return count
+
     async def audit(self) -> int:
         """Compare what has moved with what the accounts hold; how many differences are open."""
         return await in_transaction(self._pool, audit.count_on)
@@ -111,12 +142,20 @@ class Jobs:
         for job, seconds in (
             (self.activate_points, MINUTE_S),
             (self.release_holds, MINUTE_S),
+            (self.take_budgets, MINUTE_S),
             (self.audit, MINUTE_S),
             (self.renew_leases, HOUR_S),
         ):
             self._scheduler.add_job(job, "interval", seconds=seconds, jitter=5, max_instances=1)
         for minute, nightly in enumerate(
-            (self.expire_points, self.settle_leases, self.lend_free, self.audit_all)
+            (
+                self.expire_points,
+                self.settle_leases,
+                self.lend_free,
+                self.audit_all,
+                self.lend_budgets,
+                self.forget_uses,
+            )
         ):
             self._scheduler.add_job(
                 nightly, "cron", hour=NIGHT_UTC, minute=10 * minute, max_instances=1
@@ -146,6 +185,9 @@ class Jobs:
         return lambda connection: timers.settle_due(
             connection, after=after, now_ms=self._clock.now_ms()
         )
+
+    def _lend_budgets_after(self, after: Purse) -> Callable[[Connection], Awaitable[Purse | None]]:
+        return lambda connection: budgets.tend(connection, after, now_ms=self._clock.now_ms())
 
     def _lend_at(self, store_id: str) -> Callable[[Connection], Awaitable[int]]:
         return lambda connection: service.lend_to_new_hub(

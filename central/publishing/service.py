@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
-from central.database.pool import Pool
+from central.database.pool import Connection, Pool
+from central.database.retry import in_transaction
+from central.limits import budgets
 from central.promotions import store
 from central.publishing.golden import golden_receipts
 from rules_compiler.diagnostics import Diagnostic, Severity
@@ -18,6 +20,7 @@ from shared.clock import Clock
 from shared.crypto.signing import Signer
 from shared.engine.program import Program
 from shared.errors import ConflictError, InputError
+from shared.uses import limits_of
 from shared.wire.feed import BundleEntry
 from shared.wire.problem import Finding
 from shared.wire.receipt import Receipt
@@ -58,6 +61,7 @@ class Publishing:
             DocumentError: it has errors; ``findings`` has all of them.
             ConflictError: its version is not above the one in force.
             TrustError: the bundle is too large, or a golden receipt does not come out again.
+            UnavailableError: others hold the rows of its budgets for too long.
         """
         # Many promotions take seconds, in which others are to be served.
         compilation = await asyncio.to_thread(compile_document, document)
@@ -69,29 +73,30 @@ class Publishing:
         async with self._pool.connection() as connection:
             golden = await golden_receipts(connection, program)
         bundle = await asyncio.to_thread(self._proven_bundle, program, golden, now_ms)
-        async with self._pool.connection() as connection:
+        entry = BundleEntry(
+            version=program.version,
+            sha256=hashlib.sha256(bundle).digest(),
+            size_bytes=len(bundle),
+            published_at_ms=now_ms,
+        )
+        limits = limits_of(
+            (each.id, each.limits) for group in program.groups for each in group.promotions
+        )
+
+        async def put(connection: Connection) -> None:
             await store.lock(connection)
-            latest = await store.latest_bundle(connection)
-            if latest is not None and latest["version"] >= program.version:
-                raise ConflictError(
-                    f"version {latest['version']} is in force; {program.version} is not above it",
-                    hint="A version never goes back: raise `version` in the document.",
-                    pointer="/version",
-                    code="version_not_above",
-                )
+            await _check_above(connection, program.version)
             await store.put_bundle(
                 connection,
-                BundleEntry(
-                    version=program.version,
-                    sha256=hashlib.sha256(bundle).digest(),
-                    size_bytes=len(bundle),
-                    published_at_ms=now_ms,
-                ),
+                entry,
                 programme=program.programme,
                 bundle=bundle,
                 document=document,
                 published_by=by,
             )
+            await budgets.put_in_force(connection, limits, program.version, now_ms=now_ms)
+
+        await in_transaction(self._pool, put)
         return Published(
             version=program.version,
             programme=program.programme,
@@ -105,6 +110,17 @@ class Publishing:
         trusted = {self._signer.key_id: self._signer.public_key}
         prove_golden(open_bundle(bundle, trusted, version_floor=program.version))
         return bundle
+
+
+async def _check_above(connection: Connection, version: int) -> None:
+    latest = await store.latest_bundle(connection)
+    if latest is not None and latest["version"] >= version:
+        raise ConflictError(
+            f"version {latest['version']} is in force; {version} is not above it",
+            hint="A version never goes back: raise `version` in the document.",
+            pointer="/version",
+            code="version_not_above",
+        )
 
 
 def _finding(item: Diagnostic) -> Finding:

@@ -1,0 +1,1 @@
+"""Limits of promotions: budgets lent to stores, and what each customer has used."""
