@@ -44,6 +44,8 @@ from edge_agent.http.status import StatusReport
 from edge_agent.lan.service import ShopNetwork
 from edge_agent.returns.replay import REPLAYS as RETURN_REPLAYS
 from edge_agent.returns.service import Returns
+from edge_agent.serial.service import SerialPorts
+from edge_agent.serial.services import Services
 from edge_agent.supervisor import Supervisor
 from edge_agent.uplink.budgets import BudgetAsks
 from edge_agent.uplink.dates import Dates, KeptTime
@@ -195,6 +197,7 @@ def make_app(
             opened.clock.status(),
             uplink.stream_status(),
             *network.status(),
+            *ports.status(),
         ],
     )
     for name, one_round in (
@@ -217,6 +220,23 @@ def make_app(
     returns = Returns(
         writer=writer, reader=reader, store_id=config.store_id, clock=clock, chance=chance
     )
+    ports = SerialPorts(
+        config.serial,
+        Services(
+            checkout=checkout,
+            returns=returns,
+            reader=reader,
+            desk=network.desk,
+            clock=clock,
+            store_id=config.store_id,
+            agent_version=identity.agent_version,
+            report=report.collect,
+            on_sale=noted_sale,
+            on_return=uplink.note_flush,
+        ),
+    )
+    for name, one_round in ports.rounds():
+        supervisor.add(name, one_round)
     app = api.application(
         token=token,
         chance=chance,
@@ -233,6 +253,7 @@ def make_app(
         supervisor.start()
         yield
         await supervisor.stop()
+        await ports.close()
         await network.close()
         await transport.close()
 

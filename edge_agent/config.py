@@ -6,10 +6,11 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import msgspec
 
+from edge_agent.serial_settings import SerialSettings
 from shared.errors import InputError, NotFoundError, UnavailableError
 
 CONFIG_FILE: Final = "edge.toml"
@@ -33,7 +34,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``listen_port`` 0 lets the system choose. ``ca_file``: who signs central's certificate; without
     it the machine's own authorities are asked. ``trusted_keys_file``: who may sign bundles.
     ``lan_listen``: HOST:PORT where this hub's tills reach it; ``hub_url``: this agent is a till of
-    the hub there. An agent is one of the two, or neither.
+    the hub there. An agent is one of the two, or neither. ``serial``: docs/serial.md.
     """
 
     central_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)]
@@ -54,6 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reconnect_window_s: _Seconds = 300.0
     lan_listen: Annotated[str, msgspec.Meta(pattern=LAN_LISTEN_PATTERN)] | None = None
     hub_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)] | None = None
+    serial: SerialSettings = SerialSettings()
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -81,17 +83,28 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise InputError(
                 f"{CONFIG_FILE}: an agent with hub_url has no lan_listen", code="bad_config"
             )
+        config.serial.check()
         return config
 
     def to_toml(self) -> str:
         """The text that ``load`` reads back as the same configuration."""
-        values = msgspec.structs.asdict(self)
-        # A JSON string or number is a TOML one too.
+        values = msgspec.to_builtins(self)
+        if self.serial == SerialSettings():
+            del values["serial"]
         return "".join(
-            f"{key} = {json.dumps(value, ensure_ascii=False)}\n"
-            for key, value in values.items()
-            if value is not None
+            f"{key} = {_toml(value)}\n" for key, value in values.items() if value is not None
         )
+
+
+def _toml(value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, dict):
+        pairs = [f"{key} = {_toml(each)}" for key, each in value.items() if each is not None]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    # A JSON string or number is a TOML one too.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def write_private(path: Path, data: bytes) -> None:

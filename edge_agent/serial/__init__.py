@@ -1,0 +1,1 @@
+"""Old tills, scanners and customer displays on serial ports (docs/serial.md)."""

@@ -1,0 +1,1 @@
+"""What a scanner or a card reader read, understood. Everything here is pure."""

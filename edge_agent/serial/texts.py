@@ -1,0 +1,69 @@
+"""Short texts beside the stable codes of errors, for a till's or a customer's small display.
+
+A table and no catalogue: there are few, they never change by themselves, and Babel is more than the
+whole agent weighs. Each fits two rows of twenty characters. Both languages have every code.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge_agent.serial_settings import Language
+
+TEXT_CHARS_MAX: Final = 40
+_OTHER: Final = ("Refused", "Отказано")
+_TEXTS: Final = {
+    "already_committed": ("Receipt is sold already", "Чек уже пробит"),
+    "bad_barcode": ("Barcode misread, scan again", "Код прочитан с ошибкой"),
+    "bad_charset": ("Wrong character set", "Неверная кодировка"),
+    "bad_sequence": ("Only HELLO has number 000", "Номер 000 только у HELLO"),
+    "bad_time": ("Wrong date or time", "Неверные дата или время"),
+    "bank_card": ("This is a bank card", "Это банковская карта"),
+    "basket_differs": ("Till and agent differ", "Чек не совпал с кассой"),
+    "busy": ("Busy, try again", "Занято, повторите"),
+    "conflict": ("Not possible now", "Сейчас невозможно"),
+    "internal": ("Internal error", "Внутренняя ошибка"),
+    "no_bundle": ("No promotions loaded yet", "Акции ещё не загружены"),
+    "no_coupon": ("No such coupon here", "Нет такого купона"),
+    "no_display": ("No customer display", "Нет дисплея покупателя"),
+    "no_line": ("No such line", "Нет такой строки"),
+    "no_receipt": ("No receipt is open", "Чек не открыт"),
+    "not_a_card": ("This is no loyalty card", "Это не карта лояльности"),
+    "not_found": ("Not found", "Не найдено"),
+    "not_supported": ("Not supported", "Не поддерживается"),
+    "number": ("A number is expected", "Ожидается число"),
+    "other_receipt": ("Another receipt is open", "Открыт другой чек"),
+    "points_not_promised": ("Points not available", "Баллы недоступны"),
+    "receipt": ("Receipt has a mistake", "Ошибка в чеке"),
+    "receipt_busy": ("Receipt is being frozen", "Чек фиксируется"),
+    "receipt_cancelled": ("Receipt was cancelled", "Чек был отменён"),
+    "receipt_changed": ("Sold with other goods", "Чек пробит с другим составом"),
+    "receipt_id": ("Wrong receipt number", "Неверный номер чека"),
+    "receipt_open": ("Another receipt is open", "Открыт другой чек"),
+    "return_changed": ("Return was made otherwise", "Возврат уже был другим"),
+    "return_id": ("Wrong return number", "Неверный номер возврата"),
+    "sale_not_here": ("Sale is not known here", "Продажа здесь не найдена"),
+    "too_long": ("Too long", "Слишком длинно"),
+    "too_many_coupons": ("Too many coupons", "Слишком много купонов"),
+    "too_many_lines": ("Too many lines", "Слишком много строк"),
+    "too_many_payments": ("Too many payments", "Слишком много оплат"),
+    "too_much": ("More than was sold", "Больше, чем продано"),
+    "unavailable": ("Cannot answer now, try again", "Временно недоступно"),
+    "unknown_command": ("Unknown command", "Неизвестная команда"),
+    "unknown_field": ("Unknown field", "Неизвестное поле"),
+    "wrong_fields": ("Wrong number of fields", "Неверное число полей"),
+}
+TO_PAY: Final = ("To pay", "К оплате")
+DISCOUNT: Final = ("Discount", "Скидка")
+THANKS: Final = ("Thank you!", "Спасибо за покупку!")
+CODES: Final = frozenset(_TEXTS)
+
+
+def text_of(code: str, language: Language) -> str:
+    """The short text of an error's code."""
+    return chosen(_TEXTS.get(code, _OTHER), language)
+
+
+def chosen(texts: tuple[str, str], language: Language) -> str:
+    """The text in this language: English stands first, Russian second."""
+    return texts[0 if language == "en" else 1]
