@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from edge_agent.app import Machine, agent_version, ask_status, folder_lock, serve
-from edge_agent.config import DATABASE_FILE, Config
+from edge_agent.config import DATABASE_FILE, TILL_TOKEN_FILE, Config, read_secret
 from edge_agent.database.connection import is_sound, open_reader
 from edge_agent.outbox.store import verify_chain
+from edge_agent.page.entry import entry_code
 from edge_agent.uplink.enrol import EnrolOrder, enrol
 from shared.errors import AppError, CorruptionError, InputError, NotFoundError
 from shared.logs import configure_logs
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         ("enrol", "make this folder an agent of central"),
         ("run", "price and record receipts until told to stop"),
         ("status", "ask a running agent how it is"),
+        ("page", "print a link to the agent's own page; it is good for some minutes"),
         ("verify", "compute the chains of records again"),
     ):
         command = commands.add_parser(name, help=purpose)
@@ -102,6 +104,13 @@ def _status(options: argparse.Namespace) -> None:
     print(json.dumps(asyncio.run(ask_status(options.folder)), indent=1, ensure_ascii=False))
 
 
+def _page(options: argparse.Namespace) -> None:
+    config = Config.load(options.folder)
+    code = entry_code(read_secret(options.folder / TILL_TOKEN_FILE), SystemClock().now_ms())
+    host = "127.0.0.1" if config.listen_host in {"0.0.0.0", "::"} else config.listen_host  # noqa: S104 - compared, not listened at
+    print(f"http://{host}:{config.listen_port}/page/enter?code={code}")
+
+
 def _verify(options: argparse.Namespace) -> None:
     path = options.folder / DATABASE_FILE
     if not path.is_file():
@@ -121,6 +130,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
     "enrol": _enrol,
     "run": _run,
     "status": _status,
+    "page": _page,
     "verify": _verify,
 }
 

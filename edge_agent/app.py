@@ -7,7 +7,7 @@ import fcntl
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -37,6 +37,7 @@ from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.gift_cards.service import GiftCards
 from edge_agent.http.docs import DocsApi
+from edge_agent.http.page import PageApi
 from edge_agent.http.gift_cards import GiftCardsApi
 from edge_agent.http.returns import ReturnsApi
 from edge_agent.http.routes import TillApi
@@ -54,7 +55,7 @@ from edge_agent.uplink.loops import Identity, Uplink
 from edge_agent.uplink.plan import backoff_bounds_s
 from edge_agent.uplink.through_hub import TillTransport
 from edge_agent.uplink.transport import Transport
-from edge_agent.uplink.visits import Visits
+from edge_agent.uplink.visits import Expected, Visits
 from edge_agent.uplink.wipe import forget_people
 from edge_agent.witness.start import Media, Opened, open_media
 from edge_agent.witness.upkeep import Upkeep
@@ -109,8 +110,8 @@ def make_app(
     reader = Reader(folder / DATABASE_FILE)
     link = LinkState(clock)
 
-    async def bring(owner: str) -> None:
-        await visits.bring(owner)
+    async def bring(owner: str) -> Mapping[str, int]:
+        return await visits.bring(owner)
 
     def noted_money() -> None:
         uplink.note_flush()
@@ -137,6 +138,7 @@ def make_app(
         standing=network.desk.standing,
         clock=clock,
     )
+    expected = Expected(network.desk.elsewhere, clock)
     budgets = BudgetAsks(
         central=transport, writer=writer, is_online=lambda: link.online, clock=clock
     )
@@ -144,7 +146,7 @@ def make_app(
         database=folder / DATABASE_FILE,
         writer=writer,
         bundles=bundles,
-        look_up=look_up,
+        look_up=expected.watching(look_up),
         desk=network.desk,
         store_id=config.store_id,
         clock=clock,
@@ -237,6 +239,11 @@ def make_app(
     )
     for name, one_round in ports.rounds():
         supervisor.add(name, one_round)
+    page = PageApi(
+        lambda site: site(
+            token=token, reader=reader, bundles=bundles, report=report.collect, clock=clock
+        )
+    )
     app = api.application(
         token=token,
         chance=chance,
@@ -244,14 +251,18 @@ def make_app(
             *ReturnsApi(returns, on_commit=uplink.note_flush).routes(),
             *GiftCardsApi(GiftCards(central=transport, clock=clock)).routes(),
             *DocsApi(agent_version()).routes(),
+            *page.routes(),
         ],
     )
 
     async def loops(_app: web.Application) -> AsyncIterator[None]:
         await transport.open()
         await network.open()
+        expected.open()
         supervisor.start()
         yield
+        await expected.close()
+        await visits.close()
         await supervisor.stop()
         await ports.close()
         await network.close()
@@ -343,7 +354,7 @@ def _network(
     machine: Machine,
     writer: Writer,
     opened: Opened,
-    bring: Callable[[str], Awaitable[None]],
+    bring: Callable[[str], Awaitable[Mapping[str, int]]],
     want_more: Callable[[str, str, int], None],
     on_recorded: Callable[[], None],
 ) -> ShopNetwork:
@@ -366,9 +377,7 @@ def _network(
     )
 
 
-def _transport(
-    folder: Path, config: Config, network: ShopNetwork, dates: Dates
-) -> Transport:
+def _transport(folder: Path, config: Config, network: ShopNetwork, dates: Dates) -> Transport:
     credential = read_secret(folder / config.credential_file)
     ca_file = None if config.ca_file is None else folder / config.ca_file
     if network.path is None:

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from edge_agent.http.docs import OPEN_PATHS as DESCRIPTION
+from edge_agent.http.page import is_page
 from edge_agent.http.problems import is_expected, problem_response
 from shared.errors import UnauthorizedError
 from shared.ids import Chance
@@ -50,7 +51,7 @@ def bearer_token(token: str) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN_PATHS:
+        if request.path not in OPEN_PATHS and not is_page(request.path):
             shown = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
             if not hmac.compare_digest(shown, expected):
                 raise UnauthorizedError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from edge_agent.page.words import COMPONENTS, HEALTHS, KINDS, STATES, VERDICTS
 from shared.engine.explain import Reason
 from shared.tongues import Tongues
 from shared.wire.answer import Outcome, TraceEntry
@@ -34,7 +35,9 @@ def test_every_reason_of_the_engine_has_a_message() -> None:
 @pytest.mark.parametrize("package", ["central.web", "edge_agent.page"])
 def test_every_message_has_a_russian_text(package: str) -> None:
     """Whatever the templates and the words say, the catalogues know."""
-    words = (REASONS, RESULTS, SUBJECTS, VALUES, INCIDENTS)
+    words = [REASONS, RESULTS, SUBJECTS, VALUES, INCIDENTS]
+    if package == "edge_agent.page":
+        words += [COMPONENTS, HEALTHS, KINDS, STATES, VERDICTS]
     used = {text for table in words for text in table.values()}
     for path in resources.files(package).joinpath("templates").iterdir():
         found = re.findall(r"""\bt\(("[^"]+"|'[^']+')""", path.read_text("utf-8"))
