@@ -1,5 +1,8 @@
 """How long does a till wait? calculate and commit at one till, online and with the uplink cut.
 
+``online`` prices each receipt once, when all is known; ``scanned`` also after each article, and
+asks for points at the end, as a till does whose card is read first.
+
 Beside them, in the same run: an empty aiohttp handler (what HTTP costs here), bare durable SQLite
 commits (what the disk costs here), and the agent's writer alone: without its guard, with the
 witness, and with the second journal as well. Prints a table and writes
@@ -65,10 +68,16 @@ async def measure(children: Children, folder: Path) -> dict[str, Any]:
                     folder / f"records-{name}", name
                 )
             await sell(replay, town, sales[:WARM_UP], "warm-up")
-            half = WARM_UP + (len(sales) - WARM_UP) // 2
-            await sell(replay, town, sales[WARM_UP:half], "online")
+            third = (len(sales) - WARM_UP) // 3
+            first, second = WARM_UP + third, WARM_UP + 2 * third
+            await sell(replay, town, sales[WARM_UP:first], "online")
+            await sell(replay, town, sales[first:second], "scanned", scans=True)
             await town.proxies[STORE].cut()
-            await sell(replay, town, sales[half:], "offline")
+            await sell(replay, town, sales[second:], "offline")
+            at_home = {each.customer_id for each in week.members if each.home_store == STORE}
+            figures["visitors_who_spend"] = sum(
+                sale.spends and sale.customer_id not in at_home for sale in sales[WARM_UP:]
+            )
             figures["rss_mb"] = round(rss_bytes(children.pid(f"edge-{STORE}")) / 2**20, 1)
             figures["restart_to_first_answer_s"] = await restart(children, town, replay)
         for (phase, call), values in tally.latency_ms.items():
@@ -79,8 +88,10 @@ async def measure(children: Children, folder: Path) -> dict[str, Any]:
         await town.close()
 
 
-async def sell(replay: Replay, town: Town, sales: list[Sale], phase: str) -> None:
-    await replay.quiet(sales, phase=phase, is_online=town.is_online)
+async def sell(
+    replay: Replay, town: Town, sales: list[Sale], phase: str, *, scans: bool = False
+) -> None:
+    await replay.quiet(sales, phase=phase, is_online=town.is_online, scans=scans)
 
 
 async def empty_handler(http: aiohttp.ClientSession) -> list[float]:
@@ -173,6 +184,10 @@ def report(figures: dict[str, Any]) -> None:
             summary[name] = value
     console = Console(highlight=False)
     console.print(table)
+    console.print(
+        f"{figures['visitors_who_spend']} of the sales are paid with points of members at home "
+        "in another store"
+    )
     console.print(
         f"agent RSS {figures['rss_mb']} MB, "
         f"start to first answer {figures['restart_to_first_answer_s']} s"

@@ -142,6 +142,7 @@ def make_app(
     budgets = BudgetAsks(
         central=transport, writer=writer, is_online=lambda: link.online, clock=clock
     )
+    expected = Expected(network.desk.elsewhere, clock)
     checkout = Checkout(
         database=folder / DATABASE_FILE,
         writer=writer,

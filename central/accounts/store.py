@@ -391,7 +391,8 @@ async def _save_transfers(connection: Connection, changes: Changes) -> None:
     moved = {account: change for account, change in changes.accounts.items() if change}
     await _ensure(connection, [a for a in moved if a.kind is not AccountKind.AVAIL])
     stores = sorted(account.account_id for account in moved if account.kind in SYSTEM)
-    await _rows(connection, "lock_accounts", {"ids": stores})
+    if stores:
+        await _rows(connection, "lock_accounts", {"ids": stores})
     await _run(
         connection,
         "change_balances",

@@ -6,11 +6,12 @@ that is offline nothing comes back before it is heard of, and the visitor has to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from central.accounts import lending
-from central.accounts.books import AMOUNT_MAX, Books, Lease
+from central.accounts.books import AMOUNT_MAX, Account, AccountKind, Books, Lease, Purse
 from central.accounts.lending import Holder
 from central.accounts.policy import Lending
 from shared.wire.feed import LeaseState
@@ -28,6 +29,18 @@ class Visit:
     recalled: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a look without locks has shown of one asset of one owner.
+
+    ``heir``: who the owner was merged into, or the owner. ``leases``: all live ones.
+    """
+
+    heir: str
+    free: int
+    leases: Sequence[Lease]
+
+
 def lend_for_visit(
     books: Books, holder: Holder, owner: str, asset: str, amount: int, *, now_ms: int
 ) -> Visit:
@@ -43,3 +56,26 @@ def lend_for_visit(
                 lending.recall(books, other)
                 recalled = recalled or other.state is LeaseState.RECALLED
     return Visit(lease=lease, recalled=recalled)
+
+
+def settled_visit(
+    seen: Seen, holder: Holder, owner: str, asset: str, amount: int, *, now_ms: int
+) -> Visit | None:
+    """The answer where asking changes nothing: it is lent already, or on its way back already.
+
+    None: something is to be lent or asked back, for which the owner's rows have to be locked. It is
+    the same decision, made on books of what was seen; nobody keeps what it changed.
+    """
+    books = Books(whole=True)
+    for name in {owner, *(lease.owner for lease in seen.leases)} - {seen.heir}:
+        books.aliases[name] = seen.heir
+    purse = Purse(seen.heir, asset)
+    books.balances[Account(AccountKind.AVAIL, purse.owner, asset)] = seen.free
+    for lease in seen.leases:
+        books.know_lease(lease)
+        books.balances[lease.account] = (
+            lease.granted - (lease.spent_amount - lease.short_amount) - lease.returned_amount
+        )
+    visit = lend_for_visit(books, holder, owner, asset, amount, now_ms=now_ms)
+    changes = books.take_changes()
+    return None if changes.leases or changes.transfers else visit

@@ -74,7 +74,7 @@ class ShopDesk:
         chance: Chance,
         may_spend: Callable[[], bool] = lambda: True,
         caps: Caps = NO_CAPS,
-        bring: Callable[[str], Awaitable[None]] | None = None,
+        bring: Callable[[str], Awaitable[Mapping[str, int]]] | None = None,
         want_more: Callable[[str, str, int], None] | None = None,
     ) -> None:
         self._writer = writer
@@ -92,10 +92,8 @@ class ShopDesk:
         return standing if self._may_spend() else replace(standing, may_spend=False)
 
     async def elsewhere(self, owner: str) -> Mapping[str, int]:
-        """What central lends for the visit comes among this agent's own leases."""
-        if self._bring is not None:
-            await self._bring(owner)
-        return {}
+        """What central has lent for the visit a moment ago; then it is among this agent's leases."""
+        return {} if self._bring is None else await self._bring(owner)
 
     @property
     def asks_for_budgets(self) -> bool:

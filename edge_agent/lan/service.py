@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
 
 from edge_agent.checkout.desk import Desk, ShopDesk, Writes
-from edge_agent.lan.http import HubHttp, lan_application
+from edge_agent.lan.http import HubHttp, HubPlaces, lan_application
 from edge_agent.lan.hub import CarriesToCentral, HubDesk, HubGate
 from edge_agent.lan.link import SealedLink
 from edge_agent.lan.path import HubPath
@@ -33,7 +33,7 @@ Round = Callable[[], Awaitable[None]]
 class ShopNetwork:
     """Everything of the shop's network for ``app`` to wire; ``desk`` is what the checkout asks.
 
-    ``hub_url``: this agent is a till of the hub at that address. ``listen``: HOST:PORT where tills
+    ``places``: this agent is a till of the hub at one of them. ``listen``: HOST:PORT where tills
     reach this hub; port 0 lets the system choose. ``signer`` may be None where both are.
     ``on_recorded`` is called when something about money waits for central; it must not wait.
     """
@@ -48,10 +48,10 @@ class ShopNetwork:
         clock: Clock,
         chance: Chance,
         may_spend: Callable[[], bool] = lambda: True,
-        bring: Callable[[str], Awaitable[None]] | None = None,
+        bring: Callable[[str], Awaitable[Mapping[str, int]]] | None = None,
         want_more: Callable[[str, str, int], None] | None = None,
         on_recorded: Callable[[], None] = lambda: None,
-        hub_url: str | None = None,
+        places: HubPlaces | None = None,
         listen: str | None = None,
     ) -> None:
         self._own = ShopDesk(
@@ -76,11 +76,15 @@ class ShopNetwork:
         self.path: HubPath | None = None
         self._till: TillDesk | None = None
         self._http: HubHttp | None = None
-        if hub_url is not None:
+        if places is not None:
             assert signer is not None, "a till signs what it asks"
-            self._http = HubHttp(hub_url)
+            self._http = HubHttp(places)
             link = SealedLink(
-                edge_id=edge_id, signer=signer, exchange=self._http.exchange, chance=chance
+                edge_id=edge_id,
+                signer=signer,
+                exchange=self._http.exchange,
+                chance=chance,
+                distrust=self._http.distrust,
             )
             self._till = TillDesk(
                 own=self._own,

@@ -84,10 +84,21 @@ class Replay:
         self._tally = tally
 
     async def quiet(
-        self, sales: list[Sale], *, phase: str, is_online: Callable[[str], bool]
+        self,
+        sales: list[Sale],
+        *,
+        phase: str,
+        is_online: Callable[[str], bool],
+        scans: bool = False,
     ) -> None:
-        """One till alone, one receipt after another: the measured series."""
+        """One till alone, one receipt after another: the measured series.
+
+        ``scans``: the till also prices after each article, without asking for points before the
+        end, as tills do whose card is read first.
+        """
         for sale in sales:
+            if scans:
+                await self._scan(sale, phase=phase)
             await self._sell(sale, register="R1", phase=phase, is_online=is_online)
 
     async def storm(
@@ -166,6 +177,14 @@ class Replay:
         if phase is not None:
             self._tally.latency_ms[phase, "calculate"].append(calculate_ms)
             self._tally.latency_ms[phase, "commit"].append(commit_ms)
+
+    async def _scan(self, sale: Sale, *, phase: str) -> None:
+        receipt = receipt_json(sale, register="R1")
+        receipt.pop("spend", None)
+        for count in range(1, len(sale.lines) + 1):
+            seen = {**receipt, "lines": receipt["lines"][:count]}
+            _, ms = await self._post(self._tills[sale.store], "/v1/receipts/calculate", seen)
+            self._tally.latency_ms[phase, "scan"].append(ms)
 
     async def _commit(
         self,

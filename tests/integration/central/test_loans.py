@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -168,3 +170,38 @@ async def test_one_agent_cannot_gather_a_chain(office: Office) -> None:
     with pytest.raises(BusyError):
         await office.ask("S2", owner="nobody")
     assert (await office.ask("S1")).lease is not None
+
+
+async def test_asking_again_changes_nothing_and_locks_nobody(office: Office) -> None:
+    """What is lent or on its way back is answered while somebody else holds the owner's rows."""
+    async with office.pool.connection() as connection:
+        await put_customers(connection, [(CustomerEntry(customer_id="c2", card_tags=[]), None)])
+        await accounts.open_balance(connection, "c2", "main", POINTS, now_ms=1)
+    first = [await office.ask("S2"), await office.ask("S2", owner="c2")]
+
+    async with office.pool.connection() as busy:
+        await busy.execute("select 1 from ledger_account where owner in ('c1', 'c2') for update")
+        async with asyncio.timeout(10):
+            again = [await office.ask("S2"), await office.ask("S2", owner="c2")]
+            less = await office.ask("S2", owner="c2", amount=POINTS - 1)
+
+    assert again == first
+    assert less == first[1]
+
+
+async def test_what_was_merged_is_lent_under_its_heir(office: Office) -> None:
+    """The shop asks by the name it knows; leases of both names are seen."""
+    async with office.pool.connection() as connection:
+        members = [CustomerEntry(customer_id=name, card_tags=[]) for name in ("old", "heir")]
+        await put_customers(connection, [(member, None) for member in members])
+        await accounts.open_balance(connection, "old", "main", 500, now_ms=1)
+        await accounts.open_balance(connection, "heir", "main", 700, now_ms=1)
+    before = await office.ask("S1", owner="old", amount=500)
+    async with office.pool.connection() as connection:
+        await accounts.merge_customers(connection, "old", "heir", now_ms=1)
+
+    assert before.lease is not None
+    for owner in ("old", "heir"):
+        reply = await office.ask("S2", owner=owner, amount=1_200)
+        assert reply.lease is not None
+        assert (reply.lease.granted, reply.lease.owner, reply.recalled) == (700, "heir", True)
