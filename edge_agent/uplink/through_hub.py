@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_agent.lan.path import HubPath
+from edge_agent.uplink.dates import Dates
 from edge_agent.uplink.transport import Transport
 from shared.wire.stream import Ack, Batch, Refusal
 
@@ -19,8 +20,12 @@ class TillTransport(Transport):
         path: HubPath,
         credential: str | None = None,
         ca_file: Path | None = None,
+        dates: Dates | None = None,
+        addresses: Path | None = None,
     ) -> None:
-        super().__init__(central_url, credential=credential, ca_file=ca_file)
+        super().__init__(
+            central_url, credential=credential, ca_file=ca_file, dates=dates, addresses=addresses
+        )
         self._path = path
 
     async def put_batch(self, edge_id: int, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -18,6 +19,8 @@ from typing import Any, Final, TypeVar
 import aiohttp
 import msgspec
 
+from edge_agent.uplink.addresses import KnownAddresses
+from edge_agent.uplink.dates import Dates, DatesError
 from shared.errors import (
     AppError,
     BusyError,
@@ -36,6 +39,7 @@ from shared.limits import (
     FEED_PAGE_BYTES_MAX,
     UPLINK_BODY_BYTES_MAX,
 )
+from shared.wire.central_time import TimeReply
 from shared.wire.enrol import EnrolReply, EnrolRequest, HelloReply, HelloRequest
 from shared.wire.feed import (
     FeedBuckets,
@@ -52,6 +56,9 @@ from shared.wire.stream import Ack, Batch, Refusal
 CONNECT_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 20.0
 """Without a byte for this long a link is as good as gone; a slow one goes on."""
+KEPT_S: Final = 60.0
+"""An idle connection is kept from one hello to the next, so that a till which asks for a visitor's
+points waits for no handshake; central keeps it for longer (``shared.listening.IDLE_S``)."""
 KEEPALIVE_IDLE_S: Final = 8
 KEEPALIVE_INTERVAL_S: Final = 4
 KEEPALIVE_PROBES: Final = 3
@@ -59,6 +66,9 @@ KEEPALIVE_PROBES: Final = 3
 FEED_BODY_BYTES_MAX: Final = 4 * FEED_PAGE_BYTES_MAX
 """Central bounds a page by its payloads; keys and framing come on top."""
 _REFUSED: Final = (409, 423)
+_BUSY: Final = (429,)
+_KINDS: Final = ("application/json", "application/msgpack", "application/octet-stream")
+"""In which central speaks."""
 _GONE: Final = 410
 _ERRORS: Final[Mapping[int, type[AppError]]] = {
     400: InputError,
@@ -77,12 +87,24 @@ class Transport:
 
     ``ca_file``: the only authority that may have signed central's certificate; without it the
     machine's own authorities are asked. ``credential`` None: only ``enrol`` will be answered.
+    ``dates``: who judges the dates of a pinned authority's certificate, instead of the machine's
+    clock; ``addresses``: the file that keeps where central answered.
     """
 
     def __init__(
-        self, central_url: str, *, credential: str | None = None, ca_file: Path | None = None
+        self,
+        central_url: str,
+        *,
+        credential: str | None = None,
+        ca_file: Path | None = None,
+        dates: Dates | None = None,
+        addresses: Path | None = None,
     ) -> None:
         self._base = central_url.rstrip("/")
+        self._dates = dates
+        self._addresses_file = addresses
+        self._addresses: KnownAddresses | None = None
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._headers = {"Authorization": f"Bearer {credential}"} if credential else {}
         self._ca_file = ca_file
         self._session: aiohttp.ClientSession | None = None
@@ -94,15 +116,15 @@ class Transport:
             InputError: the authority's file cannot be read.
         """
         try:
-            context = await asyncio.to_thread(
-                ssl.create_default_context, cafile=str(self._ca_file) if self._ca_file else None
-            )
+            context = await asyncio.to_thread(self._context)
         except (OSError, ssl.SSLError) as error:
             raise InputError(
                 f"{self._ca_file} is not a readable certificate file", code="bad_ca_file"
             ) from error
+        if self._addresses_file is not None and self._base.startswith("https:"):
+            self._addresses = KnownAddresses(self._addresses_file)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context, socket_factory=_watched_socket),
+            connector=self._connector(context),
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S
@@ -113,6 +135,8 @@ class Transport:
         """Close the session and its connections."""
         if self._session is not None:
             await self._session.close()
+        if self._addresses is not None:
+            await self._addresses.close()
 
     async def enrol(self, request: EnrolRequest) -> EnrolReply:
         """Become an agent of central's. Raises as every call here."""
@@ -240,6 +264,70 @@ class Transport:
             _raise_for(response, answer)
             return answer
 
+    def _context(self) -> ssl.SSLContext:
+        if self._dates is not None and self._ca_file is not None:
+            return self._dates.strict_context(self._ca_file)
+        return ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+
+    def _connector(self, context: ssl.SSLContext) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(
+            ssl=context,
+            socket_factory=self._socket,
+            resolver=self._addresses,
+            keepalive_timeout=KEPT_S,
+        )
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        made = _watched_socket(address)
+        self._sockets.add(made)
+        return made
+
+    async def _note_address(self, response: aiohttp.ClientResponse) -> None:
+        """Whoever answered over TLS was central: what is connected now is where it is."""
+        if self._addresses is None or response.url.host is None:
+            return
+        connected = []
+        for made in self._sockets:
+            with suppress(OSError):
+                connected.append(str(made.getpeername()[0]))
+        if response.url.host not in connected:  # a name
+            await self._addresses.remember(response.url.host, connected)
+
+    async def _ask_time(self, dates: Dates) -> None:
+        """The one question for which a certificate's dates are not looked at; no secret is told."""
+        assert self._ca_file is not None
+        nonce = dates.nonce()
+        context = await asyncio.to_thread(dates.lenient_context, self._ca_file)
+        connector = aiohttp.TCPConnector(ssl=context, resolver=self._addresses)
+        timeout = aiohttp.ClientTimeout(total=READ_TIMEOUT_S)
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            session.get(
+                f"{self._base}/v1/time", params={"nonce": nonce.hex()}, allow_redirects=False
+            ) as response,
+        ):
+            answer = await _read(response, UPLINK_BODY_BYTES_MAX)
+            _raise_for(response, answer)
+        dates.hear(nonce, _from_json(answer, TimeReply))
+
+    @asynccontextmanager
+    async def _answer(
+        self, dates: Dates | None, method: str, path: str, **how: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """One answer; where the time is in doubt, central is asked for it first."""
+        assert self._session is not None, "open the transport first"
+        url = self._base + path
+        try:
+            response = await self._session.request(method, url, **how)
+        except aiohttp.ClientConnectorCertificateError as error:
+            doubted = isinstance(error.certificate_error, DatesError)
+            if dates is None or dates.told or not doubted:
+                raise
+            await self._ask_time(dates)
+            response = await self._session.request(method, url, **how)
+        async with response:
+            yield response
+
     @asynccontextmanager
     async def _request(
         self,
@@ -251,11 +339,11 @@ class Transport:
         kind: str | None = None,
         read_timeout_s: float = READ_TIMEOUT_S,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        assert self._session is not None, "open the transport first"
         try:
-            async with self._session.request(
+            async with self._answer(
+                self._dates,
                 method,
-                self._base + path,
+                path,
                 params=query,
                 data=body,
                 headers={"Content-Type": kind} if kind else None,
@@ -264,13 +352,10 @@ class Transport:
                     total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=read_timeout_s
                 ),
             ) as response:
+                await self._note_address(response)
                 yield response
         except aiohttp.ClientConnectorCertificateError as error:
-            raise UnavailableError(
-                "central's certificate is not signed by the trusted authority",
-                code="bad_certificate",
-                hint="Check ca_file in edge.toml.",
-            ) from error
+            raise _bad_certificate(error) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(
                 f"central cannot be reached: {type(error).__name__}", code="no_link"
@@ -287,12 +372,29 @@ async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     return bytes(body)
 
 
+def _bad_certificate(error: aiohttp.ClientConnectorCertificateError) -> UnavailableError:
+    if isinstance(error.certificate_error, DatesError):
+        return UnavailableError(
+            "central's certificate is not of today",
+            code="bad_certificate_dates",
+            hint="Look at the clock of this machine and at central's certificate.",
+        )
+    return UnavailableError(
+        "central's certificate is not signed by the trusted authority",
+        code="bad_certificate",
+        hint="Check ca_file in edge.toml.",
+    )
+
+
 def _raise_for(response: aiohttp.ClientResponse, body: bytes) -> None:
-    if response.status == 200:
+    if response.status == 200 and response.content_type in _KINDS:
         return
     problem: Any = None
     if response.content_type == PROBLEM_CONTENT_TYPE:
         problem = _from_json(body, Problem)
+    if problem is None and response.status < 500 and response.status not in _BUSY:
+        # Whatever this is, it is not central that refuses: no contact, and nothing to obey.
+        raise _not_central(f"{response.status} {response.content_type}")
     message = f"central answered {response.status}" + (f": {problem.detail}" if problem else "")
     code = problem.code if problem else None
     hint = problem.hint if problem else None
@@ -335,7 +437,7 @@ def _from_msgpack(body: bytes, kind: type[_T]) -> _T:
         raise _not_central(error) from error
 
 
-def _not_central(error: Exception) -> UnavailableError:
+def _not_central(error: object) -> UnavailableError:
     # A captive portal, say: something answered, but not central.
     return UnavailableError(
         f"what answered does not speak like central: {error}",

@@ -179,7 +179,10 @@ class CentralDouble:
         place = int(request.match_info["lane"]), int(request.match_info["epoch"])
         if place[0] == self.senseless_lane:
             self.senseless += 1
-            return web.Response(status=400)
+            problem = Problem(status=400, code="bad_batch", title="No", detail="no sense")
+            return web.Response(
+                status=400, body=msgspec.json.encode(problem), content_type=PROBLEM_CONTENT_TYPE
+            )
         answer = self._take(place, batch, adopting=adopting)
         self.batches += 1
         self.adopted += adopting

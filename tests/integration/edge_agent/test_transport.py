@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from central.uplink.certificates import make_certificates
 from edge_agent.uplink import transport as transport_module
+from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.transport import Transport
 from shared.errors import AppError, InputError, TooLargeError, UnavailableError
 from shared.system import SystemClock
@@ -57,25 +58,38 @@ async def test_only_the_pinned_authority_is_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("response", "code"),
+    ("status", "text", "code"),
     [
-        (web.Response(text="<html>Sign in to the Wi-Fi</html>"), "not_central"),
-        (web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"}), "unavailable"),
-        (web.Response(status=502, text="bad gateway"), "unavailable"),
-        (web.Response(status=404, text="not here"), "not_found"),
+        (200, "<html>Sign in to the Wi-Fi</html>", "not_central"),
+        (302, "", "not_central"),
+        (403, "<html>Pay first</html>", "not_central"),
+        (404, "not here", "not_central"),
+        (502, "bad gateway", "unavailable"),
+        (511, "<html>Sign in</html>", "unavailable"),
     ],
-    ids=["captive portal", "redirect", "proxy", "not found"],
 )
-async def test_strange_answer_is_one_of_our_errors(response: web.Response, code: str) -> None:
-    """What is not central's is never taken for central's, and never followed elsewhere."""
+async def test_strange_answer_is_one_of_our_errors(status: int, text: str, code: str) -> None:
+    """Fault 36: what is not central's is no contact, and is never followed elsewhere."""
 
     async def answer(_: web.Request) -> web.Response:
-        return response
+        elsewhere = {"Location": "http://127.0.0.1:1/"}
+        return web.Response(status=status, text=text, headers=elsewhere)
 
     app = web.Application()
-    app.router.add_get("/v1/feed", answer)
+    app.router.add_get("/v1/{anything:.*}", answer)
     async with TestServer(app) as server:
-        assert await code_of_call(Transport(str(server.make_url("/")))) == code
+        url = str(server.make_url("/"))
+        assert await code_of_call(Transport(url)) == code
+        link = LinkState(SystemClock())
+        transport = Transport(url)
+        await transport.open()
+        for ask in (lambda: transport.feed("", 0), lambda: transport.bundle(1)):
+            with pytest.raises(UnavailableError):
+                async with link.call():
+                    await ask()
+            assert not link.online
+            assert link.last_contact_at_ms is None
+        await transport.close()
 
 
 async def test_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
