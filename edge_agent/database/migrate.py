@@ -9,6 +9,7 @@ its witness ahead of it, and recovers instead of using numbers twice).
 from __future__ import annotations
 
 import os
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -61,16 +62,7 @@ def ensure_schema(connection: apsw.Connection, path: Path) -> None:
 
 def is_of_this_release(connection: apsw.Connection) -> bool:
     """Whether tables, columns and indexes are those of ``schema.sql``: damage may be there too."""
-    fresh = apsw.Connection(":memory:")
-    try:
-        fresh.execute(_schema())
-        return all(
-            fresh.execute(_QUERIES[name]).fetchall()
-            == connection.execute(_QUERIES[name]).fetchall()
-            for name in ("structure", "indexes")
-        )
-    finally:
-        fresh.close()
+    return _structure(connection) == _structure_of_this_release()
 
 
 def copies_of(path: Path) -> list[Path]:
@@ -89,6 +81,20 @@ def pragma_int(connection: apsw.Connection, name: str) -> int:
     value = connection.pragma(name)
     assert isinstance(value, int), "the pragma answers a number"
     return value
+
+
+@cache
+def _structure_of_this_release() -> list[list[object]]:
+    fresh = apsw.Connection(":memory:")
+    try:
+        fresh.execute(_schema())
+        return _structure(fresh)
+    finally:
+        fresh.close()
+
+
+def _structure(connection: apsw.Connection) -> list[list[object]]:
+    return [list(connection.execute(_QUERIES[name])) for name in ("structure", "indexes")]
 
 
 def _schema() -> str:

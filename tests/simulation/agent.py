@@ -7,6 +7,7 @@ A crash cancels everything that runs; what was committed is there at the next st
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -48,9 +49,12 @@ from tests.simulation.world import MachineClock, World
 FEED_WAIT_S: Final = 6 * 3600.0
 """Far longer than in life: to wait costs nothing here, to ask anew does."""
 HELLO_S: Final = 3_600.0
-FLUSH_S: Final = 900.0
-UPKEEP_S: Final = 1_800.0
-"""In life five seconds; what is due is noted at once here as there."""
+FLUSH_S: Final = (900.0, 3_600.0)
+"""The second in a brisk run."""
+UPKEEP_S: Final = (1_800.0, 2_700.0)
+"""In life five seconds; what is due is noted at once here as there. The second in a brisk run."""
+TIDY_EACH: Final = (1, 4)
+"""So many of these rounds make one in which old records go; the second in a brisk run."""
 BACKOFF_S: Final = (1.0, 300.0)
 RECONNECT_WINDOW_S: Final = 300.0
 LAN_SILENCE_S: Final = 1.0
@@ -251,7 +255,7 @@ class Agent:
                 agent_version="simulated",
                 started_at_ms=self.clock.now_ms(),
                 hello_interval_s=HELLO_S * self.scenario.calm,
-                flush_interval_s=FLUSH_S * self.scenario.calm,
+                flush_interval_s=FLUSH_S[self.scenario.brisk] * self.scenario.calm,
                 feed_wait_s=FEED_WAIT_S,
             ),
             central=line,
@@ -353,6 +357,7 @@ class Agent:
         self.desk: Desk = own
         self.hub_desk = hub
         self.path = None
+        rounds = itertools.cycle(range(TIDY_EACH[self.scenario.brisk]))
         records = Upkeep(
             writer=self.writes,
             guard=self.guard,
@@ -361,12 +366,13 @@ class Agent:
         )
 
         async def upkeep() -> None:
-            await records.tidy()
+            if next(rounds) == 0:
+                await records.tidy()
             closed = await hub.upkeep()
             if closed:
                 self.world.note(self.name, "leases.closed", count=closed)
                 self.uplink.note_flush()
-            await asyncio.sleep(self.dice.uniform(0.5, 1.5) * UPKEEP_S * self.scenario.calm)
+            await asyncio.sleep(self._upkeep_s())
 
         if self.kind is EdgeKind.HUB:
             self.gate = HubGate(
@@ -407,13 +413,16 @@ class Agent:
             self._sold.clear()
             if await till.settle():
                 try:
-                    wait_s = self.dice.uniform(0.5, 1.5) * UPKEEP_S * self.scenario.calm
-                    async with asyncio.timeout(wait_s):
+                    async with asyncio.timeout(self._upkeep_s()):
                         await self._sold.wait()
                 except TimeoutError:
                     return
 
         return [("leases", upkeep), ("hub", settle)]
+
+    def _upkeep_s(self) -> float:
+        mean_s = UPKEEP_S[self.scenario.brisk] * self.scenario.calm
+        return self.dice.uniform(0.5, 1.5) * mean_s
 
     async def _bring(self, owner: str) -> None:
         await self.visits.bring(owner)

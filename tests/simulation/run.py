@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tests.simulation.town import Town
 from tests.simulation.troubles import TROUBLES
 from tests.simulation.world import DAY_S, World
 
+GARBAGE: Final = 20_000
+"""Objects between two collections: a run makes many and keeps most of them to its end."""
 _UNTRACED: Final = frozenset({"event", "exc_info"})
 
 
@@ -50,6 +53,8 @@ def simulate(scenario: Scenario, *, keep_trace: bool = False) -> Outcome:
     world = World(scenario.seed, keep_trace=keep_trace)
     before = structlog.get_config()
     structlog.configure(processors=[_into(world)], cache_logger_on_first_use=False)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(GARBAGE, *thresholds[1:])
     try:
         town = Town(world, scenario)
         world.loop.run_until_complete(town.live(TROUBLES))
@@ -57,6 +62,7 @@ def simulate(scenario: Scenario, *, keep_trace: bool = False) -> Outcome:
         violations = town.violations() or judge(town)
         tally = town.tally()
     finally:
+        gc.set_threshold(*thresholds)
         structlog.configure(**before)
         world.loop.close()
     return Outcome(

@@ -54,6 +54,9 @@ class Town:
         self.central = Central(world, scenario)
         self.truth = Truth()
         self.span_s = float(scenario.days * DAY_S)
+        if scenario.brisk:
+            world.loop.advance(OPEN_S)
+            self.span_s -= OPEN_S
         self.agents: list[Agent] = []
         self.shops: list[Shop] = []
         self.members: list[str] = []
@@ -277,8 +280,9 @@ class Town:
         for agent in self.agents:
             if not agent.up and not agent.gone:
                 agent.boot()
-        for _ in range(QUIET_DAYS_MAX * 8):
-            await asyncio.sleep(DAY_S / 8)
+        looks_a_day = 24 if self.scenario.brisk else 8
+        for _ in range(QUIET_DAYS_MAX * looks_a_day):
+            await asyncio.sleep(DAY_S / looks_a_day)
             waiting = [agent.name for agent in self.alive() if not agent.up or agent.pending()]
             # A shop whose last answer was lost asks the feed again only after its long wait.
             waiting += list(self.uninformed())

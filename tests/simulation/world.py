@@ -117,15 +117,15 @@ class MachineClock:
     booted_at_s: float = 0.0
 
     def now_ms(self) -> int:
-        drifted_ms = int(self.world.now_s() * self.drift_ppm / 1000)
-        return self.world.now_ms() + self.wall_offset_ms + drifted_ms
+        now_s = self.world.loop.time()
+        drifted_ms = int(now_s * self.drift_ppm / 1000)
+        return BEGINNING_MS + int(now_s * 1000) + self.wall_offset_ms + drifted_ms
 
     def mono_ns(self) -> int:
-        up_s = self.world.now_s() - self.booted_at_s
+        up_s = self.world.loop.time() - self.booted_at_s
         return int(up_s * (1_000_000 + self.drift_ppm) * 1000)
 
-    def boot_ns(self) -> int:
-        return self.mono_ns()
+    boot_ns = mono_ns
 
     def boot_id(self) -> str:
         return f"boot-{self.booted_at_s:.6f}"
