@@ -73,7 +73,10 @@ def item_picture(name: str, quantity_milli: int, price_minor: int, sum_minor: in
     amount = format_minor(price_minor)
     if quantity_milli != QUANTITY_SCALE:
         amount = f"{format_quantity(quantity_milli)}x{amount}"
-    return Picture(upper=name, lower=beside(amount, f"={format_minor(sum_minor)}"))
+    total = f"={format_minor(sum_minor)}"
+    # A number that is cut would be another number.
+    fits = len(amount) + 1 + len(total) <= COLUMNS
+    return Picture(upper=name, lower=beside(amount if fits else "", total))
 
 
 def total_picture(to_pay: str, discount: str, to_pay_minor: int, discount_minor: int) -> Picture:

@@ -48,10 +48,14 @@ def read_scan(text: str, settings: CodeSettings, *, year: int) -> Scan:
         InputError: ``bad_barcode``: too long, or a check digit is wrong.
         ForbiddenError: ``bank_card``: nothing of it is kept or told.
     """
-    symbology, code = split_aim(as_latin(text.rstrip("\r\n\t ")[: SCAN_CHARS_MAX + 1]))
-    if settings.group_separator is not None:
-        # After the AIM identifier, since some scanners send its own "]" in place of GS.
-        code = code.replace(as_latin(settings.group_separator), GS)
+    text = text.rstrip("\r\n\t ")[: SCAN_CHARS_MAX + 1]
+    separator = settings.group_separator or GS
+    if not separator.isascii():
+        # Before the letters: a scanner's byte for GS may look like one of the Russian keyboard's.
+        text = text.replace(separator, GS)
+    symbology, code = split_aim(as_latin(text))
+    # After the AIM identifier, since some scanners send its own "]" in place of GS.
+    code = code.replace(separator, GS)
     if len(code) > SCAN_CHARS_MAX:
         return Scan(kind=ScanKind.OTHER, code=code[:SCAN_CHARS_MAX])
     if is_gs1(symbology, code):
