@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
-from datetime import UTC
+from datetime import UTC, date
 from pathlib import Path
 from typing import Final, TextIO
 from zoneinfo import ZoneInfo
@@ -24,12 +24,14 @@ from central.accounts import service as ledger
 from central.accounts.audit import clear_drift
 from central.app import Central, import_files, open_central, open_pins, serve, verify
 from central.config import CentralConfig, config_text, load_config, write_private
+from central.coupons.issuing import Series, issue_coupons
 from central.database.embedded import EmbeddedPostgres
 from central.database.migrate import migrate
 from central.database.owner import running
 from central.database.pool import Connection, open_pool
 from central.database.retry import in_transaction
 from central.feed import store as feed
+from central.fleet.channels import issue_channel, revoke_channel
 from central.fleet.store import put_store
 from central.gift_cards.importing import register_cards
 from central.staff.service import StaffService
@@ -212,6 +214,16 @@ async def _import(central: Central, options: argparse.Namespace) -> int:
     return 0
 
 
+async def _coupons(central: Central, options: argparse.Namespace) -> int:
+    series = Series(name=options.series, valid_from=options.valid_from, valid_to=options.valid_to)
+    issued = issue_coupons(central.pool, central.clock, central.chance, series, options.file)
+    async for coupons in issued:
+        for coupon in coupons:
+            told = {"customer_id": coupon.customer_id, "code": coupon.code}
+            print(json.dumps(told, ensure_ascii=False), flush=True)
+    return 0
+
+
 async def _gift_cards(central: Central, options: argparse.Namespace) -> int:
     async with open_pins(options.folder) as pins:
         print(f"gift cards {await register_cards(central.pool, pins, options.file)}")
@@ -258,6 +270,18 @@ async def _write_off(central: Central, options: argparse.Namespace) -> int:
 
     incidents = await in_transaction(central.pool, work)
     print("\n".join(incident.detail for incident in incidents) or "it had ended already")
+    return 0
+
+
+async def _channel(central: Central, options: argparse.Namespace) -> int:
+    async with central.pool.connection() as connection:
+        if options.revoke:
+            await revoke_channel(connection, options.id)
+            print("its token is worth nothing from now on")
+            return 0
+        if options.store is None:
+            raise InputError("a channel sells for a store", hint="Say --store.")
+        print(await issue_channel(connection, options.id, options.store, central.chance))
     return 0
 
 
@@ -311,6 +335,12 @@ def _parser() -> argparse.ArgumentParser:
     load = command("import", "take JSON lines in", _with(_import))
     for kind in ("customers", "products", "coupons"):
         load.add_argument(f"--{kind}", type=Path)
+    own = command("coupons", "issue personal coupons and tell their codes", _with(_coupons))
+    own.add_argument("verb", choices=["issue"])
+    own.add_argument("file", type=Path, help="JSON lines: customer_id and, if it is to be, code")
+    own.add_argument("--series", required=True)
+    for day in ("--valid-from", "--valid-to"):
+        own.add_argument(day, type=date.fromisoformat, help="a day, inclusive")
     gifts = command("gift-cards", "register gift cards of a printer's file", _with(_gift_cards))
     gifts.add_argument("verb", choices=["import"])
     gifts.add_argument("file", type=Path)
@@ -323,6 +353,10 @@ def _parser() -> argparse.ArgumentParser:
     command("leases", "leases on which a person may have to decide", _with(_leases))
     write_off = command("write-off", "give back what a silent lease has left", _with(_write_off))
     write_off.add_argument("lease")
+    channel = command("channel", "a token for who sells without an agent", _with(_channel))
+    channel.add_argument("id")
+    channel.add_argument("--store", help="whose sales these are; a token before is void")
+    channel.add_argument("--revoke", action="store_true", help="no token is good any more")
     command("drift-cleared", "the auditor's differences were looked into", _with(_drift_cleared))
     check = command("verify", "prove that the books agree", _with(_verify))
     check.add_argument("--json", action="store_true")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
 
-from central.database.pool import Connection, run_many
+from central.database.arrays import as_arrays
+from central.database.pool import Connection, row_of, rows_of, run, run_many
+from central.database.retry import LostRaceError
 from central.feed import store as feed
+from shared.errors import InputError
 from shared.sqlfile import load_queries
 from shared.wire.feed import CouponEntry, Topic
 
@@ -13,10 +18,47 @@ _QUERIES = load_queries("central.coupons")
 
 
 async def put_coupons(connection: Connection, coupons: list[CouponEntry]) -> None:
-    """Store codes (upper case) and announce them to every shop."""
+    """Store public codes (upper case) and announce them to every shop.
+
+    Raises:
+        InputError: ``personal_coupon``: one of them is a customer's own.
+    """
+    codes = as_arrays({"codes": [coupon.code for coupon in coupons]})
+    personal = await row_of(connection, _QUERIES["personal_among"], codes)
+    if personal is not None:
+        raise InputError(
+            f"the code {personal['code']} is a customer's own",
+            code="personal_coupon",
+            hint="Choose another code.",
+        )
     await run_many(
         connection, _QUERIES["put"], [msgspec.structs.asdict(coupon) for coupon in coupons]
     )
+    await _announce(connection, coupons)
+
+
+async def known_coupons(connection: Connection, codes: Iterable[str]) -> dict[str, CouponEntry]:
+    """What is known under these codes (upper case)."""
+    rows = await rows_of(connection, _QUERIES["known"], as_arrays({"codes": list(codes)}))
+    return {row["code"]: CouponEntry(**row) for row in rows}
+
+
+async def add_personal(connection: Connection, coupons: Sequence[CouponEntry]) -> None:
+    """Store new personal codes and announce them to every shop.
+
+    Raises:
+        LostRaceError: somebody has just stored one of them.
+    """
+    columns = {
+        name: [getattr(coupon, name) for coupon in coupons]
+        for name in CouponEntry.__struct_fields__
+    }
+    if await run(connection, _QUERIES["issue"], as_arrays(columns)) != len(coupons):
+        raise LostRaceError("somebody has just stored one of these codes")
+    await _announce(connection, coupons)
+
+
+async def _announce(connection: Connection, coupons: Sequence[CouponEntry]) -> None:
     await feed.put(
         connection, feed.EVERY_STORE, Topic.COUPON, {coupon.code: coupon for coupon in coupons}
     )

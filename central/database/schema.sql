@@ -213,13 +213,6 @@ create table product (
     max_discount_ppm integer
 );
 
-create table coupon (
-    code text primary key check (code = upper(code)),
-    series text not null,
-    valid_from date,
-    valid_to date
-);
-
 create table customer (
     customer_id text primary key,
     home_store_id text references store,
@@ -237,6 +230,16 @@ create table customer_card (
     customer_id text not null references customer
 );
 create index customer_card_customer_idx on customer_card (customer_id);
+
+-- one with a customer is that customer's own, and works once
+create table coupon (
+    code text primary key check (code = upper(code)),
+    series text not null,
+    valid_from date,
+    valid_to date,
+    customer_id text references customer
+);
+create index coupon_customer_idx on coupon (customer_id) where customer_id is not null;
 
 create table bundle (
     version bigint primary key,

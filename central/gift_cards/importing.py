@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -23,12 +22,11 @@ from central.gift_cards.policy import (
     plain_pin,
 )
 from shared.errors import InputError
+from shared.jsonlines import read_rows, wrong_line
 from shared.wire.receipt_json import scaled_integer
 
 CARDS_PER_FILE_MAX: Final = 50_000
 """Their PINs take some minutes to hash; more cards are more files."""
-LINE_BYTES_MAX: Final = 4_096
-"""A card's line takes about a hundred bytes."""
 _CHUNK: Final = 1_000
 _MONEY_DECIMALS: Final = 2
 
@@ -58,19 +56,21 @@ async def register_cards(pool: Pool, pins: Pins, path: Path) -> int:
         CorruptionError: the key is not that of the cards that are registered already.
         OSError: the file cannot be read.
     """
-    rows = await asyncio.to_thread(lambda: list(_rows(path)))
+    rows = await asyncio.to_thread(
+        lambda: list(read_rows(path, CardRow, rows_max=CARDS_PER_FILE_MAX, check=_checked))
+    )
     tags: dict[bytes, int] = {}
     for line, row in rows:
         first = tags.setdefault(pins.tag(row.number), line)
         if first != line:
-            raise _wrong(path, line, f"this number stands in line {first} too")
+            raise wrong_line(path, line, f"this number stands in line {first} too")
 
     async def work(connection: Connection) -> None:
         await store.check_key(connection, pins.key_check)
         known = await store.known_tags(connection, list(tags))
         if known:
             line = min(tags[tag] for tag in known)
-            raise _wrong(path, line, "this number is registered already")
+            raise wrong_line(path, line, "this number is registered already")
 
     await in_transaction(pool, work)  # before minutes are spent on PINs
     cards = await asyncio.to_thread(lambda: [_card(pins, row) for _, row in rows])
@@ -87,29 +87,13 @@ async def register_cards(pool: Pool, pins: Pins, path: Path) -> int:
     return len(cards)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, CardRow]]:
-    with path.open("rb") as file:
-        line = 0
-        while data := file.readline(LINE_BYTES_MAX + 1):
-            line += 1
-            if len(data) > LINE_BYTES_MAX:
-                raise _wrong(path, line, f"more than {LINE_BYTES_MAX} bytes")
-            if line > CARDS_PER_FILE_MAX:
-                raise _wrong(path, line, f"more than {CARDS_PER_FILE_MAX} cards")
-            yield line, _row(path, line, data)
-
-
-def _row(path: Path, line: int, data: bytes) -> CardRow:
-    try:
-        row = msgspec.json.decode(data, type=CardRow)
-        _face(row)
-        return msgspec.structs.replace(
-            row,
-            number=plain_number(row.number),
-            pin=None if row.pin is None else plain_pin(row.pin),
-        )
-    except (msgspec.DecodeError, UnicodeDecodeError, InputError) as error:
-        raise _wrong(path, line, str(error)) from error
+def _checked(row: CardRow) -> CardRow:
+    _face(row)
+    return msgspec.structs.replace(
+        row,
+        number=plain_number(row.number),
+        pin=None if row.pin is None else plain_pin(row.pin),
+    )
 
 
 def _face(row: CardRow) -> tuple[int, int]:
@@ -132,12 +116,4 @@ def _card(pins: Pins, row: CardRow) -> Card:
         expires_on=None if row.expires_on is None else row.expires_on.isoformat(),
         whole_only=row.whole_only,
         active=False,
-    )
-
-
-def _wrong(path: Path, line: int, what: str) -> InputError:
-    return InputError(
-        f"{path.name}, line {line}: {what}",
-        code="bad_gift_cards",
-        hint="No card was registered; correct the line and import the file again.",
     )

@@ -164,12 +164,16 @@ class ProductEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class CouponEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A public coupon code. Dates are shop days (ISO), both inclusive; None is open."""
+    """A coupon code. Dates are shop days (ISO), both inclusive; None is open.
+
+    ``customer_id``: the code is this customer's own and works once; None: it is public.
+    """
 
     code: str
     series: str
     valid_from_date: str | None = None
     valid_to_date: str | None = None
+    customer_id: str | None = None
 
 
 class CustomerEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

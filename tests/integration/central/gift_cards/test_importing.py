@@ -79,6 +79,6 @@ async def test_a_file_has_a_bound(
 ) -> None:
     """More cards than that are more files."""
     monkeypatch.setattr(importing, "CARDS_PER_FILE_MAX", 4)
-    with pytest.raises(InputError, match="line 5: more than 4 cards"):
+    with pytest.raises(InputError, match="line 5: more than 4 lines"):
         await register_cards(pool, pins, cards_file(tmp_path, CARDS))
     assert await registered(pool) == 0
