@@ -70,8 +70,7 @@ class Limited:
         """Those that may act on this receipt; one that is not among them cannot."""
         if not self.limits or self._everybody:
             return self.limits
-        found = self._by.reached(receipt)
-        return {name: limits for name, limits in self.limits.items() if name in found}
+        return {name: self.limits[name] for name in self._by.reached(receipt)}
 
 
 def with_budgets(offered: Mapping[str, Limits]) -> list[str]:
@@ -119,16 +118,18 @@ class _Reached:
     def __init__(
         self, promotions: Iterable[Promotion], limits: Mapping[str, Limits], index: Index
     ) -> None:
-        names = {ordinal: each.id for ordinal, each in enumerate(promotions) if each.id in limits}
+        self._names = {
+            ordinal: each.id for ordinal, each in enumerate(promotions) if each.id in limits
+        }
 
-        def cut(places: Mapping[str, list[int]]) -> dict[str, list[str]]:
+        def cut(places: Mapping[str, list[int]]) -> dict[str, list[int]]:
             found = {
-                key: [names[ordinal] for ordinal in ordinals if ordinal in names]
+                key: [ordinal for ordinal in ordinals if ordinal in self._names]
                 for key, ordinals in places.items()
             }
             return {key: value for key, value in found.items() if value}
 
-        self._always = [names[ordinal] for ordinal in index.always if ordinal in names]
+        self._always = [ordinal for ordinal in index.always if ordinal in self._names]
         self._sku = cut(index.sku)
         self._brand = cut(index.brand)
         self._category = cut(index.category)
@@ -138,8 +139,8 @@ class _Reached:
         self._segment = cut(index.segment)
         self._claim = cut(index.claim)
 
-    def reached(self, receipt: Receipt) -> set[str]:
-        """The promotions that stand under anything of this receipt."""
+    def reached(self, receipt: Receipt) -> list[str]:
+        """The promotions that stand under anything of this receipt, in their order."""
         found = set(self._always)
         if self._sku:
             _reach(found, self._sku, (line.sku for line in receipt.lines))
@@ -160,10 +161,10 @@ class _Reached:
             _reach(found, self._segment, receipt.customer.segments)
         if self._claim:
             _reach(found, self._claim, receipt.claims)
-        return found
+        return [self._names[ordinal] for ordinal in sorted(found)]
 
 
-def _reach(found: set[str], places: Mapping[str, list[str]], keys: Iterable[str | None]) -> None:
+def _reach(found: set[int], places: Mapping[str, list[int]], keys: Iterable[str | None]) -> None:
     for key in keys:
         if key is not None and key in places:
             found.update(places[key])
