@@ -21,6 +21,7 @@ from central.uplink.gate import Gate
 from central.uplink.greeting import Greeting
 from central.uplink.ingest import Ingest
 from central.uplink.loans import Loans
+from central.uplink.online import OnlineHolds
 from central.uplink.streams import Streams
 from shared.clock import Clock
 from shared.crypto.signing import Signer
@@ -32,6 +33,7 @@ from shared.wire.central_time import NONCE_BYTES, TIME_SIGNATURE_KIND, TimeReply
 from shared.wire.enrol import EnrolRequest, HelloRequest
 from shared.wire.feed import FeedBuckets, FeedPage, FeedRepair, FeedReset
 from shared.wire.gift_cards import GIFT_CARDS_PATH, GiftAction
+from shared.wire.holds import HOLDS_PATH
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem, problem_of
 
 HELLO_INTERVAL_S: Final = 30
@@ -76,6 +78,7 @@ class Uplink:
         self._streams = Streams(pool, clock, enrolment, ingest, gate)
         self._feed = Feed(pool, clock)
         self._loans = Loans(pool, clock)
+        self._holds = OnlineHolds(pool, clock)
         self._gift_cards = gift_cards
 
     def application(self) -> web.Application:
@@ -88,6 +91,9 @@ class Uplink:
                 web.post("/v1/hello", self.hello),
                 *self._streams.routes(),
                 web.post("/v1/loans", self.loan),
+                web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}", self.hold),
+                web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}/capture", self.capture),
+                web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}/void", self.void),
                 web.post(GIFT_CARDS_PATH + "/{action}", self.gift_card),
                 web.get("/v1/feed", self.feed),
                 web.get("/v1/feed/buckets", self.feed_buckets),
@@ -141,6 +147,21 @@ class Uplink:
         edge_id, _ = await self._edge(request)
         reply = await self._loans.ask(edge_id, await request.read())
         return web.Response(body=msgspec.msgpack.encode(reply), content_type=_MSGPACK)
+
+    async def hold(self, request: web.Request) -> web.Response:
+        """A channel sets points aside while its customer pays."""
+        channel = await self._holds.caller_of(request.headers.get("Authorization"))
+        return _json(await self._holds.hold(channel, _uid(request), await request.read()))
+
+    async def capture(self, request: web.Request) -> web.Response:
+        """The customer has paid."""
+        channel = await self._holds.caller_of(request.headers.get("Authorization"))
+        return _json(await self._holds.capture(channel, _uid(request), await request.read()))
+
+    async def void(self, request: web.Request) -> web.Response:
+        """The customer has not."""
+        channel = await self._holds.caller_of(request.headers.get("Authorization"))
+        return _json(await self._holds.void(channel, _uid(request)))
 
     async def gift_card(self, request: web.Request) -> web.Response:
         """A gift card is sold, asked about, redeemed, or that is undone."""
@@ -215,6 +236,14 @@ class Uplink:
     async def _edge(self, request: web.Request) -> tuple[int, str]:
         caller = await self._enrolment.edge_of(request.headers.get("Authorization"))
         return caller.edge_id, caller.store_id
+
+
+def _uid(request: web.Request) -> bytes:
+    return bytes.fromhex(request.match_info["uid"])
+
+
+def _json(reply: msgspec.Struct) -> web.Response:
+    return web.Response(body=msgspec.json.encode(reply), content_type="application/json")
 
 
 def _feed_answer(answer: FeedPage | FeedBuckets | FeedRepair | FeedReset) -> web.Response:
