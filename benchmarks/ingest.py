@@ -41,6 +41,7 @@ from central.customers.store import put_customers
 from central.database.embedded import EmbeddedPostgres
 from central.database.migrate import migrate
 from central.database.pool import open_pool
+from central.feed import store as feed
 from central.fleet.store import put_store
 from central.receipts import store as receipts
 from central.uplink.admission import Admission, Bounds
@@ -166,6 +167,13 @@ async def set_up(conninfo: str) -> list[tuple[str, EnrolReply]]:
         for at in range(0, MEMBERS, 1000):
             async with pool.connection() as connection:
                 await put_customers(connection, members[at : at + 1000])
+        # What the set-up wrote is told to the shops before anything is measured.
+        while True:
+            async with pool.connection() as connection:
+                if not await feed.log_waits(connection):
+                    break
+            async with pool.connection() as connection:
+                await feed.publish(connection)
     return enrolled
 
 

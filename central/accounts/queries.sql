@@ -240,16 +240,23 @@ on conflict (alias) do update set owner = excluded.owner;
 
 -- home_holders --
 -- The agent that may hold a member's leases: the newest active hub of the home store, in its
--- present epoch, unless its money lane is frozen.
-select distinct on (c.customer_id) c.customer_id, e.edge_id, e.store_id, h.epoch
-from customer c
-join edge e on e.store_id = c.home_store_id and e.kind = 'hub' and e.state = 'active'
-cross join lateral (
-    select epoch, state from stream_head
-    where edge_id = e.edge_id and lane = 0 order by epoch desc limit 1
-) h
-where c.customer_id = any(%(owners)s::text[]) and h.state = 'open'
-order by c.customer_id, e.edge_id desc;
+-- present epoch, unless its money lane is frozen. Looked for once a store, not once a member.
+with member as materialized (
+    select customer_id, home_store_id from customer
+    where customer_id = any(%(owners)s::text[]) and home_store_id is not null
+), holder as materialized (
+    select distinct on (e.store_id) e.store_id, e.edge_id, h.epoch
+    from (select distinct home_store_id from member) home
+    join edge e on e.store_id = home.home_store_id and e.kind = 'hub' and e.state = 'active'
+    cross join lateral (
+        select epoch, state from stream_head
+        where edge_id = e.edge_id and lane = 0 order by epoch desc limit 1
+    ) h
+    where h.state = 'open'
+    order by e.store_id, e.edge_id desc
+)
+select m.customer_id, h.edge_id, h.store_id, h.epoch
+from member m join holder h on h.store_id = m.home_store_id;
 
 -- holder --
 -- One agent as a holder of leases, in its present epoch, unless its money lane is frozen.

@@ -24,12 +24,13 @@ copy fact (record_uid, content_sha256, kind, edge_id, store_id, body) from stdin
 copy receipt_incident (record_uid, number, code, detail) from stdin;
 
 -- known --
--- Which of these facts are here, and their content.
-select record_uid, content_sha256 from receipt where record_uid = any(%(uids)s)
+-- Which of these facts are here, and their content: sales in the table of sales only if that is
+-- asked for, everything else in all tables.
+select record_uid, content_sha256 from receipt where record_uid = any(%(in_sales)s::bytea[])
 union all
-select record_uid, content_sha256 from receipt_return where record_uid = any(%(uids)s)
+select record_uid, content_sha256 from receipt_return where record_uid = any(%(uids)s::bytea[])
 union all
-select record_uid, content_sha256 from fact where record_uid = any(%(uids)s);
+select record_uid, content_sha256 from fact where record_uid = any(%(uids)s::bytea[]);
 
 -- known_ids --
 -- Which of these receipt ids one agent has sent before.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 from psycopg.rows import DictRow
 
+from central.database.arrays import as_arrays
 from central.database.pool import Connection, row_of, rows_of
 from central.receipts.copying import sale_in
 from central.receipts.model import ReceiptFilter, StoredReceipt
@@ -20,9 +21,28 @@ from shared.wire.receipt import Receipt
 _QUERIES = load_queries("central.receipts")
 
 
-async def known_contents(connection: Connection, uids: Sequence[bytes]) -> dict[bytes, bytes]:
-    """The content hashes under which facts were stored, of those that were."""
-    rows = await rows_of(connection, _QUERIES["known"], {"uids": list(uids)})
+async def known_contents(
+    connection: Connection,
+    *,
+    sales: Sequence[bytes],
+    others: Sequence[bytes],
+    sales_too: bool = True,
+) -> dict[bytes, bytes]:
+    """The content hashes under which facts were stored, of those that were.
+
+    ``sales``, ``others``: uids of sales, of anything else; without ``sales_too`` a sale that is
+    known as a sale is not told, which saves most of the work.
+    """
+    rows = await rows_of(
+        connection,
+        _QUERIES["known"],
+        as_arrays(
+            {
+                "in_sales": [*others, *(sales if sales_too else ())],
+                "uids": [*sales, *others],
+            }
+        ),
+    )
     return {row["record_uid"]: row["content_sha256"] for row in rows}
 
 

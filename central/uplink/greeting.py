@@ -11,7 +11,7 @@ from central.accounts.lending import PROMISE_KEPT_MS
 from central.database.pool import Connection, Pool, row_of, rows_of, run
 from central.fleet import store as fleet
 from central.uplink.enrol import Caller
-from central.uplink.ingest import hash_at
+from central.uplink.heads import hash_at
 from central.uplink.policy import (
     EdgeView,
     HashKey,

@@ -6,6 +6,16 @@ select h.nonce, h.seq, h.hash, h.state,
 from stream_head h
 where h.edge_id = %(edge_id)s and h.lane = %(lane)s and h.epoch = %(epoch)s for update of h;
 
+-- heads --
+-- Many streams' heads, locked in one order.
+select h.edge_id, h.lane, h.epoch, h.seq, h.hash, h.state,
+       (select max(n.epoch) from stream_head n where n.edge_id = h.edge_id and n.lane = h.lane)
+           as newest_epoch
+from unnest(%(edges)s::bigint[], %(lanes)s::smallint[], %(epochs)s::integer[])
+    as s(edge_id, lane, epoch)
+join stream_head h using (edge_id, lane, epoch)
+order by h.edge_id, h.lane, h.epoch for update of h;
+
 -- newest_epoch --
 -- The newest epoch central issued for a lane.
 select max(epoch) as epoch from stream_head where edge_id = %(edge_id)s and lane = %(lane)s;
@@ -24,6 +34,20 @@ with taken as (
 )
 update stream_head set seq = %(last_seq)s, hash = %(hash)s, updated_at = now()
 where edge_id = %(edge_id)s and lane = %(lane)s and epoch = %(epoch)s;
+
+-- advance_all --
+-- A run of records was taken of each of these streams: it, and the new head.
+with run as (
+    select * from unnest(%(edge_id)s::bigint[], %(lane)s::smallint[], %(epoch)s::integer[],
+        %(first_seq)s::bigint[], %(last_seq)s::bigint[], %(hash)s::bytea[], %(hashes)s::bytea[],
+        %(uids)s::bytea[])
+        as new(edge_id, lane, epoch, first_seq, last_seq, hash, hashes, uids)
+), taken as (
+    insert into stream_run (edge_id, lane, epoch, first_seq, last_seq, hashes, uids)
+    select edge_id, lane, epoch, first_seq, last_seq, hashes, uids from run
+)
+update stream_head h set seq = run.last_seq, hash = run.hash, updated_at = now()
+from run where h.edge_id = run.edge_id and h.lane = run.lane and h.epoch = run.epoch;
 
 -- freeze --
 -- Two copies wrote: nothing more is taken until it is cleared up.

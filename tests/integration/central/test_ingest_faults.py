@@ -156,7 +156,7 @@ async def test_a_backend_that_dies_before_the_ack_leaves_nothing_half(
                 killed = await run(
                     connection,
                     "select pg_terminate_backend(pid) from pg_stat_activity"
-                    " where pid <> pg_backend_pid() and query ilike '%stream_head set seq%'"
+                    " where pid <> pg_backend_pid() and query ilike '%update stream_head%set seq%'"
                     " and state = 'active' and datname = current_database()",
                 )
         with pytest.raises(psycopg.OperationalError):
