@@ -49,6 +49,7 @@ from edge_agent.serial.service import SerialPorts
 from edge_agent.serial.services import Services
 from edge_agent.supervisor import Supervisor
 from edge_agent.uplink.budgets import BudgetAsks
+from edge_agent.uplink.coupon_loans import CouponLoans
 from edge_agent.uplink.dates import Dates, KeptTime
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.loops import Identity, Uplink
@@ -139,6 +140,10 @@ def make_app(
         clock=clock,
     )
     expected = Expected(network.desk.elsewhere, clock)
+    coupons = CouponLoans(
+        central=transport, writer=writer, is_online=lambda: link.online, clock=clock
+    )
+    network.bring_coupons_by(coupons.bring)
     budgets = BudgetAsks(
         central=transport, writer=writer, is_online=lambda: link.online, clock=clock
     )

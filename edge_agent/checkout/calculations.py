@@ -21,7 +21,8 @@ CALCULATION_LINES_MAX: Final = 20_000
 class Calculation:
     """One answer given. ``raw_sha256``: of the till's own receipt, before it was completed.
 
-    ``used``: what the answer used of limited promotions.
+    ``used``: what the answer used of limited promotions. ``coupons``: the personal codes, in
+    capitals, that it used up.
     """
 
     raw_sha256: bytes
@@ -29,6 +30,7 @@ class Calculation:
     answer: Answer
     bundle_version: int
     used: tuple[Used, ...] = ()
+    coupons: tuple[str, ...] = ()
 
 
 class Calculations:

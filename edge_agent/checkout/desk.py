@@ -35,6 +35,10 @@ class Desk(Protocol):
         """What somebody else would set aside of this owner's assets now; empty: nobody is there."""
         ...
 
+    async def coupons(self, owner: str, assets: Sequence[str]) -> Mapping[str, int]:
+        """What somebody else would set aside of these coupons of the owner's now, by asset."""
+        ...
+
     @property
     def asks_for_budgets(self) -> bool:
         """Whether somebody else is to be asked for what is left of a promotion's budget."""
@@ -62,7 +66,8 @@ class ShopDesk:
 
     ``trusted_now_ms`` never goes back; ``may_spend`` is False while a medium that spends must be
     on is not written. ``bring`` has central lend this agent what an owner has elsewhere, and
-    ``want_more`` remembers to ask it for more of a budget.
+    ``want_more`` remembers to ask it for more of a budget; ``bring_coupons`` has it lend the right
+    to use coupons of an owner's.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class ShopDesk:
         self.caps = caps
         self._bring = bring
         self._want_more = want_more
+        self.bring_coupons: Callable[[str, Sequence[str]], Awaitable[None]] | None = None
 
     def standing(self, connection: apsw.Connection) -> Standing:
         """As whom this agent speaks."""
@@ -92,8 +98,14 @@ class ShopDesk:
         return standing if self._may_spend() else replace(standing, may_spend=False)
 
     async def elsewhere(self, owner: str) -> Mapping[str, int]:
-        """What central has lent for the visit a moment ago; then it is among this agent's leases."""
+        """What central lent for the visit a moment ago; then it is among this agent's leases."""
         return {} if self._bring is None else await self._bring(owner)
+
+    async def coupons(self, owner: str, assets: Sequence[str]) -> Mapping[str, int]:
+        """What central lends for the visit comes among this agent's own leases."""
+        if self.bring_coupons is not None:
+            await self.bring_coupons(owner, assets)
+        return {}
 
     @property
     def asks_for_budgets(self) -> bool:

@@ -8,6 +8,7 @@ leases cannot carry, and a programme that rewards a balance still works for a vi
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from edge_agent.checkout.notices import notices_of
+from shared.coupons import VALID
 from shared.crypto.tags import card_tag
 from shared.wire.facts import Incident
 from shared.wire.feed import CouponEntry, CustomerEntry, ProductEntry
@@ -23,11 +25,22 @@ from shared.wire.problem import Finding
 from shared.wire.receipt import Coupon, Customer, Receipt, ReceiptLine
 
 
+class CouponRight(enum.Enum):
+    """Where the right to use a personal coupon is."""
+
+    HERE = enum.auto()
+    USED = enum.auto()
+    """It was here, and is used up."""
+    ELSEWHERE = enum.auto()
+    """In another store, promised to another receipt, or used up where this shop did not see it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What the shop knows of the things one receipt names; coupons by code in upper case.
 
     ``spendable_centi``: by account, what this receipt may take of the customer's points.
+    ``coupon_rights``: how it is with the rights to the customer's own coupons, by code.
     """
 
     products: Mapping[str, ProductEntry] = field(default_factory=dict)
@@ -35,15 +48,20 @@ class Known:
     customer: CustomerEntry | None = None
     balances_centi: Mapping[str, int] = field(default_factory=dict)
     spendable_centi: Mapping[str, int] = field(default_factory=dict)
+    coupon_rights: Mapping[str, CouponRight] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
-    """A complete receipt, what about its customer did not fit, and what to tell the cashier."""
+    """A complete receipt, what about its customer did not fit, and what to tell the cashier.
+
+    ``personal``: codes in it, in capitals, that work once and are its customer's own.
+    """
 
     receipt: Receipt
     incidents: tuple[Incident, ...]
     notices: tuple[Finding, ...] = ()
+    personal: tuple[str, ...] = ()
 
 
 def fill_in(raw: Mapping[str, Any], receipt: Receipt, card: str | None, known: Known) -> Filled:
@@ -59,7 +77,7 @@ def fill_in(raw: Mapping[str, Any], receipt: Receipt, card: str | None, known: K
         for line, said in zip(receipt.lines, raw["lines"], strict=True)
     ]
     coupons = [
-        _coupon(coupon, said, known.coupons.get(coupon.code.upper()), day)
+        _coupon(coupon, said, known, day)
         for coupon, said in zip(receipt.coupons, raw.get("coupons") or (), strict=True)
     ]
     return Filled(
@@ -69,6 +87,11 @@ def fill_in(raw: Mapping[str, Any], receipt: Receipt, card: str | None, known: K
             coupons,
             incidents,
             customer_unknown=customer is not None and known.customer is None,
+        ),
+        personal=tuple(
+            code
+            for code in dict.fromkeys(coupon.code.upper() for coupon in coupons)
+            if code in known.coupons and known.coupons[code].customer_id is not None
         ),
     )
 
@@ -92,20 +115,36 @@ def _line(line: ReceiptLine, said: Mapping[str, Any], product: ProductEntry | No
     )
 
 
-def _coupon(coupon: Coupon, said: Mapping[str, Any], entry: CouponEntry | None, day: str) -> Coupon:
-    """A code that neither the till nor the shop knows is ``unknown``, as is one not yet valid."""
+def _coupon(coupon: Coupon, said: Mapping[str, Any], known: Known, day: str) -> Coupon:
+    """A code that neither the till nor the shop knows is ``unknown``, as is one not yet valid.
+
+    A till is not believed that a personal code is valid: whether its right is here, it cannot know.
+    """
+    entry = known.coupons.get(coupon.code.upper())
+    personal = entry is not None and entry.customer_id is not None
     series = coupon.series
     if series is None and entry is not None:
         series = entry.series
     state = coupon.state
-    if said.get("state") is None:
+    if said.get("state") is None or (personal and state == VALID):
         if entry is None:
             state = "unknown" if series is None else "valid"
         elif entry.valid_to_date is not None and day > entry.valid_to_date:
             state = "expired"
         elif entry.valid_from_date is not None and day < entry.valid_from_date:
             state = "unknown"
+        elif personal:
+            state = _state_of_personal(entry, known)
     return replace(coupon, series=series, state=state)
+
+
+def _state_of_personal(entry: CouponEntry, known: Known) -> str:
+    """Somebody else's coupon is one that this customer does not have."""
+    customer = known.customer
+    if customer is None or customer.blocked or customer.customer_id != entry.customer_id:
+        return "unknown"
+    right = known.coupon_rights.get(entry.code, CouponRight.ELSEWHERE)
+    return {CouponRight.HERE: VALID, CouponRight.USED: "used"}.get(right, "reserved")
 
 
 def _customer(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import apsw
 
 from edge_agent.catalogue.store import coupons_of, products_of
-from edge_agent.checkout.filling import Known
+from edge_agent.checkout.filling import CouponRight, Known
 from edge_agent.leases.payment import Promises
-from edge_agent.leases.policy import Standing
-from edge_agent.leases.store import spendable_of
+from edge_agent.leases.policy import Standing, spendable
+from edge_agent.leases.store import books_of, rights_of, spendable_of
 from edge_agent.limits.policy import KnownUses, with_budgets
 from edge_agent.limits.store import used_by
 from edge_agent.loyalty.store import balances_of, customer_by_card, customer_by_id
@@ -21,8 +21,8 @@ from shared.crypto.tags import card_tag
 from shared.engine.program import Limits
 from shared.sqlfile import load_queries
 from shared.uses import BUDGET_DISCOUNT, BUDGET_TIMES
-from shared.wire.assets import AssetKind, asset_parts
-from shared.wire.feed import CustomerEntry
+from shared.wire.assets import AssetKind, asset_of, asset_parts
+from shared.wire.feed import CouponEntry, CustomerEntry
 from shared.wire.receipt import Customer, Receipt
 
 _QUERIES: Final = load_queries("edge_agent.checkout")
@@ -40,9 +40,11 @@ def look_up(
     ``elsewhere``: what the hub would set aside for this customer, by asset.
     """
     entry = find_customer(connection, receipt.customer, card)
+    coupons = coupons_of(connection, (coupon.code for coupon in receipt.coupons))
+    own = [] if entry is None else own_codes(coupons.values(), entry)
     return Known(
         products=products_of(connection, (line.sku for line in receipt.lines)),
-        coupons=coupons_of(connection, (coupon.code for coupon in receipt.coupons)),
+        coupons=coupons,
         customer=entry,
         balances_centi={} if entry is None else balances_of(connection, entry.customer_id),
         spendable_centi=(
@@ -50,6 +52,13 @@ def look_up(
             if entry is None
             else points_spendable(
                 connection, entry.customer_id, standing, elsewhere, receipt.receipt_id
+            )
+        ),
+        coupon_rights=(
+            {}
+            if entry is None or not own
+            else coupon_rights(
+                connection, entry.customer_id, own, standing, elsewhere, receipt.receipt_id
             )
         ),
     )
@@ -76,6 +85,53 @@ def points_spendable(
         if kind == AssetKind.POINTS and not promises.doubtful(key):
             # The hub and this till's own part are never mixed for one receipt.
             found[account] = max(here.get(asset, 0), elsewhere.get(asset, 0)) + promises.amount(key)
+    return found
+
+
+def own_codes(coupons: Iterable[CouponEntry], customer: CustomerEntry) -> list[str]:
+    """Those of these codes that are the customer's own."""
+    return [entry.code for entry in coupons if entry.customer_id == customer.customer_id]
+
+
+def lacking_coupons(
+    connection: apsw.Connection, receipt: Receipt, customer: CustomerEntry, standing: Standing
+) -> tuple[str, ...]:
+    """Rights (assets) to the customer's own coupons on this receipt that are not here, nor were."""
+    coupons = coupons_of(connection, (coupon.code for coupon in receipt.coupons))
+    codes = own_codes(coupons.values(), customer)
+    if not codes:
+        return ()
+    owner, receipt_id = customer.customer_id, receipt.receipt_id
+    rights = coupon_rights(connection, owner, codes, standing, {}, receipt_id)
+    return tuple(
+        asset_of(AssetKind.COUPON, code)
+        for code, right in rights.items()
+        if right is CouponRight.ELSEWHERE
+    )
+
+
+def coupon_rights(
+    connection: apsw.Connection,
+    customer_id: str,
+    codes: Iterable[str],
+    standing: Standing,
+    elsewhere: Mapping[str, int],
+    receipt_id: str,
+) -> dict[str, CouponRight]:
+    """Where the rights to the customer's own coupons are; as ``points_spendable``."""
+    promises = Promises(connection, receipt_id)
+    found: dict[str, CouponRight] = {}
+    for code in codes:
+        asset = asset_of(AssetKind.COUPON, code)
+        key = (customer_id, asset)
+        rights = rights_of(connection, customer_id, asset, standing)
+        here = max(spendable(rights, standing), elsewhere.get(asset, 0)) + promises.amount(key)
+        if here >= 1 and not promises.doubtful(key):
+            found[code] = CouponRight.HERE
+        elif any(book.spent_amount for book in books_of(connection, customer_id, asset)):
+            found[code] = CouponRight.USED
+        else:
+            found[code] = CouponRight.ELSEWHERE
     return found
 
 

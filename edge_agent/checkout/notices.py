@@ -16,6 +16,7 @@ _COUPON_STATES: Final = {
     "unknown": ("unknown_coupon", "This shop knows no such coupon, or it is not valid yet."),
     "expired": ("coupon_expired", "The coupon has expired."),
     "used": ("coupon_used", "The coupon has been used already."),
+    "reserved": ("coupon_reserved", "The right to use this coupon is not in this shop now."),
 }
 
 

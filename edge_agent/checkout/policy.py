@@ -13,7 +13,7 @@ from edge_agent.leases.policy import Paid, Wanted
 from shared.money import format_centi, format_minor
 from shared.uses import Used, budget_uses, customer_uses
 from shared.wire.answer import Answer
-from shared.wire.assets import AssetKind, asset_parts, points_asset
+from shared.wire.assets import AssetKind, asset_of, asset_parts, points_asset
 from shared.wire.facts import Incident, LeaseSpend, PromotionUse, RightSpend
 from shared.wire.receipt import Receipt
 
@@ -21,10 +21,13 @@ _NAMED: Final = 5
 """Rights that an incident names; a receipt may have used thousands."""
 
 
-def wanted_of(receipt: Receipt, answer: Answer, used: Sequence[Used] = ()) -> list[Wanted]:
-    """What the answer takes, by owner and asset: points of the customer, budgets of promotions.
+def wanted_of(
+    receipt: Receipt, answer: Answer, used: Sequence[Used] = (), coupons: Sequence[str] = ()
+) -> list[Wanted]:
+    """What the answer takes, by owner and asset: points and coupons of the customer, budgets.
 
     ``used``: what it used of limited promotions. Limits of a customer are counted, not spent.
+    ``coupons``: the personal codes that it used up.
     """
     customer = receipt.customer
     owner = customer.id if customer is not None and customer.id is not None else ""
@@ -35,6 +38,10 @@ def wanted_of(receipt: Receipt, answer: Answer, used: Sequence[Used] = ()) -> li
             amounts[asset] = amounts.get(asset, 0) + spent.points_centi
     return [
         *(Wanted(owner=owner, asset=asset, amount=amount) for asset, amount in amounts.items()),
+        *(
+            Wanted(owner=owner, asset=asset_of(AssetKind.COUPON, code), amount=1)
+            for code in coupons
+        ),
         *(
             Wanted(owner=each.promotion, asset=each.asset, amount=each.amount)
             for each in budget_uses(used)

@@ -25,7 +25,7 @@ from msgspec.structs import replace
 from edge_agent.checkout.calculations import Calculation, Calculations
 from edge_agent.checkout.desk import Desk
 from edge_agent.checkout.filling import Filled, Known, fill_in
-from edge_agent.checkout.knowledge import find_customer, look_up_uses
+from edge_agent.checkout.knowledge import find_customer, lacking_coupons, look_up_uses
 from edge_agent.checkout.policy import wanted_of
 from edge_agent.checkout.store import (
     Recorded,
@@ -48,12 +48,14 @@ from edge_agent.limits.policy import (
 )
 from shared.bundle.trust import VerifiedBundle
 from shared.clock import Clock
+from shared.coupons import conditions_of, coupons_used
 from shared.engine.evaluate import evaluate
 from shared.errors import ConflictError, InputError, NotFoundError, UnavailableError
 from shared.ids import Chance
 from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.uses import used_of
 from shared.wire.answer import Answer
+from shared.wire.feed import CustomerEntry
 from shared.wire.problem import Finding
 from shared.wire.receipt import Receipt
 from shared.wire.receipt_json import decode_receipt, parse_json, scaled_integer
@@ -111,15 +113,18 @@ class _Wishes:
     """What of a receipt somebody else has to be asked for.
 
     ``owner``: whose points it asks to spend; ``promotions``: of whose budgets it may take.
+    ``coupons``: rights (assets) that are not here, to personal coupons of ``coupons_of``.
     """
 
     owner: str | None
     promotions: tuple[str, ...]
+    coupons_of: str = ""
+    coupons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Elsewhere:
-    """What somebody else would set aside: points by asset, budgets by promotion and asset."""
+    """What somebody else would set aside: the owner's by asset, budgets by promotion and asset."""
 
     points: Mapping[str, int] = field(default_factory=dict)
     budgets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -230,7 +235,7 @@ class Checkout:
         sale = await self._sale_or_repeat(receipt_id, body)
         if isinstance(sale, Recorded):
             return sale
-        wanted = wanted_of(sale.receipt, sale.answer, sale.used)
+        wanted = wanted_of(sale.receipt, sale.answer, sale.used, sale.coupons)
         if wanted:
             await self._desk.prepare(receipt_id, wanted)
         return await self._writer.run(
@@ -253,7 +258,7 @@ class Checkout:
         sale = await self._sale_or_repeat(receipt_id, body)
         if isinstance(sale, Recorded):
             raise ConflictError("this receipt is already a sale", code="already_committed")
-        wanted = wanted_of(sale.receipt, sale.answer, sale.used)
+        wanted = wanted_of(sale.receipt, sale.answer, sale.used, sale.coupons)
         reason = await self._desk.promise(receipt_id, wanted)
         if reason is not None:
             raise ConflictError(
@@ -337,22 +342,34 @@ class Checkout:
     ) -> _Wishes | None:
         """What of this receipt somebody else has to be asked for; None: nothing."""
         owner: str | None = None
-        if asked.receipt.spend is not None:
+        coupons: tuple[str, ...] = ()
+        entry: CustomerEntry | None = None
+        if asked.receipt.spend is not None or asked.receipt.coupons:
             entry = find_customer(reader, asked.receipt.customer, asked.card)
-            owner = None if entry is None or entry.blocked else entry.customer_id
+        if entry is not None and not entry.blocked:
+            owner = None if asked.receipt.spend is None else entry.customer_id
+            coupons = lacking_coupons(reader, asked.receipt, entry, self._desk.standing(reader))
         promotions: tuple[str, ...] = ()
         limited = self._limited(bundle)
         if self._desk.asks_for_budgets and limited.limits:
             filled = self._filled(reader, asked, {})
             promotions = tuple(with_budgets(limited.offered(filled.receipt)))
-        if owner is None and not promotions:
+        if owner is None and not promotions and not coupons:
             return None
-        return _Wishes(owner=owner, promotions=promotions)
+        return _Wishes(
+            owner=owner,
+            promotions=promotions,
+            coupons_of=entry.customer_id if entry is not None and coupons else "",
+            coupons=coupons,
+        )
 
     async def _ask(self, wishes: _Wishes) -> _Elsewhere:
         desk, owner, promotions = self._desk, wishes.owner, wishes.promotions
+        points = {} if owner is None else await desk.elsewhere(owner)
+        if wishes.coupons:
+            points = {**points, **await desk.coupons(wishes.coupons_of, wishes.coupons)}
         return _Elsewhere(
-            points={} if owner is None else await desk.elsewhere(owner),
+            points=points,
             budgets=await desk.budgets(promotions) if promotions else {},
         )
 
@@ -387,12 +404,17 @@ class Checkout:
         used = tuple(used_of(filled.receipt, answer, offered)) if offered else ()
         for short in shortages(offered, uses, used):
             self._desk.want_more(short.promotion, short.asset, short.amount)
+        coupons: list[str] = []
+        if filled.personal:
+            conditions = conditions_of(bundle.ready.program, answer.applied)
+            coupons = coupons_used(filled.receipt.coupons, filled.personal, conditions)
         calculation = Calculation(
             raw_sha256=asked.raw_sha256,
             filled=filled,
             answer=replace(answer, trace=[], hints=[]) if trace or hints else answer,
             bundle_version=bundle.header.version,
             used=used,
+            coupons=tuple(coupons),
         )
         return calculation, answer
 
@@ -468,6 +490,7 @@ class Checkout:
             to_pay_told_minor=to_pay_told_minor,
             now_ms=now_ms,
             incidents=filled.incidents,
+            coupons=calculation.coupons,
             used=calculation.used,
         )
 

@@ -38,7 +38,7 @@ class Sale:
 
     ``record_uid``: 16 random bytes, used when the sale is new. ``to_pay_told_minor``: what the
     till took, where it says so. ``incidents``: what was noticed before it came here. ``used``: what
-    the answer used of limited promotions.
+    the answer used of limited promotions. ``coupons``: the personal codes that it used up.
     """
 
     receipt: Receipt
@@ -51,6 +51,7 @@ class Sale:
     now_ms: int
     incidents: tuple[Incident, ...] = ()
     used: tuple[Used, ...] = ()
+    coupons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +168,7 @@ def _fact_of(connection: apsw.Connection, sale: Sale, standing: Standing) -> Rec
     paid = pay(
         connection,
         sale.receipt.receipt_id,
-        wanted_of(sale.receipt, sale.answer, sale.used),
+        wanted_of(sale.receipt, sale.answer, sale.used, sale.coupons),
         standing,
         sale.record_uid,
     )

@@ -47,7 +47,12 @@ from edge_agent.leases.till import forget_past_tokens
 from shared.crypto.signing import Signer
 from shared.errors import AppError, ForbiddenError, InputError, TrustError, UnavailableError
 from shared.frames import decode_batch, encoded_records
-from shared.limits import ACKED_RECORD_KEEP_DAYS, IDENTIFIER_CHARS_MAX, LAN_PROMOTIONS_MAX
+from shared.limits import (
+    ACKED_RECORD_KEEP_DAYS,
+    IDENTIFIER_CHARS_MAX,
+    LAN_PROMOTIONS_MAX,
+    RECEIPT_COUPONS_MAX,
+)
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.facts import FactKind, ReceiptCommitted
@@ -154,7 +159,12 @@ class HubDesk:
         """What could be set aside now for a customer, and of budgets."""
         if len(ask.promotions) > LAN_PROMOTIONS_MAX:
             raise InputError("too many budgets are asked for at once", code="bad_message")
-        if ask.owner:
+        if len(ask.coupons) > RECEIPT_COUPONS_MAX:
+            raise InputError("too many coupons are asked for at once", code="bad_message")
+        _check_texts(*ask.coupons)
+        if ask.coupons:
+            await self._own.coupons(ask.owner, ask.coupons)
+        elif ask.owner:
             await self._own.elsewhere(ask.owner)
 
         def job(connection: apsw.Connection) -> RightsAnswer:

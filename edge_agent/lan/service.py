@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -137,6 +137,10 @@ class ShopNetwork:
         """Where this hub listens, when it does."""
         assert self._runner is not None, "a hub that was opened"
         return int(self._runner.addresses[0][1])
+
+    def bring_coupons_by(self, bring: Callable[[str, Sequence[str]], Awaitable[None]]) -> None:
+        """Who has central lend this agent the right to use coupons of an owner's."""
+        self._own.bring_coupons = bring
 
     def note_sold(self) -> None:
         """A sale was recorded: the hub may have to be told. Must not wait."""

@@ -102,7 +102,10 @@ class TillDesk:
         trusted_now_ms: Callable[[], int],
         mono_ns: Callable[[], int],
         chance: Chance,
+        untried: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``untried``: whether there is an address of the hub at which nobody failed to answer."""
+        self._untried = untried
         self._own = own
         self._writer = writer
         self._link = link
@@ -135,6 +138,18 @@ class TillDesk:
         except AppError:
             return {}
         return answer.spendable
+
+    async def coupons(self, owner: str, assets: Sequence[str]) -> Mapping[str, int]:
+        """What the hub would set aside now, after it has asked central for what it lacks."""
+        hub = await self._hub()
+        if hub is None:
+            return {}
+        ask = RightsAsk(owner=owner, coupons=list(assets))
+        try:
+            answer = await self.ask(hub, LanCall.RIGHTS, ask, RightsAnswer)
+        except AppError:
+            return {}
+        return {asset: answer.spendable.get(asset, 0) for asset in assets}
 
     @property
     def asks_for_budgets(self) -> bool:
@@ -240,7 +255,8 @@ class TillDesk:
             AppError: the hub refused.
         """
         allowed, self._breaker = may_call(self._breaker, self._mono_ns())
-        if not allowed:
+        # The breaker is about the addresses that failed; a new one costs one question.
+        if not allowed and not self._untried():
             raise NotReachedError("the hub did not answer lately", retry_after_s=1)
         try:
             body = await self._link.ask(hub, call.value, encoded(message))
@@ -294,7 +310,7 @@ class TillDesk:
                 return Reason.DOUBTFUL
             hub = hub_of(connection)
             allowed, _ = may_call(self._breaker, self._mono_ns())
-            if hub is None or not allowed:
+            if hub is None or not (allowed or self._untried()):
                 return Reason.UNKNOWN
             note_asked(connection, ask, hub.edge_id, self._trusted_now_ms())
             return hub

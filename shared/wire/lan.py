@@ -84,11 +84,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class RightsAsk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What could be set aside of this owner's assets (empty: nobody's), and of budgets.
 
-    ``promotions``: of whose budgets.
+    ``promotions``: of whose budgets. ``coupons``: assets of the owner's coupons that are wanted.
     """
 
     owner: str
     promotions: list[str] = []
+    coupons: list[str] = []
 
 
 class RightsAnswer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
