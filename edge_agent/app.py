@@ -228,11 +228,13 @@ def make_app(
     returns = Returns(
         writer=writer, reader=reader, store_id=config.store_id, clock=clock, chance=chance
     )
+    gift_cards = GiftCards(central=transport, clock=clock)
     ports = SerialPorts(
         config.serial,
         Services(
             checkout=checkout,
             returns=returns,
+            gift_cards=gift_cards,
             reader=reader,
             desk=network.desk,
             clock=clock,
@@ -255,7 +257,7 @@ def make_app(
         chance=chance,
         more=[
             *ReturnsApi(returns, on_commit=uplink.note_flush).routes(),
-            *GiftCardsApi(GiftCards(central=transport, clock=clock)).routes(),
+            *GiftCardsApi(gift_cards).routes(),
             *DocsApi(agent_version()).routes(),
             *page.routes(),
         ],

@@ -9,6 +9,7 @@ from typing import Any
 from edge_agent.checkout.desk import Desk
 from edge_agent.checkout.service import Checkout
 from edge_agent.database.reader import Reader
+from edge_agent.gift_cards.service import GiftCards
 from edge_agent.returns.service import Returns
 from shared.clock import Clock
 
@@ -19,6 +20,7 @@ class Services:
 
     checkout: Checkout
     returns: Returns
+    gift_cards: GiftCards
     reader: Reader
     desk: Desk
     clock: Clock

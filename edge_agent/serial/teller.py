@@ -11,13 +11,14 @@ from edge_agent.serial.barcodes.scan import Scan, read_scan
 from edge_agent.serial.charsets import decode_text, encode_text
 from edge_agent.serial.display import Picture
 from edge_agent.serial.frames import DATA_BYTES_MAX
+from edge_agent.serial.gifts import Gifts
 from edge_agent.serial.replies import FIELD, LINE, REPLY_BYTES_MAX, join
 from edge_agent.serial.sale import Sale
 from edge_agent.serial.services import Services
 from edge_agent.serial.takeback import TakeBack
 from edge_agent.serial.texts import text_of
 from edge_agent.serial_settings import CodeSettings, Language, TillSettings
-from shared.errors import AppError, ConflictError, InputError
+from shared.errors import AppError, ConflictError, InputError, UnavailableError
 from shared.logs import get_logger
 from shared.money import format_minor
 from shared.quantity import format_quantity
@@ -27,7 +28,8 @@ SCANS_KEPT_MAX: Final = 16
 """What a till has not fetched yet; the oldest makes room."""
 _FIELDS_MAX: Final = 1_100
 _FINDINGS_MAX: Final = 10
-_NOT_YET: Final = frozenset({"GIFT"})
+_NOT_YET: Final = frozenset({"REG"})
+"""Registering a customer at the till: no service of the agent does that yet."""
 _LOG = get_logger(__name__)
 
 Lines = list[list[str]]
@@ -63,6 +65,7 @@ class Teller:
             "SHOW": (1, 2, self._on_display),
             **self._sale.commands(),
             **back.commands(),
+            **Gifts(services).commands(),
         }
         """By name: how many fields at least and at most follow it, and what it does."""
 
@@ -82,7 +85,7 @@ class Teller:
             return self._encoded(self._refusal(error))
         except Exception:  # noqa: BLE001 - the border: whatever happens, a till waits for its reply
             _LOG.exception("serial.command_failed")
-            return self._encoded([["ER", "internal", text_of("internal", self._language), ""]])
+            return self._encoded([["ER", "internal", text_of("internal", self._language), "", ""]])
 
     async def _answer(self, number: int, message: bytes) -> Lines:
         text = decode_text(message, self._charset)
@@ -103,14 +106,7 @@ class Teller:
         """The till has started: what was rung up before is forgotten."""
         self._sale.forget()
         self._scans.clear()
-        return [
-            [
-                str(PROTOCOL_VERSION),
-                self._services.store_id,
-                self._services.agent_version,
-                str(DATA_BYTES_MAX),
-            ]
-        ]
+        return [[str(PROTOCOL_VERSION), self._services.store_id, str(DATA_BYTES_MAX)]]
 
     async def _status(self, _fields: list[str]) -> Lines:
         report = await self._services.report()
@@ -120,6 +116,7 @@ class Teller:
                 str(report["bundle_version"] or ""),
                 "1" if report["link"]["online"] else "0",
                 str(report["queue_depth"]),
+                self._services.agent_version,
             ]
         ]
 
@@ -144,8 +141,15 @@ class Teller:
     def _refusal(self, error: AppError) -> Lines:
         code = error.stable_code
         findings = list(getattr(error, "findings", []))[:_FINDINGS_MAX]
+        wait_s = error.retry_after_s if isinstance(error, UnavailableError) else None
         return [
-            ["ER", code, text_of(code, self._language), error.pointer or ""],
+            [
+                "ER",
+                code,
+                text_of(code, self._language),
+                error.pointer or "",
+                "" if wait_s is None else str(max(1, round(wait_s))),
+            ],
             *(["F", each.code, each.pointer or ""] for each in findings),
         ]
 

@@ -98,8 +98,3 @@ class PtyTill:
         first = (await self.ask(*fields))[0]
         assert first[0] == "ER", first
         return first[1]
-
-    def close(self) -> None:
-        """Give the device back."""
-        if self.port.master != -1:
-            self.port.unplug()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,13 @@ import pytest
 
 from edge_agent.serial.frames import ACK, ENQ, NAK, Frame, encode_frame
 from edge_agent.serial.reference_client import NoAnswerError
-from edge_agent.serial_settings import SerialSettings, TillSettings
 from tests.integration.edge_agent.test_till_api import Till, a_till, ask
 from tests.support.examples import NIGHTLY
 from tests.support.noise import a_seed, flip_bits
-from tests.support.pty_till import PtyPort, PtyTill
+from tests.support.pty_till import PtyTill
 from tests.support.serial_line import sometimes
+from tests.support.serial_shop import greeted, port_is, ptys_of, sold, till_settings
 from tests.support.shop import TIME, a_bundle, make_shop, till_receipt
-
-SETTLED_S = 20.0
-"""How long a port may take to be opened on a busy machine; no law, only an end."""
 
 
 @pytest.fixture(scope="module")
@@ -30,48 +26,17 @@ def bundle() -> bytes:
     return a_bundle(1)
 
 
-@contextmanager
-def tills_of(folder: Path, *names: str) -> Iterator[list[PtyTill]]:
-    tills = [PtyTill(PtyPort(folder / name)) for name in names]
-    yield tills
-    for till in tills:
-        till.close()
-
-
-def settings(folder: Path, *names: str, **more: Any) -> SerialSettings:
-    return SerialSettings(
-        language="en",
-        till=tuple(TillSettings(name=name, path=str(folder / name), **more) for name in names),
-    )
-
-
 @pytest.fixture
 async def shop(tmp_path: Path, bundle: bytes) -> AsyncIterator[tuple[Till, PtyTill, PtyTill]]:
     """An HTTP till, and two serial ones on the same agent, greeted."""
-    with tills_of(tmp_path, "R1", "R2") as tills:
-        serial = settings(tmp_path, "R1", "R2", byte_timeout_ms=100, answer_timeout_ms=300)
+    with ptys_of(tmp_path, "R1", "R2") as ports:
+        tills = [PtyTill(port) for port in ports]
+        serial = till_settings(tmp_path, "R1", "R2", byte_timeout_ms=100, answer_timeout_ms=300)
         make_shop(tmp_path / "shop", bundle=bundle, serial=serial)
         async with a_till(tmp_path / "shop") as http:
             for till in tills:
                 await greeted(http, till)
             yield http, tills[0], tills[1]
-
-
-async def port_is(http: Till, name: str, health: str) -> None:
-    """Until the agent says so of the port."""
-    async with asyncio.timeout(SETTLED_S):
-        seen = ""
-        while seen != health:
-            async with http.get("/v1/status") as response:
-                report = await response.json()
-            found = {each["component"]: each["health"] for each in report["components"]}
-            seen = found[f"port_{name}"]
-
-
-async def greeted(http: Till, till: PtyTill) -> None:
-    """The till begins its conversation on a port that the agent has open."""
-    await port_is(http, till.port.link.name, "ok")
-    assert (await till.ask("HELLO", number=0))[0][:4] == ["OK", "HELLO", "1", "S1"]
 
 
 async def test_whole_sale_is_the_one_that_http_makes(
@@ -115,14 +80,6 @@ async def test_whole_sale_is_the_one_that_http_makes(
 def expected_answer(expected: dict[str, Any]) -> dict[str, Any]:
     more = {"calculation_id", "bundle_version", "receipt_hash", "notices"}
     return {key: value for key, value in expected.items() if key not in more}
-
-
-async def sold(till: PtyTill, receipt_id: str, *, qty: str = "2") -> list[str]:
-    """A sale of tea from the first command to the last."""
-    await till.done("OPEN", receipt_id, TIME)
-    await till.done("ITEM", "1", "tea", qty, "100.00")
-    to_pay = (await till.done("SUBT", receipt_id, "1"))[1]
-    return await till.done("COMMIT", receipt_id, to_pay)
 
 
 async def test_two_tills_do_not_mix(shop: tuple[Till, PtyTill, PtyTill]) -> None:
@@ -172,8 +129,9 @@ async def test_lost_acknowledgements_on_both_sides(shop: tuple[Till, PtyTill, Pt
 
 async def test_slow_bytes_are_one_frame(tmp_path: Path, bundle: bytes) -> None:
     """A line that brings byte by byte works, within the byte time-out."""
-    with tills_of(tmp_path, "R1") as [till]:
-        serial = settings(tmp_path, "R1", byte_timeout_ms=5_000)
+    with ptys_of(tmp_path, "R1") as [port]:
+        till = PtyTill(port)
+        serial = till_settings(tmp_path, "R1", byte_timeout_ms=5_000)
         make_shop(tmp_path / "shop", bundle=bundle, serial=serial)
         async with a_till(tmp_path / "shop") as http:
             await greeted(http, till)
@@ -284,8 +242,9 @@ async def test_agent_that_started_again_asks_for_the_receipt_and_finds_the_sale(
     tmp_path: Path, bundle: bytes
 ) -> None:
     """What was rung up is gone with the agent's memory, what was sold is not."""
-    with tills_of(tmp_path, "R1") as [till]:
-        make_shop(tmp_path / "shop", bundle=bundle, serial=settings(tmp_path, "R1"))
+    with ptys_of(tmp_path, "R1") as [port]:
+        till = PtyTill(port)
+        make_shop(tmp_path / "shop", bundle=bundle, serial=till_settings(tmp_path, "R1"))
         async with a_till(tmp_path / "shop") as http:
             await greeted(http, till)
             await sold(till, "r1")
