@@ -35,10 +35,12 @@ from edge_agent.database.disk import Disk
 from edge_agent.database.migrate import forget_copies
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
+from edge_agent.discovery.policy import Places
+from edge_agent.discovery.service import Discovery
 from edge_agent.gift_cards.service import GiftCards
 from edge_agent.http.docs import DocsApi
-from edge_agent.http.page import PageApi
 from edge_agent.http.gift_cards import GiftCardsApi
+from edge_agent.http.page import PageApi
 from edge_agent.http.returns import ReturnsApi
 from edge_agent.http.routes import TillApi
 from edge_agent.http.status import StatusReport
@@ -120,7 +122,15 @@ def make_app(
     def want_more(promotion: str, asset: str, amount: int) -> None:
         budgets.want_more(promotion, asset, amount)
 
-    network = _network(folder, config, machine, writer, opened, bring, want_more, noted_money)
+    discovery = Discovery(
+        edge_id=config.edge_id,
+        listen=config.lan_listen if config.announce_hub else None,
+        hub_url=config.hub_url,
+        finds=config.find_hub,
+    )
+    network = _network(
+        folder, config, machine, writer, opened, bring, want_more, noted_money, discovery.places
+    )
     dates = Dates(
         KeptTime(
             wall_now_ms=clock.now_ms,
@@ -147,7 +157,6 @@ def make_app(
     budgets = BudgetAsks(
         central=transport, writer=writer, is_online=lambda: link.online, clock=clock
     )
-    expected = Expected(network.desk.elsewhere, clock)
     checkout = Checkout(
         database=folder / DATABASE_FILE,
         writer=writer,
@@ -216,6 +225,7 @@ def make_app(
         ("upkeep", upkeep.round),
         ("budgets", budgets.round),
         *network.rounds(transport),
+        *discovery.rounds(lambda: network.port),
     ):
         supervisor.add(name, one_round)
     api = TillApi(
@@ -273,6 +283,7 @@ def make_app(
         await visits.close()
         await supervisor.stop()
         await ports.close()
+        await discovery.close()
         await network.close()
         await transport.close()
 
@@ -365,9 +376,10 @@ def _network(
     bring: Callable[[str], Awaitable[Mapping[str, int]]],
     want_more: Callable[[str, str, int], None],
     on_recorded: Callable[[], None],
+    places: Places | None,
 ) -> ShopNetwork:
     signer = None
-    if config.hub_url is not None or config.lan_listen is not None:
+    if places is not None or config.lan_listen is not None:
         signer = Signer(_device_key(folder))
     return ShopNetwork(
         edge_id=config.edge_id,
@@ -380,7 +392,7 @@ def _network(
         on_recorded=on_recorded,
         clock=machine.clock,
         chance=machine.chance,
-        hub_url=config.hub_url,
+        places=places,
         listen=config.lan_listen,
     )
 

@@ -34,7 +34,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ``listen_port`` 0 lets the system choose. ``ca_file``: who signs central's certificate; without
     it the machine's own authorities are asked. ``trusted_keys_file``: who may sign bundles.
     ``lan_listen``: HOST:PORT where this hub's tills reach it; ``hub_url``: this agent is a till of
-    the hub there. An agent is one of the two, or neither. ``serial``: docs/serial.md.
+    the hub there; ``find_hub``: of the one that announces itself, as hubs do with ``announce_hub``.
+    An agent is a hub, a till, or neither. ``serial``: docs/serial.md.
     """
 
     central_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)]
@@ -55,6 +56,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reconnect_window_s: _Seconds = 300.0
     lan_listen: Annotated[str, msgspec.Meta(pattern=LAN_LISTEN_PATTERN)] | None = None
     hub_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)] | None = None
+    find_hub: bool = False
+    announce_hub: bool = True
     serial: SerialSettings = SerialSettings()
 
     @classmethod
@@ -79,12 +82,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise InputError(
                 f"{CONFIG_FILE}: backoff_max_s is below backoff_min_s", code="bad_config"
             )
-        if config.lan_listen is not None and config.hub_url is not None:
+        if config.lan_listen is not None and config.is_till:
             raise InputError(
-                f"{CONFIG_FILE}: an agent with hub_url has no lan_listen", code="bad_config"
+                f"{CONFIG_FILE}: an agent with hub_url or find_hub has no lan_listen",
+                code="bad_config",
             )
         config.serial.check()
         return config
+
+    @property
+    def is_till(self) -> bool:
+        """Whether this agent is a till of some hub."""
+        return self.hub_url is not None or self.find_hub
 
     def to_toml(self) -> str:
         """The text that ``load`` reads back as the same configuration."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 from aiohttp import web
@@ -40,11 +40,37 @@ def lan_application(gate: HubGate) -> web.Application:
     return app
 
 
-class HubHttp:
-    """Carries sealed questions to one hub's address; ``open`` inside the event loop."""
+class HubPlaces(Protocol):
+    """Where the hub may be: ``edge_agent.discovery.policy.Places``."""
 
-    def __init__(self, hub_url: str) -> None:
-        self._url = hub_url.rstrip("/") + CALL_PATH
+    def current(self) -> str | None:
+        """The address to ask now; None while none is known."""
+        ...
+
+    @property
+    def untried(self) -> bool:
+        """Whether nobody has failed to answer yet at the address to ask now."""
+        ...
+
+    def answered(self, url: str) -> None:
+        """The hub has answered at this address."""
+        ...
+
+    def failed(self, url: str) -> None:
+        """Nobody answered at this address."""
+        ...
+
+    def distrusted(self, url: str) -> None:
+        """Somebody else than the hub has answered at this address."""
+        ...
+
+
+class HubHttp:
+    """Carries sealed questions to where the hub is; ``open`` inside the event loop."""
+
+    def __init__(self, places: HubPlaces) -> None:
+        self._places = places
+        self._asked: str | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -62,9 +88,35 @@ class HubHttp:
     async def exchange(self, data: bytes) -> bytes:
         """``edge_agent.lan.link.Exchange``; who does not answer within a second does not answer."""
         assert self._session is not None, "open it first"
+        while True:
+            url = self._asked = self._places.current()
+            if url is None:
+                raise NotReachedError("no hub was found on the shop's network yet")
+            try:
+                return await self._exchange(self._session, url, data)
+            except NotReachedError:
+                self._places.failed(url)
+                # It was surely not asked, so another may be: each once.
+                if not self._places.untried:
+                    raise
+            except UnavailableError:
+                self._places.failed(url)
+                raise
+
+    def believe(self, is_hub: bool) -> None:
+        """Whether it was the hub that answered last."""
+        if self._asked is None:
+            return
+        if is_hub:
+            self._places.answered(self._asked)
+        else:
+            _LOG.error("hub.impostor", url=self._asked)
+            self._places.distrusted(self._asked)
+
+    async def _exchange(self, session: aiohttp.ClientSession, url: str, data: bytes) -> bytes:
         try:
-            async with self._session.post(
-                self._url,
+            async with session.post(
+                url.rstrip("/") + CALL_PATH,
                 data=data,
                 headers={"Content-Type": CONTENT_TYPE},
                 allow_redirects=False,

@@ -39,7 +39,17 @@ class HubLink(Protocol):
 class SealedLink:
     """A link whose questions and answers are signed with device keys."""
 
-    def __init__(self, *, edge_id: int, signer: Signer, exchange: Exchange, chance: Chance) -> None:
+    def __init__(
+        self,
+        *,
+        edge_id: int,
+        signer: Signer,
+        exchange: Exchange,
+        chance: Chance,
+        believe: Callable[[bool], None] = lambda _is_hub: None,
+    ) -> None:
+        """``believe`` is told of every answer whether it was the hub's."""
+        self._believe = believe
         self._edge_id = edge_id
         self._signer = signer
         self._exchange = exchange
@@ -61,9 +71,11 @@ class SealedLink:
         try:
             answer = open_answer(reply, question, self._edge_id, hub)
         except AppError as error:
+            self._believe(False)
             raise UnavailableError(
                 f"what answered is not this store's hub: {error.message}", code="not_the_hub"
             ) from error
+        self._believe(True)
         if answer.code == UnavailableError.code:
             raise UnavailableError(f"the hub cannot answer now: {answer.detail}")
         if answer.code != OK:

@@ -84,7 +84,7 @@ class ShopNetwork:
                 signer=signer,
                 exchange=self._http.exchange,
                 chance=chance,
-                distrust=self._http.distrust,
+                believe=self._http.believe,
             )
             self._till = TillDesk(
                 own=self._own,
@@ -94,6 +94,7 @@ class ShopNetwork:
                 trusted_now_ms=trusted_now_ms,
                 mono_ns=clock.mono_ns,
                 chance=chance,
+                untried=lambda: places.untried,
             )
             self.desk = self._till
             self.path = HubPath(desk=self._till, edge_id=edge_id, pause=asyncio.sleep)

@@ -21,6 +21,10 @@ COMPONENTS: Final = {
     "journal": "Second journal",
     "disk": "Disk",
     "hub_line": "Line to the shop's server",
+    "announce": "Letting tills find this server",
+    "find_hub": "Looking for the shop's server",
+    "relay": "Records of tills",
+    "hub": "Settling with the shop's server",
     "leases": "Rights to points",
     "budgets": "Shares of budgets",
 }

@@ -134,6 +134,7 @@ def _config_of(order: EnrolOrder, reply: EnrolReply, before: Config | None) -> C
         ca_file=ca_file,
         listen_host=order.listen_host,
         listen_port=order.listen_port,
+        find_hub=order.kind is EdgeKind.TILL,
     )
 
 

@@ -1,0 +1,1 @@
+"""How tills find their hub on the shop's network, and the hub lets itself be found."""
