@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.crypto.signing import verify
-from shared.errors import SignatureError
+from shared.errors import SignatureError, UnavailableError
 from shared.ids import Chance
 from shared.logs import get_logger
 from shared.wire.central_time import NONCE_BYTES, TIME_SIGNATURE_KIND, TimeReply, signed_time
@@ -87,12 +87,17 @@ class Dates:
         """Central's answer.
 
         Raises:
-            SignatureError: it is not central's, or not to this question.
+            UnavailableError: it is not central's, or not to this question.
         """
-        if not 0 <= reply.server_time_ms < 2**63:
-            raise SignatureError("the time told is none")
-        signed = signed_time(nonce, reply.server_time_ms)
-        verify(TIME_SIGNATURE_KIND, signed, reply.signature, reply.key_id, self._kept.keys)
+        try:
+            signed = signed_time(nonce, reply.server_time_ms)
+            verify(TIME_SIGNATURE_KIND, signed, reply.signature, reply.key_id, self._kept.keys)
+        except (SignatureError, OverflowError) as error:
+            raise UnavailableError(
+                "what tells the time has not the key of central",
+                code="not_central",
+                hint="Set this machine's clock, or enrol it again if central's key was renewed.",
+            ) from error
         _LOG.warning(
             "clock.told",
             central_ms=reply.server_time_ms,
