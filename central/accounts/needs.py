@@ -78,6 +78,7 @@ def needs_of(record_uid: bytes, fact: Fact) -> Needs:
             accounts = [part.account for part in fact.refund.points_returned]
             accounts += [part.account for part in fact.refund.points_taken]
             needs.purses |= {Purse(fact.customer_id, points_asset(name)) for name in accounts}
+        needs.purses |= {Purse(right.owner, right.asset) for right in fact.rights_returned}
         if fact.sale_uid is not None:
             needs.sales.add(fact.sale_uid)
     else:

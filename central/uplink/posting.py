@@ -175,11 +175,24 @@ def _sale(
 
 def _return(books: Books, origin: Origin, uid: bytes, fact: ReceiptReturned) -> list[Incident]:
     refund = fact.refund
+    incidents: list[Incident] = []
+    # Numbered after the points, so that each gift of the record has a name of its own.
+    for index, right in enumerate(fact.rights_returned, start=len(refund.points_returned)):
+        incidents += ledger.give_back(
+            books,
+            origin,
+            ledger.Giving(
+                record_uid=uid,
+                index=index,
+                owner=right.owner,
+                asset=right.asset,
+                amount=right.amount,
+            ),
+        )
     if fact.customer_id is None:
         if refund.points_returned or refund.points_taken:
             return [Incident(code="unknown_customer", detail="points of no member were returned")]
-        return []
-    incidents: list[Incident] = []
+        return incidents
     for index, back in enumerate(refund.points_returned):
         incidents += ledger.give_back(
             books,

@@ -25,8 +25,14 @@ from central.receipts.sale import (
     columns_of,
 )
 from shared.errors import InputError
-from shared.limits import RECEIPT_LINES_MAX, RECORD_BYTES_MAX, USES_PER_RECEIPT_MAX
+from shared.limits import (
+    RECEIPT_COUPONS_MAX,
+    RECEIPT_LINES_MAX,
+    RECORD_BYTES_MAX,
+    USES_PER_RECEIPT_MAX,
+)
 from shared.uses import last_day_of
+from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.facts import (
     FactKind,
     Incident,
@@ -291,6 +297,12 @@ def _check_return(stream: Stream, fact: ReceiptReturned) -> None:
             check_date(taken.expires_on_date)
     check_range(sum(points.points_centi for points in refund.points_returned), 0, SUM_MAX)
     check_range(sum(taken.points_centi for taken in refund.points_taken), 0, SUM_MAX)
+    if len(fact.rights_returned) > RECEIPT_COUPONS_MAX:
+        raise InputError("too many coupons come back", code="out_of_range")
+    for right in fact.rights_returned:
+        _check_right_spend(right)
+        if asset_parts(right.asset)[0] != AssetKind.COUPON or right.amount != 1:
+            raise InputError("only coupons come back, one use each", code="out_of_range")
     _check_incidents(fact.incidents)
 
 

@@ -6,6 +6,7 @@ both give the money for the same piece.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,7 +18,8 @@ from edge_agent.outbox.store import Fact, append_fact
 from edge_agent.returns.policy import given
 from shared.errors import ConflictError, NotFoundError
 from shared.sqlfile import load_queries
-from shared.wire.facts import FactKind, ReceiptCommitted, ReceiptReturned
+from shared.wire.assets import AssetKind, asset_parts
+from shared.wire.facts import FactKind, ReceiptCommitted, ReceiptReturned, RightSpend
 from shared.wire.refund_json import Refund
 from shared.wire.return_json import ReturnRequest
 from shared.wire.stream import Lane
@@ -170,4 +172,14 @@ def _fact_of(sale: Sold, made: Made) -> ReceiptReturned:
         customer_id=None if customer is None else customer.id,
         refund=refund,
         incidents=incidents,
+        rights_returned=_restored(sale.fact.right_spends) if refund.coupons_restored else [],
     )
+
+
+def _restored(spends: Sequence[RightSpend]) -> list[RightSpend]:
+    """Coupons of one's own that the sale used; one that no right covered gives none back."""
+    return [
+        spend
+        for spend in spends
+        if spend.lease_id is not None and asset_parts(spend.asset)[0] == AssetKind.COUPON
+    ]

@@ -111,6 +111,8 @@ class ReceiptReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True
 
     ``sale_uid``: the record of the sale, None where nobody has it. Points spent go back to the
     customer, points earned are taken back, both at central and as the refund says.
+    ``rights_returned``: what the sale had used of the customer's own coupons, where the refund
+    restores them.
     """
 
     return_id: str
@@ -123,6 +125,7 @@ class ReceiptReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True
     customer_id: str | None
     refund: Refund
     incidents: list[Incident]
+    rights_returned: list[RightSpend] = []
 
 
 class LeaseSpent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -100,6 +100,7 @@ class Town:
     def __init__(self, central: HeadOffice) -> None:
         self.central = central
         self.tills: dict[str, Till] = {}
+        self.folders: dict[str, Path] = {}
 
     async def ask(self, store: str, path: str, body: Any) -> tuple[int, dict[str, Any]]:
         """A till of this store asks its agent; status and answer."""
@@ -136,6 +137,7 @@ async def a_town(
         central.url = str(server.make_url("")).rstrip("/")
         town = Town(central)
         for store in stores:
+            town.folders[store] = folder / store
             town.tills[store] = await stack.enter_async_context(
                 _agent(central, folder / store, store)
             )
