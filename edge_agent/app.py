@@ -40,9 +40,11 @@ from edge_agent.discovery.service import Discovery
 from edge_agent.gift_cards.service import GiftCards
 from edge_agent.http.docs import DocsApi
 from edge_agent.http.gift_cards import GiftCardsApi
+from edge_agent.http.metrics import Metrics
 from edge_agent.http.page import PageApi
 from edge_agent.http.returns import ReturnsApi
 from edge_agent.http.routes import TillApi
+from edge_agent.http.shop import ShopApi
 from edge_agent.http.status import StatusReport
 from edge_agent.lan.service import ShopNetwork
 from edge_agent.returns.replay import REPLAYS as RETURN_REPLAYS
@@ -262,15 +264,21 @@ def make_app(
             token=token, reader=reader, bundles=bundles, report=report.collect, clock=clock
         )
     )
+    metrics = Metrics(report.collect, clock)
     app = api.application(
         token=token,
         chance=chance,
         more=[
             *ReturnsApi(returns, on_commit=uplink.note_flush).routes(),
             *GiftCardsApi(gift_cards).routes(),
+            *ShopApi(
+                checkout=checkout, reader=reader, store_id=config.store_id, clock=clock
+            ).routes(),
             *DocsApi(agent_version()).routes(),
+            *metrics.routes(),
             *page.routes(),
         ],
+        around=[metrics.watching()],
     )
 
     async def loops(_app: web.Application) -> AsyncIterator[None]:

@@ -189,6 +189,43 @@ OPERATIONS: Final = (
         refusals=((404, "not_found"),),
     ),
     Operation(
+        method="GET",
+        path="/v1/preview",
+        name="preview",
+        says="What an article costs by itself, for anybody and with a card: for price checkers.",
+        answers=(models.Preview,),
+        parameters=(
+            Parameter(name="sku", place="query", says="the article", example="tea"),
+            Parameter(name="price", place="query", says="its shelf price", example="100.00"),
+            Parameter(name="qty", place="query", says="how much of it; 1", example="2"),
+        ),
+        refusals=((400, "bad_query"), (400, "receipt"), (503, "no_bundle")),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/coupons",
+        name="find_coupon",
+        says="Whether a code would count now, for the member of a card if one is named.",
+        answers=(models.CouponNow,),
+        parameters=(
+            Parameter(name="code", place="query", says="the code as printed", example="GOOD"),
+            Parameter(name="card", place="query", says="the member's card", example="100"),
+        ),
+        refusals=((400, "bad_query"), (400, "receipt"), (503, "no_bundle")),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/totals",
+        name="totals",
+        says="What was sold and returned on a shop day: for the end of a shift.",
+        answers=(models.DayTotals,),
+        parameters=(
+            Parameter(name="date", place="query", says="the shop day", example="2026-11-23"),
+            Parameter(name="register", place="query", says="one register's", example="R1"),
+        ),
+        refusals=((400, "bad_query"),),
+    ),
+    Operation(
         method="POST",
         path="/v1/gift-cards/activate",
         name="sell_gift_card",

@@ -32,7 +32,7 @@ class GiftCardSold(In):
 
 
 class GiftCardAsked(In):
-    """What is on a card?"""
+    """A card whose balance is asked for."""
 
     number: Number
     pin: Identifier | None = None

@@ -504,6 +504,42 @@ class Member(Struct, kw_only=True):
     spendable: dict[str, Points]
 
 
+class Preview(Struct, kw_only=True, rename={"list_": "list"}):
+    """What an article costs by itself, for anybody and with a card."""
+
+    sku: str
+    list_: Money
+    to_pay: Money
+    to_pay_with_card: Money
+    applied: list[str]
+    applied_with_card: list[str]
+    hints: list[Hint]
+
+
+class CouponNow(Struct, kw_only=True):
+    """Whether a code would count now."""
+
+    code: str
+    state: Literal["valid", "used", "expired", "unknown"]
+
+
+class DayTotals(Struct, kw_only=True, rename={"list_": "list"}):
+    """A shop day at one register, or at all; ``net`` is to_pay less returned."""
+
+    date: Date
+    register: str | None
+    sales: int
+    list_: Money
+    discount: Money
+    points_spent: Money
+    to_pay: Money
+    points_earned: Points
+    returns: int
+    returned: Money
+    net: Money
+    incidents: int
+
+
 class Alive(Struct, kw_only=True):
     """The agent answers."""
 

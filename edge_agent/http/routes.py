@@ -8,6 +8,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from edge_agent.checkout.desk import Desk
 from edge_agent.checkout.knowledge import points_spendable
@@ -49,12 +50,20 @@ class TillApi:
         self._report = report
 
     def application(
-        self, *, token: str, chance: Chance, more: Sequence[web.RouteDef] = ()
+        self,
+        *,
+        token: str,
+        chance: Chance,
+        more: Sequence[web.RouteDef] = (),
+        around: Sequence[Middleware] = (),
     ) -> web.Application:
-        """The listener's application; ``token`` is what tills show, ``more`` other addresses."""
+        """The listener's application; ``token`` is what tills show.
+
+        ``more``: other addresses; ``around``: what sees every call and its answer.
+        """
         app = web.Application(
             client_max_size=TILL_BODY_BYTES_MAX,
-            middlewares=[refusals(chance), bearer_token(token)],
+            middlewares=[*around, refusals(chance), bearer_token(token)],
         )
         app.add_routes(
             [
