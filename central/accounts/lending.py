@@ -23,6 +23,7 @@ from central.accounts.books import (
 )
 from central.accounts.ledger import end_lease, free
 from central.accounts.policy import PPM, Fate, Lending, fate_of, lending_of
+from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.facts import Incident
 from shared.wire.feed import LeaseEntry, LeaseState
 
@@ -148,12 +149,15 @@ def renew(
     """Prolong a lease whose holder is in touch, if little is left of its term.
 
     Not while its owner has points past their last day: those live on in leases only until the
-    leases run out (see ``upkeep.expire``). ``today``: ISO day.
+    leases run out (see ``upkeep.expire``). Nor when a coupon is used up: nothing more comes of it.
+    ``today``: ISO day.
     """
     rules = lending or lending_of(lease.asset)
     if lease.state is not LeaseState.OPEN or lease.closing:
         return False
     if lease.spend_until_ms >= now_ms + rules.renew_below_ms:
+        return False
+    if asset_parts(lease.asset)[0] == AssetKind.COUPON and not books.escrow(lease):
         return False
     if overdue(books, books.purse(lease.owner, lease.asset), today) > 0:
         return False
