@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -67,12 +67,12 @@ class Shop:
                 shutil.copy(path, self.folder)
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Selling]:
+    async def open(self, environment: Mapping[str, str] | None = None) -> AsyncIterator[Selling]:
         token = (self.folder / "till.token").read_text("utf-8").strip()
         headers = {"Authorization": f"Bearer {token}"}
         timeout = aiohttp.ClientTimeout(total=PATIENCE_S)
         async with (
-            an_agent(self.folder) as (_, url),
+            an_agent(self.folder, environment=environment) as (_, url),
             aiohttp.ClientSession(url, headers=headers, timeout=timeout) as http,
         ):
             yield Selling(self, http)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -13,13 +14,20 @@ START_TIMEOUT_S: Final = 60
 
 
 @asynccontextmanager
-async def an_agent(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A running agent and its address; whatever happens, it is gone after the block."""
+async def an_agent(
+    folder: Path, *, environment: Mapping[str, str] | None = None, before: Sequence[str] = ()
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A running agent and its address; whatever happens, it is gone after the block.
+
+    ``environment``: more of it; ``before``: the command that runs the command.
+    """
     with (folder / "agent.err").open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
+            *before,
             *(sys.executable, "-m", "edge_agent", "run", "--folder", str(folder)),
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
+            env={**os.environ, **(environment or {})},
         )
     try:
         assert process.stdout is not None

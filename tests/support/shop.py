@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,7 @@ STORE: Final = "S1"
 TIME: Final = "2026-11-23T12:00:00+03:00"
 SIGNER: Final = Signer(b"k" * 32)
 FAR_MS: Final = 4_102_444_800_000
+STARTS: Final = [LaneStart(lane=lane, epoch=1, nonce=b"n" * 16) for lane in Lane]
 PROGRAMME: Final[dict[str, Any]] = {
     **TEA_AND_POINTS,
     "promotions": [
@@ -80,11 +82,13 @@ def make_shop(
     bundle: bytes | None,
     central_url: str = "http://127.0.0.1:9",
     edge_id: int = 7,
+    starts: Sequence[LaneStart] = STARTS,
     **settings: Any,
 ) -> None:
     """Fill a folder: member c1 (card 100, 50 points, a lease of 30), c2 (card 200, blocked).
 
-    The lease is edge 7's. ``settings``: more of the configuration.
+    The lease is edge 7's. ``starts``: the streams as central began them. ``settings``: more of
+    the configuration.
     """
     folder.mkdir(exist_ok=True)
     (folder / BUNDLES_FOLDER).mkdir()
@@ -100,8 +104,8 @@ def make_shop(
     )
     write_private(folder / CONFIG_FILE, config.to_toml().encode())
     connection = open_writer(folder / DATABASE_FILE)
-    for lane in Lane:
-        start_stream(connection, edge_id, LaneStart(lane=lane, epoch=1, nonce=b"n" * 16))
+    for start in starts:
+        start_stream(connection, edge_id, start)
     put_product(connection, ProductEntry(sku="tea", name="Tea", category="food/tea"))
     put_coupon(connection, CouponEntry(code="GOOD", series="FOOD"))
     put_coupon(connection, CouponEntry(code="OLD", series="FOOD", valid_to_date="2026-11-22"))
