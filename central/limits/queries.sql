@@ -65,6 +65,12 @@ from unnest(%(names)s::text[]) as asked (name)
 left join owner_alias a on a.alias = asked.name
 join customer c on c.customer_id = coalesce(a.owner, asked.name);
 
+-- lock_counts --
+-- Two edges may tell of one customer at the same moment, and the later has to see the earlier.
+select pg_advisory_xact_lock(7305812, place)
+from (select distinct hashtext(name) as place from unnest(%(names)s::text[]) as name
+      order by place) as places;
+
 -- add_uses --
 -- Customers used more of promotions. The rows are locked in the order given.
 insert into customer_use (customer_id, promotion, measure, period, edge_id, amount, last_date)

@@ -45,6 +45,7 @@ async def count(connection: Connection, sales: Sequence[Sold]) -> list[list[Inci
     sums = added(known)
     if not sums:
         return [[] for _ in sales]
+    await _rows(connection, "lock_counts", names=sorted({key.customer_id for key, _ in sums}))
     rows = await _add(connection, sums)
     await _tell(connection, [row for row in rows if row["told"]])
     keys = sorted({key for sold in known for key in keys_of(sold)}, key=_order)
