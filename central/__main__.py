@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,14 @@ from central.feed import store as feed
 from central.fleet.channels import issue_channel, revoke_channel
 from central.fleet.store import put_store
 from central.gift_cards.importing import register_cards
+from central.processes import (
+    PROCESSES_MAX,
+    Child,
+    Part,
+    end_with_parent,
+    keep_running,
+    reserve,
+)
 from central.staff.service import StaffService
 from central.uplink.certificates import make_certificates
 from shared.errors import AppError, ConflictError, InputError
@@ -130,10 +139,44 @@ async def _migrate_all(config: CentralConfig) -> list[str]:
 
 def _run(options: argparse.Namespace) -> int:
     config = load_config(options.folder)
+    if options.part is not None:
+        end_with_parent(options.parent)
+        web_port, uplink_port = options.ports
+        config = msgspec.structs.replace(config, web_port=web_port, uplink_port=uplink_port)
+        asyncio.run(serve(options.folder, config, Part(options.part)))
+        return 0
+    processes = config.processes if options.processes is None else options.processes
+    if not 1 <= processes <= PROCESSES_MAX:
+        raise InputError(f"processes are 1 to {PROCESSES_MAX}")
     with running(options.folder, shares=True) if config.embedded else nullcontext():
         asyncio.run(_migrate_all(config))
+        if processes > 1:
+            return _run_parts(options.folder, config, processes)
         asyncio.run(serve(options.folder, config))
     return 0
+
+
+def _run_parts(folder: Path, config: CentralConfig, processes: int) -> int:
+    """Pages and timers in one process, the agents in several; both ports are kept for them."""
+    with (
+        reserve(config.web_host, config.web_port) as web,
+        reserve(config.uplink_host, config.uplink_port) as uplink,
+    ):
+        ports = [str(each.getsockname()[1]) for each in (web, uplink)]
+
+        def child(name: str, part: Part) -> Child:
+            command = [sys.executable, "-P", "-m", "central", "run", "--folder", str(folder)]
+            command += ["--part", part, "--parent", str(os.getpid()), "--ports", *ports]
+            return Child(name=name, command=command)
+
+        children = [child("office", Part.OFFICE)]
+        children += [child(f"uplink {n}", Part.UPLINK) for n in range(1, processes + 1)]
+        scheme = "http" if config.uplink_insecure else "https"
+        line = (
+            f"ready web http://{config.web_host}:{ports[0]}"
+            f" uplink {scheme}://{config.uplink_host}:{ports[1]}"
+        )
+        return asyncio.run(keep_running(children, ready=lambda: print(line, flush=True)))
 
 
 def _with(
@@ -318,7 +361,15 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--uplink", default="127.0.0.1:8443", help="HOST:PORT for the agents")
     init.add_argument("--insecure-uplink", action="store_true", help="no TLS for the agents")
     command("migrate", "bring the database to the present schema", _migrate)
-    command("run", "serve the pages and the agents", _run)
+    serving = command("run", "serve the pages and the agents", _run)
+    serving.add_argument(
+        "--processes",
+        type=int,
+        help="how many serve the agents, for example one for each core (default: of central.toml)",
+    )
+    serving.add_argument("--part", choices=[part.value for part in Part], help=argparse.SUPPRESS)
+    serving.add_argument("--parent", type=int, help=argparse.SUPPRESS)
+    serving.add_argument("--ports", type=int, nargs=2, help=argparse.SUPPRESS)
     publish = command("publish", "put a programme document in force", _with(_publish))
     publish.add_argument("file", type=Path)
     token = command("enrol-token", "a one-time token for an agent", _with(_enrol_token))

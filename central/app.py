@@ -34,6 +34,7 @@ from central.gift_cards import store as gift_cards
 from central.gift_cards.pins import Pins
 from central.gift_cards.service import GiftCards
 from central.jobs.schedule import Jobs
+from central.processes import Part
 from central.publishing.replay import Replay
 from central.publishing.service import Publishing
 from central.receipts import store as receipts
@@ -157,8 +158,8 @@ async def open_pins(folder: Path) -> AsyncIterator[Pins]:
         pins.close()
 
 
-async def serve(folder: Path, config: CentralConfig) -> None:
-    """Run both listeners and the timers until SIGTERM or SIGINT."""
+async def serve(folder: Path, config: CentralConfig, part: Part = Part.WHOLE) -> None:
+    """Run the listeners and the timers until SIGTERM or SIGINT, or a part of them."""
     stop = asyncio.Event()
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
     loop = asyncio.get_running_loop()
@@ -192,20 +193,25 @@ async def serve(folder: Path, config: CentralConfig) -> None:
         tls = None if config.uplink_insecure else _tls(folder)
         runners: list[web.AppRunner] = []
         try:
-            web_at = (config.web_host, config.web_port)
-            web_port = await _listen(runners, site, web_at, None, CONNECTIONS_MAX)
-            uplink_at = (config.uplink_host, config.uplink_port)
-            connections = connections_of_this_process() - CONNECTIONS_MAX
-            uplink_port = await _listen(runners, uplink.application(), uplink_at, tls, connections)
-            jobs.start()
-            scheme = "http" if tls is None else "https"
-            print(  # noqa: T201 (the line that whoever started us waits for)
-                f"ready web http://{config.web_host}:{web_port}"
-                f" uplink {scheme}://{config.uplink_host}:{uplink_port}",
-                flush=True,
-            )
+            told = ["ready"]
+            share = part is not Part.WHOLE
+            if part is not Part.UPLINK:
+                web_at = (config.web_host, config.web_port)
+                port = await _listen(runners, site, web_at, None, CONNECTIONS_MAX, share=share)
+                told.append(f"web http://{config.web_host}:{port}")
+            if part is not Part.OFFICE:
+                uplink_at = (config.uplink_host, config.uplink_port)
+                limit = connections_of_this_process() - CONNECTIONS_MAX
+                agents = uplink.application()
+                port = await _listen(runners, agents, uplink_at, tls, limit, share=share)
+                scheme = "http" if tls is None else "https"
+                told.append(f"uplink {scheme}://{config.uplink_host}:{port}")
+            if part is not Part.UPLINK:
+                jobs.start()
+            print(*told, flush=True)  # noqa: T201 (the line that whoever started us waits for)
             await stop.wait()
-            jobs.stop()
+            if part is not Part.UPLINK:
+                jobs.stop()
         finally:
             for runner in runners:
                 await runner.cleanup()
@@ -369,11 +375,14 @@ async def _listen(
     address: tuple[str, int],
     tls: ssl.SSLContext | None,
     connections_max: int,
+    *,
+    share: bool,
 ) -> int:
     runner = patiently(app, stop_grace_s=_STOP_GRACE_S)
     runners.append(runner)
     await runner.setup()
-    await PatientSite(runner, *address, tls=tls, connections_max=connections_max).start()
+    site = PatientSite(runner, *address, tls=tls, connections_max=connections_max, reuse_port=share)
+    await site.start()
     return int(runner.addresses[0][1])
 
 

@@ -6,10 +6,11 @@ import base64
 import binascii
 import os
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
+from central.processes import PROCESSES_MAX
 from shared.errors import CorruptionError, InputError, NotFoundError
 from shared.ids import Chance
 
@@ -24,7 +25,10 @@ KEY_BYTES: Final = 32
 
 
 class CentralConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How this central runs. Port 0 takes any free one; ``embedded``: run PostgreSQL ourselves."""
+    """How this central runs. Port 0 takes any free one; ``embedded``: run PostgreSQL ourselves.
+
+    ``processes``: of the agents' port; with more than one, pages and timers are one more.
+    """
 
     database_url: str
     embedded: bool = False
@@ -33,6 +37,7 @@ class CentralConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     uplink_host: str = "127.0.0.1"
     uplink_port: int = 8443
     uplink_insecure: bool = False
+    processes: Annotated[int, msgspec.Meta(ge=1, le=PROCESSES_MAX)] = 1
 
 
 def load_config(folder: Path) -> CentralConfig:

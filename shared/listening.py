@@ -137,7 +137,7 @@ class _Connection(asyncio.Protocol):
 class PatientSite(web.BaseSite):
     """Where an application is served: ``host`` and ``port``, 0 lets the system choose.
 
-    ``runner`` is from ``patiently``.
+    ``runner`` is from ``patiently``; ``reuse_port``: other processes serve the same address too.
     """
 
     def __init__(
@@ -148,8 +148,10 @@ class PatientSite(web.BaseSite):
         *,
         tls: ssl.SSLContext | None = None,
         connections_max: int = CONNECTIONS_MAX,
+        reuse_port: bool = False,
     ) -> None:
         super().__init__(runner, ssl_context=tls)
+        self._reuse_port = reuse_port
         self._host = host
         self._port = port
         self._connections_max = connections_max
@@ -176,6 +178,7 @@ class PatientSite(web.BaseSite):
             self._host,
             self._port,
             ssl=self._ssl_context,
+            reuse_port=self._reuse_port or None,
             ssl_handshake_timeout=SILENCE_S if encrypted else None,
             ssl_shutdown_timeout=_SHUTDOWN_S if encrypted else None,
         )

@@ -44,10 +44,16 @@ class HeadOffice:
         )
         return Done(code=done.returncode, out=done.stdout, err=done.stderr)
 
-    def start(self) -> None:
+    @property
+    def pid(self) -> int:
+        """The number of the server's process."""
+        assert self._server is not None, "it was started"
+        return self._server.pid
+
+    def start(self, *arguments: str) -> None:
         """Start the server and wait for its line; ``web`` and ``uplink`` are its addresses."""
         self._server = subprocess.Popen(
-            [str(COMMAND), "run", "--folder", str(self.folder)],
+            [str(COMMAND), "run", "--folder", str(self.folder), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
