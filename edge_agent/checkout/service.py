@@ -7,26 +7,33 @@ receipt of ten thousand lines does not hold up the other tills; writing is the w
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import hashlib
-import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import apsw
-import msgspec
 from msgspec.structs import replace
 
+from edge_agent.checkout.bodies import (
+    Asked,
+    asked_in,
+    asked_of,
+    check_id,
+    money_of,
+    receipt_hash,
+    sha256_of,
+    text_of,
+    with_id,
+)
 from edge_agent.checkout.calculations import Calculation, Calculations
 from edge_agent.checkout.desk import Desk
-from edge_agent.checkout.filling import Filled, Known, fill_in
-from edge_agent.checkout.knowledge import find_customer, lacking_coupons, look_up_uses
+from edge_agent.checkout.filling import Filled
 from edge_agent.checkout.policy import wanted_of
+from edge_agent.checkout.pricing import NOWHERE, Elsewhere, LookUp, Pricing, Wishes
 from edge_agent.checkout.store import (
     Recorded,
     Sale,
@@ -38,32 +45,17 @@ from edge_agent.checkout.store import (
 )
 from edge_agent.database.connection import open_reader
 from edge_agent.database.writer import Writer
-from edge_agent.leases.policy import Standing
-from edge_agent.limits.policy import (
-    NO_USES,
-    Limited,
-    fill_usage,
-    shortages,
-    with_budgets,
-)
 from shared.bundle.trust import VerifiedBundle
 from shared.clock import Clock
-from shared.coupons import conditions_of, coupons_used
-from shared.engine.evaluate import evaluate
 from shared.errors import ConflictError, InputError, NotFoundError, UnavailableError
 from shared.ids import Chance
-from shared.limits import IDENTIFIER_CHARS_MAX
-from shared.uses import used_of
 from shared.wire.answer import Answer
-from shared.wire.feed import CustomerEntry
 from shared.wire.problem import Finding
-from shared.wire.receipt import Receipt
-from shared.wire.receipt_json import decode_receipt, parse_json, scaled_integer
+from shared.wire.receipt_json import parse_json
 
 PRICING_THREADS: Final = 2
 """One large receipt leaves a thread to the small ones; more share the same interpreter."""
 RECORD_UID_BYTES: Final = 16
-_MONEY_DECIMALS: Final = 2
 _COMMIT_KEYS: Final = frozenset({"receipt", "calculation_id", "to_pay"})
 _Result = TypeVar("_Result")
 
@@ -82,10 +74,6 @@ class Bundles(Protocol):
         ...
 
 
-LookUp = Callable[[apsw.Connection, Receipt, str | None, Standing, Mapping[str, int]], Known]
-"""``edge_agent.checkout.knowledge.look_up``."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Priced:
     """An answer to a till; ``receipt_hash`` names the completed receipt it is the answer to."""
@@ -99,53 +87,18 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """A till's receipt, decoded; ``raw`` is without the card."""
-
-    raw: Mapping[str, Any]
-    receipt: Receipt
-    card: str | None
-    raw_sha256: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wishes:
-    """What of a receipt somebody else has to be asked for.
-
-    ``owner``: whose points it asks to spend; ``promotions``: of whose budgets it may take.
-    ``coupons``: rights (assets) that are not here, to personal coupons of ``coupons_of``.
-    """
-
-    owner: str | None
-    promotions: tuple[str, ...]
-    coupons_of: str = ""
-    coupons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Elsewhere:
-    """What somebody else would set aside: the owner's by asset, budgets by promotion and asset."""
-
-    points: Mapping[str, int] = field(default_factory=dict)
-    budgets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
     """A receipt that cannot be priced before somebody was asked."""
 
-    asked: _Asked
-    wishes: _Wishes
+    asked: Asked
+    wishes: Wishes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unpriced:
     """A sale that must be priced anew."""
 
-    wishes: _Wishes
-
-
-_NOWHERE: Final = _Elsewhere()
+    wishes: Wishes
 
 
 class Checkout:
@@ -166,13 +119,12 @@ class Checkout:
         self._database = database
         self._writer = writer
         self._bundles = bundles
-        self._look_up = look_up
         self._desk = desk
+        self._pricing = Pricing(look_up=look_up, desk=desk)
         self._store_id = store_id
         self._clock = clock
         self._chance = chance
         self._calculations = Calculations()
-        self._limited_of: dict[int, Limited] = {}
         self._threads = ThreadPoolExecutor(PRICING_THREADS, thread_name_prefix="pricing")
         self._local = threading.local()
         self._readers: list[apsw.Connection] = []
@@ -194,28 +146,28 @@ class Checkout:
 
         def price(reader: apsw.Connection) -> tuple[Calculation, Answer] | _Waiting:
             """Priced at once where nobody else is to be asked: a thread costs a till time."""
-            asked = self._decode(body)
-            wishes = self._wishes(reader, bundle, asked)
+            asked = asked_in(body, self._store_id)
+            wishes = self._pricing.wishes(reader, bundle, asked)
             if wishes is not None:
                 return _Waiting(asked=asked, wishes=wishes)
-            return self._calculate(reader, bundle, asked, _NOWHERE, trace=trace, hints=hints)
+            return self._pricing.calculate(reader, bundle, asked, NOWHERE, trace=trace, hints=hints)
 
         priced = await self._on_thread(price)
         if isinstance(priced, _Waiting):
-            asked, elsewhere = priced.asked, await self._ask(priced.wishes)
+            asked, elsewhere = priced.asked, await self._pricing.ask(priced.wishes)
             priced = await self._on_thread(
-                lambda reader: self._calculate(
+                lambda reader: self._pricing.calculate(
                     reader, bundle, asked, elsewhere, trace=trace, hints=hints
                 )
             )
         calculation, answer = priced
-        receipt_hash = _receipt_hash(calculation.filled.receipt)
-        calculation_id = f"{calculation.bundle_version}-{receipt_hash[:32]}"
+        named = receipt_hash(calculation.filled.receipt)
+        calculation_id = f"{calculation.bundle_version}-{named[:32]}"
         self._calculations.keep(calculation_id, calculation)
         return Priced(
             calculation_id=calculation_id,
             bundle_version=calculation.bundle_version,
-            receipt_hash=receipt_hash,
+            receipt_hash=named,
             answer=answer,
             notices=calculation.filled.notices,
         )
@@ -231,7 +183,7 @@ class Checkout:
             ConflictError: ``receipt_changed``, ``receipt_cancelled``.
             UnavailableError: no programme has arrived yet, or the disk refuses.
         """
-        _check_id(receipt_id)
+        check_id(receipt_id)
         sale = await self._sale_or_repeat(receipt_id, body)
         if isinstance(sale, Recorded):
             return sale
@@ -254,7 +206,7 @@ class Checkout:
                 nothing is set aside; calculate again and show the customer the new sum.
             UnavailableError: no programme has arrived yet, or the disk refuses.
         """
-        _check_id(receipt_id)
+        check_id(receipt_id)
         sale = await self._sale_or_repeat(receipt_id, body)
         if isinstance(sale, Recorded):
             raise ConflictError("this receipt is already a sale", code="already_committed")
@@ -275,7 +227,7 @@ class Checkout:
             InputError: the id is empty or too long.
             ConflictError: ``already_committed``.
         """
-        _check_id(receipt_id)
+        check_id(receipt_id)
         now_ms = self._clock.now_ms()
         await self._writer.run(
             lambda connection: cancel_receipt(
@@ -313,122 +265,6 @@ class Checkout:
                 return bundle
         return self._active()
 
-    def _decode(self, body: bytes) -> _Asked:
-        raw = parse_json(body)
-        if not isinstance(raw, dict):
-            decode_receipt(raw)  # says what is expected instead
-        return self._asked(raw)
-
-    def _asked(self, raw: Any) -> _Asked:
-        """The receipt in this JSON; the card is taken out, since the engine never sees it."""
-        raw_sha256 = _sha256_of(raw)
-        card: str | None = None
-        if isinstance(raw, dict):
-            raw = {"store": self._store_id, **raw}
-            customer = raw.get("customer")
-            if isinstance(customer, dict) and "card" in customer:
-                if customer["card"] is not None:
-                    card = _text(customer["card"], "/customer/card")
-                raw["customer"] = {k: v for k, v in customer.items() if k != "card"}
-        receipt = decode_receipt(raw)
-        if receipt.store != self._store_id:
-            raise InputError(
-                f"this agent serves store {self._store_id}", code="other_store", pointer="/store"
-            )
-        return _Asked(raw=raw, receipt=receipt, card=card, raw_sha256=raw_sha256)
-
-    def _wishes(
-        self, reader: apsw.Connection, bundle: VerifiedBundle, asked: _Asked
-    ) -> _Wishes | None:
-        """What of this receipt somebody else has to be asked for; None: nothing."""
-        owner: str | None = None
-        coupons: tuple[str, ...] = ()
-        entry: CustomerEntry | None = None
-        if asked.receipt.spend is not None or asked.receipt.coupons:
-            entry = find_customer(reader, asked.receipt.customer, asked.card)
-        if entry is not None and not entry.blocked:
-            owner = None if asked.receipt.spend is None else entry.customer_id
-            coupons = lacking_coupons(reader, asked.receipt, entry, self._desk.standing(reader))
-        promotions: tuple[str, ...] = ()
-        limited = self._limited(bundle)
-        if self._desk.asks_for_budgets and limited.limits:
-            filled = self._filled(reader, asked, {})
-            promotions = tuple(with_budgets(limited.offered(filled.receipt)))
-        if owner is None and not promotions and not coupons:
-            return None
-        return _Wishes(
-            owner=owner,
-            promotions=promotions,
-            coupons_of=entry.customer_id if entry is not None and coupons else "",
-            coupons=coupons,
-        )
-
-    async def _ask(self, wishes: _Wishes) -> _Elsewhere:
-        desk, owner, promotions = self._desk, wishes.owner, wishes.promotions
-        points = {} if owner is None else await desk.elsewhere(owner)
-        if wishes.coupons:
-            points = {**points, **await desk.coupons(wishes.coupons_of, wishes.coupons)}
-        return _Elsewhere(
-            points=points,
-            budgets=await desk.budgets(promotions) if promotions else {},
-        )
-
-    def _filled(
-        self, reader: apsw.Connection, asked: _Asked, elsewhere: Mapping[str, int]
-    ) -> Filled:
-        known = self._look_up(
-            reader, asked.receipt, asked.card, self._desk.standing(reader), elsewhere
-        )
-        return fill_in(asked.raw, asked.receipt, asked.card, known)
-
-    def _calculate(
-        self,
-        reader: apsw.Connection,
-        bundle: VerifiedBundle,
-        asked: _Asked,
-        elsewhere: _Elsewhere,
-        *,
-        trace: bool,
-        hints: bool = False,
-    ) -> tuple[Calculation, Answer]:
-        """What is kept (without trace and hints), and what is told."""
-        filled = self._filled(reader, asked, elsewhere.points)
-        offered = self._limited(bundle).offered(filled.receipt)
-        uses = NO_USES
-        if offered:
-            standing = self._desk.standing(reader)
-            uses = look_up_uses(reader, filled.receipt, offered, standing, elsewhere.budgets)
-            receipt = fill_usage(filled.receipt, offered, uses)
-            filled = dataclasses.replace(filled, receipt=receipt)
-        answer = evaluate(bundle.ready, filled.receipt, trace=trace, hints=hints)
-        used = tuple(used_of(filled.receipt, answer, offered)) if offered else ()
-        for short in shortages(offered, uses, used):
-            self._desk.want_more(short.promotion, short.asset, short.amount)
-        coupons: list[str] = []
-        if filled.personal:
-            conditions = conditions_of(bundle.ready.program, answer.applied)
-            coupons = coupons_used(filled.receipt.coupons, filled.personal, conditions)
-        calculation = Calculation(
-            raw_sha256=asked.raw_sha256,
-            filled=filled,
-            answer=replace(answer, trace=[], hints=[]) if trace or hints else answer,
-            bundle_version=bundle.header.version,
-            used=used,
-            coupons=tuple(coupons),
-        )
-        return calculation, answer
-
-    def _limited(self, bundle: VerifiedBundle) -> Limited:
-        """The limited promotions of a bundle, made once; threads may make it twice."""
-        version = bundle.header.version
-        known = self._limited_of.get(version)
-        if known is None or known.ready is not bundle.ready:
-            known = Limited(bundle.ready)
-            # The active one and the one before are asked for, and no other.
-            kept = sorted(self._limited_of.items())[-1:]
-            self._limited_of = {**dict(kept), version: known}
-        return known
-
     async def _sale_or_repeat(self, receipt_id: str, body: bytes) -> Sale | Recorded:
         """The sale in this body, priced as the till was told; or what is recorded of it."""
         now_ms = self._clock.now_ms()
@@ -437,7 +273,7 @@ class Checkout:
         )
         if not isinstance(sale, _Unpriced):
             return sale
-        elsewhere = await self._ask(sale.wishes)
+        elsewhere = await self._pricing.ask(sale.wishes)
         priced = await self._on_thread(
             lambda reader: self._sale(reader, receipt_id, body, now_ms, elsewhere)
         )
@@ -450,7 +286,7 @@ class Checkout:
         receipt_id: str,
         body: bytes,
         now_ms: int,
-        elsewhere: _Elsewhere | None,
+        elsewhere: Elsewhere | None,
     ) -> Sale | Recorded | _Unpriced:
         """``elsewhere`` None: not asked yet, so a receipt that must be priced waits for it."""
         raw = parse_json(body)
@@ -462,11 +298,11 @@ class Checkout:
             )
         calculation_id = raw.get("calculation_id")
         if calculation_id is not None:
-            calculation_id = _text(calculation_id, "/calculation_id")
-        to_pay_told_minor = _money(raw.get("to_pay"), "/to_pay")
-        asked = self._asked(_with_id(raw["receipt"], receipt_id))
+            calculation_id = text_of(calculation_id, "/calculation_id")
+        to_pay_told_minor = money_of(raw.get("to_pay"), "/to_pay")
+        asked = asked_of(with_id(raw["receipt"], receipt_id), self._store_id)
         # Not the calculation id: after a restart the till may have had to ask for a new one.
-        body_sha256 = _sha256_of([raw["receipt"], raw.get("to_pay")])
+        body_sha256 = sha256_of([raw["receipt"], raw.get("to_pay")])
         repeated = repeat_of(reader, receipt_id, body_sha256)
         if repeated is not None:
             return repeated
@@ -474,11 +310,11 @@ class Checkout:
         if calculation is None:
             bundle = self._bundle_of(calculation_id)
             if elsewhere is None:
-                wishes = self._wishes(reader, bundle, asked)
+                wishes = self._pricing.wishes(reader, bundle, asked)
                 if wishes is not None:
                     return _Unpriced(wishes=wishes)
-                elsewhere = _NOWHERE
-            calculation, _ = self._calculate(reader, bundle, asked, elsewhere, trace=False)
+                elsewhere = NOWHERE
+            calculation, _ = self._pricing.calculate(reader, bundle, asked, elsewhere, trace=False)
         filled = _of_id(calculation.filled, receipt_id)
         return Sale(
             receipt=filled.receipt,
@@ -495,13 +331,13 @@ class Checkout:
         )
 
     def _told(
-        self, calculation_id: str | None, raw_receipt: Any, asked: _Asked
+        self, calculation_id: str | None, raw_receipt: Any, asked: Asked
     ) -> Calculation | None:
         """What the till was told of this very receipt, with or without its id."""
         if calculation_id is None:
             return None
         found = self._calculations.find(calculation_id)
-        if found is None or found.raw_sha256 not in (asked.raw_sha256, _sha256_of(raw_receipt)):
+        if found is None or found.raw_sha256 not in (asked.raw_sha256, sha256_of(raw_receipt)):
             return None
         return found
 
@@ -523,54 +359,3 @@ class Checkout:
 def _of_id(filled: Filled, receipt_id: str) -> Filled:
     receipt = replace(filled.receipt, receipt_id=receipt_id)
     return Filled(receipt=receipt, incidents=filled.incidents)
-
-
-def _with_id(raw: Any, receipt_id: str) -> Any:
-    """The till's receipt under the id it is committed by."""
-    if not isinstance(raw, dict):
-        return raw
-    said = raw.get("receipt_id")
-    if said not in (None, "", receipt_id):
-        raise InputError(
-            "the receipt has another id than the address",
-            code="receipt_id",
-            pointer="/receipt/receipt_id",
-        )
-    return {**raw, "receipt_id": receipt_id}
-
-
-def _receipt_hash(receipt: Receipt) -> str:
-    return hashlib.sha256(msgspec.msgpack.encode(receipt)).hexdigest()
-
-
-def _sha256_of(value: Any) -> bytes:
-    """Of a JSON value as it means: blanks and the order of keys do not count."""
-    try:
-        text = json.dumps(
-            value, sort_keys=True, separators=(",", ":"), default=str, ensure_ascii=False
-        ).encode("utf-8")
-    except (UnicodeEncodeError, RecursionError) as error:
-        raise InputError(
-            "the body holds half a character, or is nested too deep", code="json", pointer=""
-        ) from error
-    return hashlib.sha256(text).digest()
-
-
-def _check_id(receipt_id: str) -> None:
-    if not 0 < len(receipt_id) <= IDENTIFIER_CHARS_MAX:
-        raise InputError(f"an id has 1 to {IDENTIFIER_CHARS_MAX} characters", code="receipt_id")
-
-
-def _text(value: Any, pointer: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= IDENTIFIER_CHARS_MAX:
-        raise InputError("a text is expected", code="type", pointer=pointer)
-    return value
-
-
-def _money(value: Any, pointer: str) -> int | None:
-    if value is None:
-        return None
-    minor = scaled_integer(value, _MONEY_DECIMALS)
-    if minor is None:
-        raise InputError("money with two decimals is expected", code="number", pointer=pointer)
-    return minor

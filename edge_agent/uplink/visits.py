@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import apsw
 
 from edge_agent.checkout.filling import Known
-from edge_agent.checkout.service import LookUp
+from edge_agent.checkout.pricing import LookUp
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call

@@ -1,0 +1,166 @@
+"""A receipt on its way to its price: who else is asked, what is filled in, what it takes.
+
+Reading and pricing are for a thread with a reader connection; asking others is for the event loop.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import apsw
+from msgspec.structs import replace
+
+from edge_agent.checkout.bodies import Asked
+from edge_agent.checkout.calculations import Calculation
+from edge_agent.checkout.desk import Desk
+from edge_agent.checkout.filling import Filled, Known, fill_in
+from edge_agent.checkout.knowledge import find_customer, lacking_coupons, look_up_uses
+from edge_agent.leases.policy import Standing
+from edge_agent.limits.policy import (
+    NO_USES,
+    Limited,
+    fill_usage,
+    shortages,
+    with_budgets,
+)
+from shared.bundle.trust import VerifiedBundle
+from shared.coupons import conditions_of, coupons_used
+from shared.engine.evaluate import evaluate
+from shared.uses import used_of
+from shared.wire.answer import Answer
+from shared.wire.feed import CustomerEntry
+from shared.wire.receipt import Receipt
+
+LookUp = Callable[[apsw.Connection, Receipt, str | None, Standing, Mapping[str, int]], Known]
+"""``edge_agent.checkout.knowledge.look_up``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What of a receipt somebody else has to be asked for.
+
+    ``owner``: whose points it asks to spend; ``promotions``: of whose budgets it may take.
+    ``coupons``: rights (assets) that are not here, to personal coupons of ``coupons_of``.
+    """
+
+    owner: str | None
+    promotions: tuple[str, ...]
+    coupons_of: str = ""
+    coupons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """What somebody else would set aside: the owner's by asset, budgets by promotion and asset."""
+
+    points: Mapping[str, int] = field(default_factory=dict)
+    budgets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+NOWHERE: Final = Elsewhere()
+"""Nobody was asked."""
+
+
+class Pricing:
+    """Prices receipts with what this shop knows."""
+
+    def __init__(self, *, look_up: LookUp, desk: Desk) -> None:
+        self._look_up = look_up
+        self._desk = desk
+        self._limited_of: dict[int, Limited] = {}
+
+    def wishes(
+        self, reader: apsw.Connection, bundle: VerifiedBundle, asked: Asked
+    ) -> Wishes | None:
+        """What of this receipt somebody else has to be asked for; None: nothing."""
+        owner: str | None = None
+        coupons: tuple[str, ...] = ()
+        entry: CustomerEntry | None = None
+        if asked.receipt.spend is not None or asked.receipt.coupons:
+            entry = find_customer(reader, asked.receipt.customer, asked.card)
+        if entry is not None and not entry.blocked:
+            owner = None if asked.receipt.spend is None else entry.customer_id
+            coupons = lacking_coupons(reader, asked.receipt, entry, self._desk.standing(reader))
+        promotions: tuple[str, ...] = ()
+        limited = self._limited(bundle)
+        if self._desk.asks_for_budgets and limited.limits:
+            filled = self._filled(reader, asked, {})
+            promotions = tuple(with_budgets(limited.offered(filled.receipt)))
+        if owner is None and not promotions and not coupons:
+            return None
+        return Wishes(
+            owner=owner,
+            promotions=promotions,
+            coupons_of=entry.customer_id if entry is not None and coupons else "",
+            coupons=coupons,
+        )
+
+    async def ask(self, wishes: Wishes) -> Elsewhere:
+        """What they would set aside."""
+        desk, owner, promotions = self._desk, wishes.owner, wishes.promotions
+        points = {} if owner is None else await desk.elsewhere(owner)
+        if wishes.coupons:
+            points = {**points, **await desk.coupons(wishes.coupons_of, wishes.coupons)}
+        return Elsewhere(
+            points=points,
+            budgets=await desk.budgets(promotions) if promotions else {},
+        )
+
+    def _filled(
+        self, reader: apsw.Connection, asked: Asked, elsewhere: Mapping[str, int]
+    ) -> Filled:
+        known = self._look_up(
+            reader, asked.receipt, asked.card, self._desk.standing(reader), elsewhere
+        )
+        return fill_in(asked.raw, asked.receipt, asked.card, known)
+
+    def calculate(
+        self,
+        reader: apsw.Connection,
+        bundle: VerifiedBundle,
+        asked: Asked,
+        elsewhere: Elsewhere,
+        *,
+        trace: bool,
+        hints: bool = False,
+    ) -> tuple[Calculation, Answer]:
+        """What is kept (without trace and hints), and what is told."""
+        filled = self._filled(reader, asked, elsewhere.points)
+        offered = self._limited(bundle).offered(filled.receipt)
+        uses = NO_USES
+        if offered:
+            standing = self._desk.standing(reader)
+            uses = look_up_uses(reader, filled.receipt, offered, standing, elsewhere.budgets)
+            receipt = fill_usage(filled.receipt, offered, uses)
+            filled = dataclasses.replace(filled, receipt=receipt)
+        answer = evaluate(bundle.ready, filled.receipt, trace=trace, hints=hints)
+        used = tuple(used_of(filled.receipt, answer, offered)) if offered else ()
+        for short in shortages(offered, uses, used):
+            self._desk.want_more(short.promotion, short.asset, short.amount)
+        coupons: list[str] = []
+        if filled.personal:
+            conditions = conditions_of(bundle.ready.program, answer.applied)
+            coupons = coupons_used(filled.receipt.coupons, filled.personal, conditions)
+        calculation = Calculation(
+            raw_sha256=asked.raw_sha256,
+            filled=filled,
+            answer=replace(answer, trace=[], hints=[]) if trace or hints else answer,
+            bundle_version=bundle.header.version,
+            used=used,
+            coupons=tuple(coupons),
+        )
+        return calculation, answer
+
+    def _limited(self, bundle: VerifiedBundle) -> Limited:
+        """The limited promotions of a bundle, made once; threads may make it twice."""
+        version = bundle.header.version
+        known = self._limited_of.get(version)
+        if known is None or known.ready is not bundle.ready:
+            known = Limited(bundle.ready)
+            # The active one and the one before are asked for, and no other.
+            kept = sorted(self._limited_of.items())[-1:]
+            self._limited_of = {**dict(kept), version: known}
+        return known
