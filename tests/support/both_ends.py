@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -124,7 +125,7 @@ class Town:
 async def a_town(
     pool: Pool, folder: Path, programme: dict[str, Any], stores: tuple[str, ...] = ("S1", "S2")
 ) -> AsyncIterator[Town]:
-    """Every store has one hub, which knows the programme."""
+    """Every store has one hub, which knows the programme and listens for tills."""
     central = HeadOffice(pool)
     async with pool.connection() as connection:
         for store in stores:
@@ -138,12 +139,32 @@ async def a_town(
         town = Town(central)
         for store in stores:
             town.folders[store] = folder / store
-            town.tills[store] = await stack.enter_async_context(
-                _agent(central, folder / store, store)
-            )
+            hub = _agent(central, folder / store, store, lan_listen=f"127.0.0.1:{_free_port()}")
+            town.tills[store] = await stack.enter_async_context(hub)
         for store in stores:
             await town.until(lambda store=store: _is_ready(town, store))
         yield town
+
+
+@asynccontextmanager
+async def a_till_of(town: Town, store: str) -> AsyncIterator[str]:
+    """One more agent, a till of the store's hub; its name in ``tills``."""
+    hub = Config.load(town.folders[store])
+    name = f"{store}-till"
+    folder = town.folders[store].with_name(name)
+    town.folders[name] = folder
+    async with _agent(
+        town.central, folder, store, kind=EdgeKind.TILL, hub_url=f"http://{hub.lan_listen}"
+    ) as till:
+        town.tills[name] = till
+        await town.until(lambda: _is_ready(town, name))
+        yield name
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 async def _is_ready(town: Town, store: str) -> bool:
@@ -152,13 +173,20 @@ async def _is_ready(town: Town, store: str) -> bool:
 
 
 @asynccontextmanager
-async def _agent(central: HeadOffice, folder: Path, store: str) -> AsyncIterator[Till]:
-    token = await central.enrolment.issue_token(store, EdgeKind.HUB)
+async def _agent(
+    central: HeadOffice,
+    folder: Path,
+    store: str,
+    *,
+    kind: EdgeKind = EdgeKind.HUB,
+    **settings: Any,
+) -> AsyncIterator[Till]:
+    token = await central.enrolment.issue_token(store, kind)
     order = EnrolOrder(
         folder=folder,
         central_url=central.url,
         token=token,
-        kind=EdgeKind.HUB,
+        kind=kind,
         listen_host="127.0.0.1",
         listen_port=0,
         ca_file=None,
@@ -173,6 +201,9 @@ async def _agent(central: HeadOffice, folder: Path, store: str) -> AsyncIterator
         backoff_min_s=0.05,
         backoff_max_s=0.2,
         reconnect_window_s=0.2,
+        announce_hub=False,
+        find_hub=False,
+        **settings,
     )
     write_private(folder / CONFIG_FILE, config.to_toml().encode())
     (folder / BUNDLES_FOLDER).mkdir(exist_ok=True)

@@ -20,7 +20,7 @@ from edge_agent.database.connection import open_reader
 from shared.crypto.tags import card_tag
 from shared.system import SystemChance, SystemClock
 from shared.wire.feed import CustomerEntry
-from tests.support.both_ends import Town, a_town
+from tests.support.both_ends import Town, a_till_of, a_town
 from tests.support.programmes import TEA_AND_POINTS
 
 PROGRAMME: Final[dict[str, Any]] = {
@@ -233,6 +233,23 @@ async def test_a_frozen_receipt_holds_it_and_a_cancelled_one_lets_it_go(town: To
     assert (await town.ask("S1", "/v1/receipts/r2/freeze", other))[0] == 200
     assert (await town.ask("S1", "/v1/receipts/r1/cancel", {}))[0] == 200
     assert (await priced(town, "S1", receipt("r3", "S1")))["applied"] == ["gift"]
+
+
+async def test_a_till_asks_its_hub_and_the_hub_head_office(town: Town) -> None:
+    """Visited store: the hub fetches the right, promises it to the till, and records the spend."""
+    async with a_till_of(town, "S2") as till:
+        await town.until(lambda: works_at(town, till))
+        body = receipt("r1", "S2")
+        answer = await sell(town, till, body)
+        assert answer["answer"]["applied"] == ["gift"]
+        assert answer["incidents"] == []
+        assert not await works_at(town, till)
+        assert not await works(town, "S2")
+        assert await settled(town) == {"issued": -1, "redeemed": 1}
+
+
+async def works_at(town: Town, till: str) -> bool:
+    return (await priced(town, till, receipt("w", "S2")))["applied"] == ["gift"]
 
 
 async def test_only_the_return_of_everything_gives_it_back(town: Town) -> None:
