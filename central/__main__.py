@@ -232,8 +232,9 @@ def store_entry(store_id: str, name: str, *, timezone: str, currency: str) -> St
 
 
 async def _store_add(central: Central, options: argparse.Namespace) -> int:
-    entry = store_entry(
-        options.id, options.name, timezone=options.timezone, currency=options.currency
+    entry = msgspec.structs.replace(
+        store_entry(options.id, options.name, timezone=options.timezone, currency=options.currency),
+        strict_limits=options.strict_limits,
     )
     async with central.pool.connection() as connection:
         await put_store(connection, entry)
@@ -380,6 +381,11 @@ def _parser() -> argparse.ArgumentParser:
     store.add_argument("name")
     store.add_argument("--timezone", default="Europe/Moscow")
     store.add_argument("--currency", default="RUB")
+    store.add_argument(
+        "--strict-limits",
+        action="store_true",
+        help="without a line to head office, give no promotion that is limited for each customer",
+    )
     user = command("user-add", "add a person (password on standard input)", _with(_user_add))
     user.add_argument("login")
     user.add_argument("--role", default="admin")

@@ -17,7 +17,7 @@ from typing import Final
 
 from shared.engine.program import CustomerLimit, Limits
 from shared.wire.answer import Answer
-from shared.wire.assets import AssetKind, asset_of
+from shared.wire.assets import AssetKind, asset_of, asset_parts
 from shared.wire.facts import PromotionUse
 from shared.wire.receipt import Receipt, Usage
 
@@ -44,12 +44,16 @@ BUDGET_DISCOUNT: Final = asset_of(AssetKind.BUDGET, Measure.DISCOUNT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Used:
-    """What one receipt used of one promotion, whose limits are these."""
+    """What one receipt used of one promotion, whose limits are these.
+
+    ``strict``: where it is limited for a customer, a right to it is spent.
+    """
 
     promotion: str
     limits: Limits
     quantity_milli: int
     discount_minor: int
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +65,9 @@ class BudgetUse:
     amount: int
 
 
-def used_of(receipt: Receipt, answer: Answer, limited: Mapping[str, Limits]) -> list[Used]:
+def used_of(
+    receipt: Receipt, answer: Answer, limited: Mapping[str, Limits], *, strict: bool = False
+) -> list[Used]:
     """What the receipt used of the promotions in ``limited``, in the order in which they acted."""
     acted = [promotion for promotion in answer.applied if promotion in limited]
     if not acted:
@@ -82,6 +88,7 @@ def used_of(receipt: Receipt, answer: Answer, limited: Mapping[str, Limits]) -> 
             limits=limited[name],
             quantity_milli=quantity_milli[name],
             discount_minor=discount_minor[name],
+            strict=strict,
         )
         for name in acted
     ]
@@ -123,6 +130,20 @@ def budget_uses(used: Iterable[Used]) -> list[BudgetUse]:
         if asset in budgets_of(each.limits)
     ]
     return [each for each in amounts if each.amount > 0]
+
+
+def limit_asset(promotion: str, measure: str, period: str) -> str:
+    """What a customer may still use of a promotion in a period, as a right: the asset's name."""
+    return asset_of(AssetKind.LIMIT, f"{promotion}/{measure}/{period}")
+
+
+def limit_parts(asset: str) -> tuple[str, str, str] | None:
+    """Promotion, measure and period of such an asset; None where it is none."""
+    kind, name = asset_parts(asset)
+    parts = name.rsplit("/", 2)
+    if kind != AssetKind.LIMIT or len(parts) != 3 or not parts[0]:
+        return None
+    return parts[0], parts[1], parts[2]
 
 
 def measured(limit: CustomerLimit) -> dict[Measure, int]:

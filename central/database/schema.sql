@@ -12,7 +12,8 @@ create table store (
     store_id text primary key,
     name text not null,
     timezone text not null,
-    currency text not null
+    currency text not null,
+    strict_limits boolean not null default false
 );
 
 create sequence edge_id_seq start 1001;
@@ -397,6 +398,15 @@ create table promotion_budget (
     primary key (promotion, asset)
 );
 create index promotion_budget_excess_idx on promotion_budget (promotion, asset) where excess > 0;
+
+-- what one customer may use of promotions in a period, by the programme in force
+create table customer_limit (
+    promotion text not null,
+    per text not null,
+    measure text not null,
+    amount bigint not null check (amount >= 0),
+    primary key (promotion, measure)
+);
 
 -- how many receipts a store had on a day, for forecasts
 create table store_traffic (

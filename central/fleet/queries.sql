@@ -1,9 +1,10 @@
 -- put_store --
 -- A store as head office knows it now.
-insert into store (store_id, name, timezone, currency)
-values (%(store_id)s, %(name)s, %(timezone)s, %(currency)s)
+insert into store (store_id, name, timezone, currency, strict_limits)
+values (%(store_id)s, %(name)s, %(timezone)s, %(currency)s, %(strict_limits)s)
 on conflict (store_id) do update
-set name = excluded.name, timezone = excluded.timezone, currency = excluded.currency;
+set name = excluded.name, timezone = excluded.timezone, currency = excluded.currency,
+    strict_limits = excluded.strict_limits;
 
 -- store_known --
 -- Whether a store exists.

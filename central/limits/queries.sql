@@ -116,3 +116,27 @@ returning u.customer_id, u.promotion, u.measure, u.period, u.edge_id;
 delete from customer_use where (customer_id, promotion, measure, period, edge_id) in (
     select customer_id, promotion, measure, period, edge_id from customer_use
     where not told and last_date < %(before)s::date order by last_date limit %(limit)s);
+
+-- drop_customer_limits --
+-- The programme in force is another.
+delete from customer_limit;
+
+-- put_customer_limits --
+-- What one customer may use of promotions in a period.
+insert into customer_limit (promotion, per, measure, amount)
+select * from unnest(%(promotions)s::text[], %(pers)s::text[], %(measures)s::text[],
+                     %(amounts)s::bigint[]);
+
+-- customer_limit --
+-- What one customer may use of a promotion.
+select per, amount from customer_limit
+where promotion = %(promotion)s and measure = %(measure)s;
+
+-- counted --
+-- Who a customer is now, and what they used of a promotion by all that was heard.
+select heir.owner, coalesce(sum(u.amount), 0)::bigint as amount
+from (select coalesce((select owner from owner_alias where alias = %(owner)s), %(owner)s) as owner)
+    as heir
+left join customer_use u on u.customer_id = heir.owner and u.promotion = %(promotion)s
+    and u.measure = %(measure)s and u.period = %(period)s
+group by heir.owner;

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from central.database.pool import Connection, Pool
 from central.database.retry import in_transaction
-from central.limits import budgets
+from central.limits import budgets, rights
 from central.promotions import store
 from central.publishing.golden import golden_receipts
 from rules_compiler.diagnostics import Diagnostic, Severity
@@ -94,6 +94,7 @@ class Publishing:
                 document=document,
                 published_by=by,
             )
+            await rights.put_in_force(connection, limits)
             await budgets.put_in_force(connection, limits, program.version, now_ms=now_ms)
 
         await in_transaction(self._pool, put)

@@ -15,6 +15,7 @@ from central.accounts.visiting import Seen, Visit, settled_visit
 from central.database.pool import Connection, Pool, rows_of
 from central.database.retry import in_transaction
 from central.limits.budgets import lend_to_asker
+from central.limits.rights import first_visit
 from shared.clock import Clock
 from shared.errors import BusyError, ForbiddenError, InputError, NotFoundError
 from shared.limits import IDENTIFIER_CHARS_MAX
@@ -44,7 +45,7 @@ class Loans:
 
         Raises:
             InputError: the request is none, or asks for what is never lent.
-            NotFoundError: there is no such member, or budget.
+            NotFoundError: there is no such member, budget or limit.
             ForbiddenError: the agent may not hold leases now.
             BusyError: it asked too often.
             UnavailableError: others hold the same rows for too long.
@@ -58,6 +59,10 @@ class Loans:
             if asset_parts(purse.asset)[0] == AssetKind.BUDGET:
                 return await _lend_budget(connection, edge_id, purse, amount, now_ms=now_ms)
             holder, seen = await _look(connection, edge_id, purse)
+            if asset_parts(purse.asset)[0] == AssetKind.LIMIT and not seen.leases:
+                first = await first_visit(connection, holder, purse, amount, now_ms=now_ms)
+                if first is not None:
+                    return first
             visit = settled_visit(seen, holder, purse.owner, purse.asset, amount, now_ms=now_ms)
             if visit is not None:
                 return visit

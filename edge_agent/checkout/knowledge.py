@@ -9,18 +9,18 @@ from typing import Any, Final
 
 import apsw
 
-from edge_agent.catalogue.store import coupons_of, products_of
+from edge_agent.catalogue.store import coupons_of, products_of, store_of
 from edge_agent.checkout.filling import CouponRight, Known
 from edge_agent.leases.payment import Promises
 from edge_agent.leases.policy import Standing, spendable
 from edge_agent.leases.store import books_of, rights_of, spendable_of
-from edge_agent.limits.policy import KnownUses, with_budgets
+from edge_agent.limits.policy import KnownUses, limit_assets, with_budgets
 from edge_agent.limits.store import used_by
 from edge_agent.loyalty.store import balances_of, customer_by_card, customer_by_id
 from shared.crypto.tags import card_tag
 from shared.engine.program import Limits
 from shared.sqlfile import load_queries
-from shared.uses import BUDGET_DISCOUNT, BUDGET_TIMES
+from shared.uses import BUDGET_DISCOUNT, BUDGET_TIMES, Measure
 from shared.wire.assets import AssetKind, asset_of, asset_parts
 from shared.wire.feed import CouponEntry, CustomerEntry
 from shared.wire.receipt import Customer, Receipt
@@ -141,23 +141,74 @@ def look_up_uses(
     offered: Mapping[str, Limits],
     standing: Standing,
     elsewhere: Mapping[str, Mapping[str, int]],
+    customers: Mapping[str, int],
 ) -> KnownUses:
     """What is known of the use of limited promotions; ``receipt``: with its customer filled in.
 
-    ``elsewhere``: what the hub would set aside of budgets, by promotion and asset.
+    ``elsewhere``: what the hub would set aside of budgets, by promotion and asset; ``customers``:
+    of the customer's rights, by asset.
     """
     customer = receipt.customer
-    mine = {}
+    mine: dict[str, dict[Measure, int]] = {}
+    strict = limits_are_strict(connection, receipt.store)
     if customer is not None and customer.id is not None:
         day = datetime.fromisoformat(receipt.time).date().isoformat()
-        mine = used_by(connection, customer.id, offered, day, standing.edge_id)
+        if strict:
+            rights = _limit_rights(connection, receipt, offered, standing, customers)
+            mine = {
+                name: {
+                    measure: max(bound - rights[asset], 0)
+                    for measure, (asset, bound) in bounds.items()
+                }
+                for name, bounds in limit_assets(offered, day).items()
+            }
+        else:
+            mine = used_by(connection, customer.id, offered, day, standing.edge_id)
     budgets = with_budgets(offered)
-    if not budgets:
-        return KnownUses(mine=mine)
-    return KnownUses(
-        mine=mine,
-        rights=_budgets_spendable(connection, budgets, standing, elsewhere, receipt.receipt_id),
-    )
+    rights_to: dict[str, dict[str, int]] = {}
+    if budgets:
+        rights_to = _budgets_spendable(connection, budgets, standing, elsewhere, receipt.receipt_id)
+    return KnownUses(mine=mine, rights=rights_to, strict=strict)
+
+
+def limits_are_strict(connection: apsw.Connection, store_id: str) -> bool:
+    """Whether a customer's limits hold in this store whatever line is cut."""
+    store = store_of(connection, store_id)
+    return store is not None and store.strict_limits
+
+
+def lacking_limits(
+    connection: apsw.Connection,
+    receipt: Receipt,
+    offered: Mapping[str, Limits],
+    standing: Standing,
+) -> tuple[str, ...]:
+    """Rights (assets) to the customer's limits of which nothing is here."""
+    rights = _limit_rights(connection, receipt, offered, standing, {})
+    return tuple(asset for asset, right in rights.items() if right == 0)
+
+
+def _limit_rights(
+    connection: apsw.Connection,
+    receipt: Receipt,
+    offered: Mapping[str, Limits],
+    standing: Standing,
+    elsewhere: Mapping[str, int],
+) -> dict[str, int]:
+    """What this receipt may take of its customer's limits, by asset; as ``points_spendable``."""
+    customer = receipt.customer
+    assert customer is not None, "rights are somebody's"
+    assert customer.id is not None, "of somebody who is known"
+    day = datetime.fromisoformat(receipt.time).date().isoformat()
+    here = spendable_of(connection, customer.id, standing)
+    promises = Promises(connection, receipt.receipt_id)
+    found: dict[str, int] = {}
+    for its in limit_assets(offered, day).values():
+        for asset, _ in its.values():
+            key = (customer.id, asset)
+            right = max(here.get(asset, 0), elsewhere.get(asset, 0)) + promises.amount(key)
+            found[asset] = 0 if promises.doubtful(key) else right
+    return found
 
 
 def _budgets_spendable(

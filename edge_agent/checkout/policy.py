@@ -6,12 +6,13 @@ named as an incident; central books it to the store's shortage.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Final
 
 from edge_agent.leases.policy import Paid, Wanted
 from shared.money import format_centi, format_minor
-from shared.uses import Used, budget_uses, customer_uses
+from shared.uses import Used, budget_uses, customer_uses, limit_asset
 from shared.wire.answer import Answer
 from shared.wire.assets import AssetKind, asset_of, asset_parts, points_asset
 from shared.wire.facts import Incident, LeaseSpend, PromotionUse, RightSpend
@@ -26,7 +27,8 @@ def wanted_of(
 ) -> list[Wanted]:
     """What the answer takes, by owner and asset: points and coupons of the customer, budgets.
 
-    ``used``: what it used of limited promotions. Limits of a customer are counted, not spent.
+    ``used``: what it used of limited promotions. Limits of a customer are spent where they are
+    strict, and else only counted.
     ``coupons``: the personal codes that it used up.
     """
     customer = receipt.customer
@@ -46,6 +48,22 @@ def wanted_of(
             Wanted(owner=each.promotion, asset=each.asset, amount=each.amount)
             for each in budget_uses(used)
         ),
+        *_strictly(receipt, owner, used),
+    ]
+
+
+def _strictly(receipt: Receipt, owner: str, used: Sequence[Used]) -> list[Wanted]:
+    strict = [each for each in used if each.strict]
+    if not strict or not owner:
+        return []
+    day = dt.datetime.fromisoformat(receipt.time).date().isoformat()
+    return [
+        Wanted(
+            owner=owner,
+            asset=limit_asset(use.promotion, use.measure, use.period),
+            amount=use.amount,
+        )
+        for use in customer_uses(strict, day)
     ]
 
 

@@ -17,7 +17,13 @@ from edge_agent.checkout.bodies import Asked
 from edge_agent.checkout.calculations import Calculation
 from edge_agent.checkout.desk import Desk
 from edge_agent.checkout.filling import Filled, Known, fill_in
-from edge_agent.checkout.knowledge import find_customer, lacking_coupons, look_up_uses
+from edge_agent.checkout.knowledge import (
+    find_customer,
+    lacking_coupons,
+    lacking_limits,
+    limits_are_strict,
+    look_up_uses,
+)
 from edge_agent.leases.policy import Standing
 from edge_agent.limits.policy import (
     NO_USES,
@@ -84,19 +90,36 @@ class Pricing:
         if entry is not None and not entry.blocked:
             owner = None if asked.receipt.spend is None else entry.customer_id
             coupons = lacking_coupons(reader, asked.receipt, entry, self._desk.standing(reader))
-        promotions: tuple[str, ...] = ()
-        limited = self._limited(bundle)
-        if self._desk.asks_for_budgets and limited.limits:
-            filled = self._filled(reader, asked, {})
-            promotions = tuple(with_budgets(limited.offered(filled.receipt)))
-        if owner is None and not promotions and not coupons:
+        promotions, limits_of, limits = self._limited_wishes(reader, bundle, asked)
+        rights = (*coupons, *limits)
+        if owner is None and not promotions and not rights:
             return None
         return Wishes(
             owner=owner,
             promotions=promotions,
-            coupons_of=entry.customer_id if entry is not None and coupons else "",
-            coupons=coupons,
+            coupons_of=limits_of if entry is None else entry.customer_id,
+            coupons=rights,
         )
+
+    def _limited_wishes(
+        self, reader: apsw.Connection, bundle: VerifiedBundle, asked: Asked
+    ) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
+        """Promotions whose budgets, and the customer to whose limits, rights are wanted."""
+        limited, store_id = self._limited(bundle), asked.receipt.store
+        if not limited.limits:
+            return (), "", ()
+        strict = asked.receipt.customer is not None and limits_are_strict(reader, store_id)
+        if not self._desk.asks_for_budgets and not strict:
+            return (), "", ()
+        filled = self._filled(reader, asked, {})
+        offered = limited.offered(filled.receipt)
+        promotions = with_budgets(offered) if self._desk.asks_for_budgets else []
+        customer = filled.receipt.customer
+        if not strict or customer is None or customer.id is None:
+            return tuple(promotions), "", ()
+        standing = self._desk.standing(reader)
+        limits = lacking_limits(reader, filled.receipt, offered, standing)
+        return tuple(promotions), customer.id, limits
 
     async def ask(self, wishes: Wishes) -> Elsewhere:
         """What they would set aside."""
@@ -133,11 +156,13 @@ class Pricing:
         uses = NO_USES
         if offered:
             standing = self._desk.standing(reader)
-            uses = look_up_uses(reader, filled.receipt, offered, standing, elsewhere.budgets)
+            uses = look_up_uses(
+                reader, filled.receipt, offered, standing, elsewhere.budgets, elsewhere.points
+            )
             receipt = fill_usage(filled.receipt, offered, uses)
             filled = dataclasses.replace(filled, receipt=receipt)
         answer = evaluate(bundle.ready, filled.receipt, trace=trace, hints=hints)
-        used = tuple(used_of(filled.receipt, answer, offered)) if offered else ()
+        used = tuple(used_of(filled.receipt, answer, offered, strict=uses.strict))
         for short in shortages(offered, uses, used):
             self._desk.want_more(short.promotion, short.asset, short.amount)
         coupons: list[str] = []

@@ -20,7 +20,10 @@ from shared.uses import (
     Used,
     budget_uses,
     budgets_of,
+    limit_asset,
     limits_of,
+    measured,
+    period_of,
     usage_of_customer,
     usage_of_everybody,
     usage_told,
@@ -36,11 +39,13 @@ class KnownUses:
     """What is known of the promotions that are offered.
 
     ``mine``: by promotion, what the receipt's customer used in the present period. ``rights``: by
-    promotion and asset, what this receipt may take of its budgets.
+    promotion and asset, what this receipt may take of its budgets. ``strict``: ``mine`` is what is
+    not left of rights that are here.
     """
 
     mine: Mapping[str, Mapping[Measure, int]] = field(default_factory=dict)
     rights: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    strict: bool = False
 
 
 NO_USES: Final = KnownUses()
@@ -76,6 +81,21 @@ class Limited:
 def with_budgets(offered: Mapping[str, Limits]) -> list[str]:
     """Those of which everybody together may have so much."""
     return [name for name, limits in offered.items() if budgets_of(limits)]
+
+
+def limit_assets(
+    offered: Mapping[str, Limits], business_date: str
+) -> dict[str, dict[Measure, tuple[str, int]]]:
+    """The rights to limits of a customer on this day: by promotion and measure, asset and bound."""
+    return {
+        name: {
+            measure: (limit_asset(name, measure, period_of(mine.per, business_date)), bound)
+            for measure, bound in measured(mine).items()
+        }
+        for name, limits in offered.items()
+        for mine in [limits.per_customer]
+        if mine is not None
+    }
 
 
 def fill_usage(receipt: Receipt, offered: Mapping[str, Limits], known: KnownUses) -> Receipt:

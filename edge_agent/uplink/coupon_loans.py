@@ -17,15 +17,18 @@ from edge_agent.loyalty.store import put_loan
 from edge_agent.uplink.visits import ASK_AGAIN_NS, LOAN_TIMEOUT_S, Lends
 from shared.clock import Clock
 from shared.errors import AppError, UnavailableError
+from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.loan import LoanReply, LoanRequest
 
 COUPONS_AT_ONCE_MAX: Final = 5
 """Of one receipt: central answers an agent so often a minute and no oftener."""
+LIMIT_AMOUNT: Final = 10**15
+"""All that a customer has left of a limit: central lends what is free of it."""
 REMEMBERED_MAX: Final = 1_000
 
 
 class CouponLoans:
-    """Brings rights to personal coupons here."""
+    """Brings rights to personal coupons, and to limits of a customer where they are strict."""
 
     def __init__(
         self, *, central: Lends, writer: Writer, is_online: Callable[[], bool], clock: Clock
@@ -49,7 +52,9 @@ class CouponLoans:
             allowed, self._breaker = may_call(self._breaker, self._clock.mono_ns())
             if not allowed:
                 return
-            reply = await self._ask(LoanRequest(owner=owner, asset=asset, amount=1))
+            is_limit = asset_parts(asset)[0] == AssetKind.LIMIT
+            amount = LIMIT_AMOUNT if is_limit else 1
+            reply = await self._ask(LoanRequest(owner=owner, asset=asset, amount=amount))
             if reply is not None and reply.lease is not None:
                 await self._writer.run(partial(put_loan, entry=reply.lease))
 

@@ -132,12 +132,17 @@ class FeedRepair(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class StoreEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A store as its agents need to know it. ``timezone``: IANA name; ``currency``: ISO 4217."""
+    """A store as its agents need to know it. ``timezone``: IANA name; ``currency``: ISO 4217.
+
+    ``strict_limits``: a customer's limit of a promotion holds whatever line is cut: without a right
+    to it that is here, it is not given. Otherwise it is counted, and given where nobody is heard.
+    """
 
     store_id: str
     name: str
     timezone: str
     currency: str
+    strict_limits: bool = False
 
 
 class BundleEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

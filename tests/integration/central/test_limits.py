@@ -18,9 +18,9 @@ from central.customers.store import put_customers
 from central.database.pool import Connection, Pool, rows_of
 from central.feed.store import publish, read
 from central.fleet.store import put_store
-from central.limits import budgets, uses
+from central.limits import budgets, rights, uses
 from central.limits.policy import Sold
-from shared.engine.program import Limits
+from shared.engine.program import CustomerLimit, Limits
 from shared.errors import NotFoundError
 from shared.wire.facts import LeaseClosed, LeaseSpent, PromotionUse
 from shared.wire.feed import CustomerEntry, FeedPage, LeaseState, StoreEntry, Topic, UseEntry
@@ -438,3 +438,36 @@ async def test_traffic_is_counted_by_store_and_day(office: Pool) -> None:
 async def days_of(connection: Connection) -> list[str]:
     rows = await rows_of(connection, "select business_date::text as day from store_traffic")
     return [row["day"] for row in rows]
+
+
+async def test_limit_of_a_customer_is_funded_at_the_first_request(office: Pool) -> None:
+    """With what is left of it by then, once; in no period that it is nowhere now."""
+    told = {"once": Limits(per_customer=CustomerLimit(per="day", times=3))}
+    noon_ms = 1_795_435_200_000  # 23 November 2026
+    await count(office, (1, "c1", [use(limit=3)]))
+
+    async def first(asset: str, owner: str = "c1") -> int | None:
+        """How much a store holds after asking; None: it was funded before, or nothing is left."""
+        async with office.connection() as connection:
+            await rights.put_in_force(connection, told)
+            holder = await store.holder_of(connection, 2)
+            assert holder is not None
+            purse = Purse(owner, asset)
+            visit = await rights.first_visit(connection, holder, purse, 10**15, now_ms=noon_ms)
+        return None if visit is None or visit.lease is None else visit.lease.granted
+
+    assert await first("limit:once/times/2026-11-23") == 2
+    assert await first("limit:once/times/2026-11-23") is None
+    assert await first("limit:once/times/2026-11-24", "c2") == 3
+    await count(office, (1, "c2", [use(3, limit=3)]))
+    assert await first("limit:once/times/2026-11-23", "c2") is None
+    for wrong in (
+        "limit:once/times/2026-11-26",
+        "limit:once/times/2026-W48",
+        "limit:once/qty/2026-11-23",
+        "limit:other/times/2026-11-23",
+        "limit:once",
+        "points:once/times/2026-11-23",
+    ):
+        with pytest.raises(NotFoundError):
+            await first(wrong)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from central.accounts.audit import audit
 from central.customers.store import put_customers
 from central.database.pool import Pool, rows_of
+from central.fleet.store import put_store
 from central.limits import budgets
 from central.publishing.replay import Replay
 from shared.crypto.tags import card_tag
 from shared.system import SystemClock
-from shared.wire.feed import CustomerEntry
+from shared.wire.feed import CustomerEntry, StoreEntry
 from tests.support.both_ends import SIGNER, Town, a_town
 from tests.support.programmes import TEA_AND_POINTS
 from tests.support.shop import till_receipt
@@ -221,3 +223,47 @@ async def test_customer_gets_it_once_a_day_in_all_stores_that_are_heard(
 
 async def _offered(tills: Tills, store: str, customer: dict[str, Any]) -> bool:
     return bool((await tills.price(store, **customer))[1]["applied"])
+
+
+async def test_strict_limit_is_given_once_whatever_line_is_cut(pool: Pool, tmp_path: Path) -> None:
+    """The right is at one store at a time; a store without it and without a line gives nothing."""
+    async with a_town(pool, tmp_path, PLAIN) as town:
+        tills = Tills(town)
+        async with pool.connection() as connection:
+            entries = [
+                (CustomerEntry(customer_id=name, card_tags=[card_tag(card)]), None)
+                for name, card in (("c1", "100"), ("c2", "200"))
+            ]
+            await put_customers(connection, entries)
+            for store in town.tills:
+                entry = StoreEntry(
+                    store_id=store,
+                    name=store,
+                    timezone="Europe/Moscow",
+                    currency="RUB",
+                    strict_limits=True,
+                )
+                await put_store(connection, entry)
+        today = datetime.now(UTC).isoformat(timespec="seconds")
+        card = {"customer": {"card": "100"}, "time": today}
+        other = {"customer": {"card": "200"}, "time": today}
+        await tills.publish(2, per_customer={"times": 2, "per": "month"})
+        # Both are lent to whoever asks first; the other store asks them back.
+        await town.until(lambda: _offered(tills, "S1", card))
+        assert await tills.sell("S1", **card)
+        await town.until(lambda: _offered(tills, "S2", card))
+        assert await tills.sell("S2", **card)
+        for store in ("S1", "S2"):
+            assert not await tills.sell(store, **card)
+
+        town.central.cut.add("S2")
+        assert not await tills.sell("S2", **other)
+        await town.until(lambda: _offered(tills, "S1", other))
+        assert [await tills.sell("S1", **other) for _ in range(3)] == [True, True, False]
+        assert not await tills.sell("S2", **other)
+        town.central.cut.clear()
+        tills.spent.update({"S1": 3, "S2": 1})
+        await tills.until_told(pool)
+        async with pool.connection() as connection:
+            assert await rows_of(connection, "select code, detail from receipt_incident") == []
+        await check_books(pool)

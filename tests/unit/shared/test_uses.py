@@ -23,6 +23,8 @@ from shared.uses import (
     counted,
     customer_uses,
     last_day_of,
+    limit_asset,
+    limit_parts,
     limits_of,
     period_of,
     usage_of_customer,
@@ -173,3 +175,10 @@ def test_other_words_are_no_period(period: str) -> None:
     """What a record says of a period is looked at before anything is made of it."""
     with pytest.raises(ValueError, match=r".+"):
         last_day_of(period)
+
+
+@given(st.text(min_size=1), st.sampled_from(Measure), st.sampled_from(["2026-11", "ever"]))
+def test_right_to_a_limit_names_what_it_is_of(promotion: str, measure: str, period: str) -> None:
+    """Whatever stands in a promotion's name."""
+    assert limit_parts(limit_asset(promotion, measure, period)) == (promotion, measure, period)
+    assert limit_parts(f"points:{promotion}/{measure}/{period}") is None
