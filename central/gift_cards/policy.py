@@ -13,6 +13,7 @@ from typing import Final
 
 from shared.errors import ConflictError, InputError
 from shared.limits import IDENTIFIER_CHARS_MAX
+from shared.money import format_minor
 from shared.wire.assets import AssetKind, asset_of
 
 FACE_MINOR_MAX: Final = 10**10
@@ -168,12 +169,13 @@ def check_sale(card: Card, amount_minor: int, today: str) -> None:
         )
     if card.expires_on is not None and today > card.expires_on:
         raise ConflictError("this card's last day is over", code="gift_card_expired")
-    if not card.face_minor_min <= amount_minor <= card.face_minor_max:
+    low, high = card.face_minor_min, card.face_minor_max
+    if not low <= amount_minor <= high:
         raise InputError(
             "this card is not sold for that amount",
             code="gift_card_amount",
             pointer="/amount",
-            hint=f"From {card.face_minor_min} to {card.face_minor_max} of the smallest unit.",
+            hint=f"From {format_minor(low)} to {format_minor(high)}.",
         )
 
 

@@ -95,10 +95,6 @@ set count = %(count)s, since = to_timestamp(%(since_ms)s / 1000.0),
     wait_until = to_timestamp(%(wait_until_ms)s / 1000.0)
 where subject = %(subject)s;
 
--- forget_card_guesses --
--- The PIN was right.
-delete from gift_card_guess where subject = %(subject)s;
-
 -- audit --
 -- Cards that hold something else than what their operations say, and what all cards hold together.
 with told as (

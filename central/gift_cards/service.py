@@ -8,6 +8,7 @@ not kept: the same operation may be tried again, and is decided anew.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -20,15 +21,14 @@ from central.accounts.needs import Needs
 from central.database.pool import Connection, Pool
 from central.database.retry import in_transaction
 from central.gift_cards import policy, posting, store
+from central.gift_cards.guessing import Guessing
 from central.gift_cards.pins import Pins
-from central.gift_cards.policy import Card, Guesses
+from central.gift_cards.policy import Card
 from central.gift_cards.store import Operation, Place
 from shared.clock import Clock
 from shared.errors import (
-    AppError,
     BusyError,
     ConflictError,
-    ForbiddenError,
     InputError,
     NotFoundError,
 )
@@ -43,6 +43,9 @@ from shared.wire.gift_cards import (
 )
 
 UID_BYTES: Final = 16
+CALLS_PER_MINUTE_MAX: Final = 600
+"""Of one agent: a hundred tills with a gift card each ten seconds."""
+_MINUTE_NS: Final = 60 * 10**9
 _NOTHING: Final = GiftReply(amount_minor=0, balance_minor=0, currency="", active=False)
 _LOG = get_logger(__name__)
 _T = TypeVar("_T", GiftActivate, GiftBalance, GiftRedeem, GiftReverse)
@@ -56,7 +59,9 @@ class GiftCards:
         self._pool = pool
         self._clock = clock
         self._pins = pins
+        self._guessing = Guessing(pool, clock, pins)
         self._key_checked = False
+        self._asked: dict[int, deque[int]] = {}
 
     async def ask(
         self, action: GiftAction, body: bytes, *, store_id: str, edge_id: int
@@ -68,10 +73,11 @@ class GiftCards:
             NotFoundError: no card has this number.
             ForbiddenError: ``wrong_pin``.
             ConflictError: the card, or an operation of that id, stands otherwise.
-            BusyError: ``pin_wait``, ``gift_cards_wait``: too many wrong guesses.
+            BusyError: ``pin_wait``, ``gift_cards_wait``: too many wrong guesses; or too many calls.
             UnavailableError: others hold the same rows for too long.
             CorruptionError: the key is not that of these cards.
         """
+        self._count(edge_id)
         if not self._key_checked:
             async with self._pool.connection() as connection:
                 await store.check_key(connection, self._pins.key_check)
@@ -84,11 +90,21 @@ class GiftCards:
             return await self._redeem(_decoded(body, GiftRedeem), store_id, edge_id)
         return await self._reverse(_decoded(body, GiftReverse), store_id, edge_id)
 
+    def _count(self, edge_id: int) -> None:
+        now_ns = self._clock.mono_ns()
+        asked = self._asked.setdefault(edge_id, deque(maxlen=CALLS_PER_MINUTE_MAX))
+        if len(asked) == CALLS_PER_MINUTE_MAX and now_ns - asked[0] < _MINUTE_NS:
+            raise BusyError(retry_after_s=1 + (_MINUTE_NS - (now_ns - asked[0])) // 10**9)
+        asked.append(now_ns)
+
     async def _activate(self, asked: GiftActivate, store_id: str, edge_id: int) -> GiftReply:
         operation_id = policy.named(asked.operation_id, "/operation_id")
         policy.named(asked.receipt_id, "/receipt_id")
         card_tag = self._pins.tag(policy.plain_number(asked.number))
         told = _sha256_of(GiftAction.ACTIVATE, asked.receipt_id, card_tag, asked.amount_minor)
+
+        async def repeated(connection: Connection, place: Place) -> GiftReply | None:
+            return await _repeat(connection, place, operation_id, told)
 
         async def work(connection: Connection, place: Place) -> GiftReply:
             card = await self._locked(connection, card_tag)
@@ -115,11 +131,13 @@ class GiftCards:
             )
             return reply
 
-        await self._known(card_tag, edge_id)
+        if (known := await self._at(store_id, edge_id, repeated)) is not None:
+            return known
+        await self._guessing.known(card_tag, edge_id)
         return await self._at(store_id, edge_id, work)
 
     async def _balance(self, asked: GiftBalance, store_id: str, edge_id: int) -> GiftReply:
-        card_tag = await self._proved(asked.number, asked.pin, edge_id)
+        card_tag = await self._guessing.proved(asked.number, asked.pin, edge_id)
 
         async def work(connection: Connection, place: Place) -> GiftReply:
             card = await self._locked(connection, card_tag)
@@ -166,7 +184,7 @@ class GiftCards:
 
         if (known := await self._at(store_id, edge_id, repeated)) is not None:
             return known
-        await self._proved(asked.number, asked.pin, edge_id)
+        await self._guessing.proved(asked.number, asked.pin, edge_id)
         return await self._at(store_id, edge_id, work)
 
     async def _reverse(self, asked: GiftReverse, store_id: str, edge_id: int) -> GiftReply:
@@ -220,67 +238,6 @@ class GiftCards:
         reply = _reply(card, amount_minor, posting.balance_of(books, purse))
         await store.mark_reversed(connection, place.store_id, operation_id, reply, now_ms=now_ms)
         return reply
-
-    async def _known(self, card_tag: bytes, edge_id: int) -> Card:
-        """The card, or a miss of the agent's; before an operation, in a transaction of its own."""
-        agent = f"edge:{edge_id}"
-
-        async def work(connection: Connection) -> Card | int:
-            now_ms = self._clock.now_ms()
-            guesses = (await store.lock_guesses(connection, [agent]))[agent]
-            if wait_ms := policy.wait_ms(guesses, now_ms):
-                return wait_ms
-            card = await store.find_card(connection, card_tag)
-            if card is None:
-                await store.put_guesses(connection, agent, policy.after_miss(guesses, now_ms))
-                return 0
-            return card
-
-        found = await in_transaction(self._pool, work)
-        if isinstance(found, Card):
-            return found
-        if found:
-            raise _agent_waits(found)
-        raise NotFoundError("there is no gift card of this number", code="unknown_gift_card")
-
-    async def _proved(self, number: str, pin: str | None, edge_id: int) -> bytes:
-        """The tag of a card of which the asker knows the number, and the PIN where it has one.
-
-        A try is noted before the PIN is looked at, so that parallel ones do not slip past, and
-        forgotten when the PIN was right; the count is in the database and survives a restart.
-        """
-        number = policy.plain_number(number)
-        card_tag = self._pins.tag(number)
-        card = await self._known(card_tag, edge_id)
-        if card.pin_hash is None:
-            return card_tag
-        if pin is None:
-            raise InputError("this card has a PIN", code="pin_required", pointer="/pin")
-        pin = policy.plain_pin(pin)
-        subject = f"card:{card.owner}"
-
-        async def note(connection: Connection) -> int:
-            now_ms = self._clock.now_ms()
-            guesses = (await store.lock_guesses(connection, [subject]))[subject]
-            if wait_ms := policy.wait_ms(guesses, now_ms):
-                return wait_ms
-            await store.put_guesses(connection, subject, policy.after_wrong_pin(guesses, now_ms))
-            return 0
-
-        if wait_ms := await in_transaction(self._pool, note):
-            raise _pin_waits(wait_ms)
-        if not await self._pins.is_right(card.pin_hash, number, pin):
-            await in_transaction(self._pool, lambda each: self._miss(each, edge_id))
-            _LOG.warning("gift_card.wrong_pin", edge_id=edge_id)
-            raise ForbiddenError("this PIN is wrong", code="wrong_pin", pointer="/pin")
-        await in_transaction(self._pool, lambda each: store.forget_card_guesses(each, subject))
-        return card_tag
-
-    async def _miss(self, connection: Connection, edge_id: int) -> None:
-        agent = f"edge:{edge_id}"
-        guesses: Guesses = (await store.lock_guesses(connection, [agent]))[agent]
-        missed = policy.after_miss(guesses, self._clock.now_ms())
-        await store.put_guesses(connection, agent, missed)
 
     async def _locked(self, connection: Connection, card_tag: bytes) -> Card:
         card = await store.find_card(connection, card_tag, lock=True)
@@ -349,24 +306,6 @@ def _uid(place: Place, operation_id: str) -> bytes:
 def _sha256_of(action: GiftAction, receipt_id: str, tag: bytes, amount_minor: int | None) -> bytes:
     told = msgspec.msgpack.encode([action.value, receipt_id, tag, amount_minor])
     return hashlib.sha256(told).digest()
-
-
-def _pin_waits(wait_ms: int) -> AppError:
-    return BusyError(
-        "too many wrong PINs: this card waits",
-        code="pin_wait",
-        hint="Take another payment; Retry-After says when the card may be tried again.",
-        retry_after_s=-(-wait_ms // 1000),
-    )
-
-
-def _agent_waits(wait_ms: int) -> AppError:
-    return BusyError(
-        "too many wrong numbers and PINs from this shop",
-        code="gift_cards_wait",
-        hint="Take another payment; Retry-After says when gift cards work again.",
-        retry_after_s=-(-wait_ms // 1000),
-    )
 
 
 def _decoded(body: bytes, kind: type[_T]) -> _T:

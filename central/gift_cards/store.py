@@ -212,11 +212,6 @@ async def put_guesses(connection: Connection, subject: str, guesses: Guesses) ->
     )
 
 
-async def forget_card_guesses(connection: Connection, subject: str) -> None:
-    """The PIN was right."""
-    await run(connection, _QUERIES["forget_card_guesses"], {"subject": subject})
-
-
 async def audit(connection: Connection) -> dict[str, int]:
     """How many cards hold something else than their operations say, and what all hold."""
     row = await row_of(connection, _QUERIES["audit"])

@@ -14,7 +14,7 @@ from central.accounts.audit import audit
 from central.database.pool import Pool
 from central.gift_cards import store as gift_cards
 from central.gift_cards.pins import Pins
-from central.gift_cards.service import GiftCards
+from central.gift_cards.service import CALLS_PER_MINUTE_MAX, GiftCards
 from shared.errors import (
     AppError,
     BusyError,
@@ -229,6 +229,28 @@ async def test_an_agent_that_tries_numbers_waits(office: Office) -> None:
     assert await office.balance(PLAIN) == 100_000
 
 
+async def test_an_agent_that_asks_too_often_waits(office: Office) -> None:
+    """Whatever it asks for, such as reversals of what never was; a minute later it goes on."""
+    await office.sell(PLAIN, 100_000)
+    office.restart()
+    for _ in range(CALLS_PER_MINUTE_MAX):
+        with pytest.raises(InputError):
+            await office.reverse("")
+    assert await code_of(office.reverse("x")) == "busy"
+    assert await office.balance(PLAIN, store="S2") == 100_000
+    office.clock.advance_ms(60_000)
+    assert await office.balance(PLAIN) == 100_000
+
+
+async def test_a_repeated_sale_is_answered_while_the_agent_waits(office: Office) -> None:
+    """What was done is told again, whatever the agent tried since."""
+    sold = await office.sell(PLAIN, 100_000)
+    for n in range(60):
+        assert await code_of(office.balance(f"{n:016}")) == "unknown_gift_card"
+    assert await office.sell(PLAIN, 100_000) == sold
+    assert await code_of(office.sell(FIXED, 100_000, op="new")) == "gift_cards_wait"
+
+
 async def test_another_key_is_noticed(office: Office, pool: Pool) -> None:
     """With the wrong key file every card would be unknown; that is said, not acted upon."""
     pins = Pins(bytes(reversed(KEY)))
@@ -318,3 +340,18 @@ async def test_any_order_of_operations_agrees_with_plain_sums(office: Office, tu
     for number, expected in balances.items():
         assert await office.balance(number) == (expected or 0)
     await books_agree(office.pool)
+
+
+async def test_right_and_wrong_pins_at_one_moment(office: Office) -> None:
+    """Each is answered as it deserves; nobody gets an answer about the program."""
+    await office.sell(SECRET, 100_000)
+
+    async def ask(pin: str) -> str:
+        try:
+            return str(await office.balance(SECRET, pin=pin))
+        except AppError as error:
+            return error.stable_code
+
+    told = await asyncio.gather(*[ask(pin) for pin in (PIN, "0000", PIN, PIN, "1111", PIN) * 3])
+    assert set(told) <= {"100000", "wrong_pin", "pin_wait"}
+    assert "100000" in told
