@@ -129,6 +129,17 @@ def test_noise_costs_the_frame_it_hit_and_at_most_the_next() -> None:
     assert lost_next <= rounds // 50
 
 
+def test_lost_lrc_costs_no_second_frame() -> None:
+    """The STX that stands in its place begins a frame, unless it fits as the LRC."""
+    rng = random.Random(a_seed())
+    for _ in range(1_000):
+        hit, after = some_frames(rng, 2)
+        line = encode_frame(hit)
+        came = decoded(line[:-1] + encode_frame(after))
+        frames_in = [event for event in came if isinstance(event, Frame)]
+        assert frames_in == [hit if line[-1] == STX else after]
+
+
 def test_flipped_bits_never_cost_a_second_frame() -> None:
     """Noise that changes no lengths: the frame right after the one it hit always comes."""
     rng = random.Random(a_seed())

@@ -184,6 +184,19 @@ def test_parts_out_of_order_are_refused() -> None:
     assert len(asked(link.receive(parts[2], 0))) == 1
 
 
+def test_repeated_part_is_acknowledged_and_taken_once() -> None:
+    """A lost acknowledgement in the middle of a long message leaves it as it was."""
+    link = Link(Timing())
+    message = bytes(range(0x20, 0x7F)) * 30
+    executed: list[Execute] = []
+    for frame in frames_of(1, message):
+        for _ in range(3):
+            actions = link.receive(encode_frame(frame), 0)
+            assert sent(actions)[:1] == bytes([ACK])
+            executed += asked(actions)
+    assert executed == [Execute(number=1, message=message)]
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 @pytest.mark.parametrize("direction", ["there", "back"])
 def test_lost_acknowledgement_changes_nothing(n: int, direction: str) -> None:
