@@ -26,6 +26,8 @@ from shared.wire.feed import CouponEntry, CustomerEntry
 from shared.wire.receipt import Customer, Receipt
 
 _QUERIES: Final = load_queries("edge_agent.checkout")
+_ASKED_SINGLY_MAX: Final = 3
+"""Promotions whose rights are looked for at once; of more, those are found first that have any."""
 
 
 def look_up(
@@ -150,8 +152,9 @@ def look_up_uses(
     """
     customer = receipt.customer
     mine: dict[str, dict[Measure, int]] = {}
-    strict = limits_are_strict(connection, receipt.store)
-    if customer is not None and customer.id is not None:
+    counts = any(each.per_customer is not None for each in offered.values())
+    strict = counts and limits_are_strict(connection, receipt.store)
+    if counts and customer is not None and customer.id is not None:
         day = datetime.fromisoformat(receipt.time).date().isoformat()
         if strict:
             rights = _limit_rights(connection, receipt, offered, standing, customers)
@@ -219,10 +222,12 @@ def _budgets_spendable(
     receipt_id: str,
 ) -> dict[str, dict[str, int]]:
     """What this receipt may take of budgets, by promotion and asset; as ``points_spendable``."""
-    rows: Any = connection.execute(
-        _QUERIES["owners_with_rights"], {"owners": json.dumps(promotions)}
-    )
-    held_here = {owner for (owner,) in rows}
+    held_here = set(promotions)
+    if len(promotions) > _ASKED_SINGLY_MAX:
+        rows: Any = connection.execute(
+            _QUERIES["owners_with_rights"], {"owners": json.dumps(promotions)}
+        )
+        held_here = {owner for (owner,) in rows}
     promises = Promises(connection, receipt_id)
     found: dict[str, dict[str, int]] = {}
     for promotion in promotions:

@@ -108,16 +108,20 @@ class Pricing:
         limited, store_id = self._limited(bundle), asked.receipt.store
         if not limited.limits:
             return (), "", ()
-        strict = asked.receipt.customer is not None and limits_are_strict(reader, store_id)
+        strict = (
+            limited.has_customers
+            and asked.receipt.customer is not None
+            and limits_are_strict(reader, store_id)
+        )
         if not self._desk.asks_for_budgets and not strict:
             return (), "", ()
-        filled = self._filled(reader, asked, {})
+        standing = self._desk.standing(reader)
+        filled = self._filled(reader, asked, standing, {})
         offered = limited.offered(filled.receipt)
         promotions = with_budgets(offered) if self._desk.asks_for_budgets else []
         customer = filled.receipt.customer
         if not strict or customer is None or customer.id is None:
             return tuple(promotions), "", ()
-        standing = self._desk.standing(reader)
         limits = lacking_limits(reader, filled.receipt, offered, standing)
         return tuple(promotions), customer.id, limits
 
@@ -133,11 +137,13 @@ class Pricing:
         )
 
     def _filled(
-        self, reader: apsw.Connection, asked: Asked, elsewhere: Mapping[str, int]
+        self,
+        reader: apsw.Connection,
+        asked: Asked,
+        standing: Standing,
+        elsewhere: Mapping[str, int],
     ) -> Filled:
-        known = self._look_up(
-            reader, asked.receipt, asked.card, self._desk.standing(reader), elsewhere
-        )
+        known = self._look_up(reader, asked.receipt, asked.card, standing, elsewhere)
         return fill_in(asked.raw, asked.receipt, asked.card, known)
 
     def calculate(
@@ -151,11 +157,11 @@ class Pricing:
         hints: bool = False,
     ) -> tuple[Calculation, Answer]:
         """What is kept (without trace and hints), and what is told."""
-        filled = self._filled(reader, asked, elsewhere.points)
+        standing = self._desk.standing(reader)
+        filled = self._filled(reader, asked, standing, elsewhere.points)
         offered = self._limited(bundle).offered(filled.receipt)
         uses = NO_USES
         if offered:
-            standing = self._desk.standing(reader)
             uses = look_up_uses(
                 reader, filled.receipt, offered, standing, elsewhere.budgets, elsewhere.points
             )

@@ -67,6 +67,8 @@ class Limited:
         self.ready = ready
         promotions = [each for group in ready.program.groups for each in group.promotions]
         self.limits: Mapping[str, Limits] = limits_of((each.id, each.limits) for each in promotions)
+        self.has_customers = any(each.per_customer is not None for each in self.limits.values())
+        """Whether any of them is limited for each customer."""
         index = ready.index if self.limits else Index()
         self._everybody = index is None
         self._by = _Reached(promotions, self.limits, index or Index())
