@@ -82,6 +82,8 @@ INCIDENTS: Final = {
     "foreign_void": "A shop took back another shop's spend",
     "foreign_sub_lease": "A till's part belongs to other points than it says",
     "sub_lease_overspent": "A till spent more than its part",
+    "right_without_lease": "A right was used beyond what the shop was given",
+    "limit_exceeded": "A customer got a promotion more often than it allows",
 }
 NEAREST_FIRST: Final = (
     Reason.FLOOR,
