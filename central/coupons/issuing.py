@@ -110,12 +110,15 @@ async def _new_ones(
         while chunk := list(islice(waiting, _CHUNK)):
             ids = sorted({row.customer_id or "" for _, row in chunk})
             members = await known_customers(connection, ids)
-            known = await store.known_coupons(connection, [row.code for _, row in chunk])
+            given = [row.code for _, row in chunk if row.code]
+            known = await store.known_coupons(connection, given)
+            before = await store.issued_before(connection, [_cause(code) for code in given])
             for line, entry in chunk:
                 if entry.customer_id not in members:
                     raise wrong_line(path, line, "there is no such customer")
                 taken = known.get(entry.code) if entry.code else None
-                if taken is not None and taken != entry:
+                gone = entry.code and taken is None and _cause(entry.code) in before
+                if gone or (taken is not None and taken != entry):
                     raise wrong_line(path, line, "this code is taken")
                 if taken is None:
                     found.append(entry)
@@ -124,7 +127,7 @@ async def _new_ones(
 
 async def _issue(connection: Connection, coupons: list[CouponEntry], *, now_ms: int) -> None:
     await store.add_personal(connection, coupons)
-    causes = {coupon.code: transfer_id_of("coupon.issued", coupon.code) for coupon in coupons}
+    causes = {coupon.code: _cause(coupon.code) for coupon in coupons}
     purses = {
         coupon.code: Purse(coupon.customer_id or "", asset_of(AssetKind.COUPON, coupon.code))
         for coupon in coupons
@@ -153,6 +156,10 @@ def _checked(row: IssueRow) -> IssueRow:
     if not 0 < len(code) <= CODE_CHARS_MAX or not code.isprintable():
         raise InputError(f"a code has 1 to {CODE_CHARS_MAX} printable characters")
     return msgspec.structs.replace(row, code=code)
+
+
+def _cause(code: str) -> bytes:
+    return transfer_id_of("coupon.issued", code)
 
 
 def _made(chance: Chance) -> str:

@@ -24,3 +24,16 @@ from unnest(%(code)s::text[], %(series)s::text[], %(customer_id)s::text[],
     %(valid_from_date)s::date[], %(valid_to_date)s::date[])
     as new(code, series, customer_id, valid_from, valid_to)
 on conflict (code) do nothing;
+
+-- issued_before --
+-- Which of these transfers were made: codes that were issued once, though nobody knows them now.
+select transfer_id from ledger_transfer where transfer_id = any(%(ids)s::bytea[]);
+
+-- forget_past --
+-- A bounded number of personal codes that were no longer good on that day.
+delete from coupon where code in (
+    select code from coupon
+    where customer_id is not null and valid_to < %(day)s::date
+    order by code limit %(limit)s
+)
+returning code;

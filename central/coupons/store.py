@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -14,7 +16,10 @@ from shared.errors import InputError
 from shared.sqlfile import load_queries
 from shared.wire.feed import CouponEntry, Topic
 
-_QUERIES = load_queries("central.coupons")
+PAST_KEPT_DAYS: Final = 45
+FORGET_MAX: Final = 2_000
+"""Codes in one transaction: a long one would hold back every reader of the feed."""
+_QUERIES: Final = load_queries("central.coupons")
 
 
 async def put_coupons(connection: Connection, coupons: list[CouponEntry]) -> None:
@@ -56,6 +61,27 @@ async def add_personal(connection: Connection, coupons: Sequence[CouponEntry]) -
     if await run(connection, _QUERIES["issue"], as_arrays(columns)) != len(coupons):
         raise LostRaceError("somebody has just stored one of these codes")
     await _announce(connection, coupons)
+
+
+async def issued_before(connection: Connection, causes: Iterable[bytes]) -> set[bytes]:
+    """Which of these issues were made, though their codes may be forgotten by now."""
+    rows = await rows_of(connection, _QUERIES["issued_before"], as_arrays({"ids": list(causes)}))
+    return {bytes(row["transfer_id"]) for row in rows}
+
+
+async def forget_past(connection: Connection, today: str) -> int:
+    """Forget personal codes long past their last day (a bounded number); how many.
+
+    Until then shops say that they have expired, after that they are unknown.
+    """
+    day = dt.date.fromisoformat(today) - dt.timedelta(days=PAST_KEPT_DAYS)
+    rows = await rows_of(
+        connection, _QUERIES["forget_past"], {"day": day.isoformat(), "limit": FORGET_MAX}
+    )
+    await feed.delete(
+        connection, feed.EVERY_STORE, Topic.COUPON, [str(row["code"]) for row in rows]
+    )
+    return len(rows)
 
 
 async def _announce(connection: Connection, coupons: Sequence[CouponEntry]) -> None:

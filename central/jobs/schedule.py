@@ -10,6 +10,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from central.accounts import audit, service, timers
 from central.accounts.books import Purse
+from central.coupons import store as coupons
 from central.database.pool import Connection, Pool
 from central.database.retry import in_transaction
 from central.limits import budgets, uses
@@ -129,6 +130,18 @@ class Jobs:
                 break
         return count
 
+    async def forget_coupons(self) -> int:
+        """Let go of personal codes long past their last day; how many."""
+        count = 0
+        for _ in range(BATCHES_MAX):
+            done = await in_transaction(
+                self._pool, lambda connection: coupons.forget_past(connection, self._today())
+            )
+            count += done
+            if done == 0:
+                break
+        return count
+
     async def audit(self) -> int:
         """Compare what has moved with what the accounts hold; how many differences are open."""
         return await in_transaction(self._pool, audit.count_on)
@@ -155,10 +168,11 @@ class Jobs:
                 self.audit_all,
                 self.lend_budgets,
                 self.forget_uses,
+                self.forget_coupons,
             )
         ):
             self._scheduler.add_job(
-                nightly, "cron", hour=NIGHT_UTC, minute=10 * minute, max_instances=1
+                nightly, "cron", hour=NIGHT_UTC, minute=8 * minute, max_instances=1
             )
         self._scheduler.start()
 

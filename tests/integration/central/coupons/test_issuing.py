@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from central.accounts.audit import audit
-from central.coupons import issuing
+from central.coupons import issuing, store
 from central.coupons.issuing import Series, issue_coupons
 from central.coupons.policy import check_character
 from central.coupons.store import known_coupons, put_coupons
 from central.customers.store import put_customers
 from central.database.pool import Pool
 from central.fleet.store import put_store
+from central.jobs.schedule import Jobs
 from central.uplink.enrol import Enrolment
 from shared.errors import AppError, InputError
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
 from shared.wire.feed import CouponEntry, CustomerEntry, StoreEntry
 from tests.support.agent import enrol_request
+from tests.support.clocks import FakeClock
 
 SPRING = Series(name="SPRING", valid_from=date(2026, 3, 1), valid_to=date(2026, 5, 31))
 Issue = Callable[..., Awaitable[list[CouponEntry]]]
@@ -146,6 +148,35 @@ async def test_a_personal_code_never_becomes_public(issue: Issue, pool: Pool) ->
     assert caught.value.stable_code == "personal_coupon"
     async with pool.connection() as connection:
         assert (await known_coupons(connection, ["MINE"]))["MINE"].customer_id == "c1"
+
+
+async def test_codes_long_past_are_forgotten_and_never_issued_again(
+    issue: Issue, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """45 days after their last day, and only personal ones; the rest of the right expires."""
+    monkeypatch.setattr(store, "FORGET_MAX", 2)
+    async with pool.connection() as connection:
+        await put_coupons(
+            connection, [CouponEntry(code="PUBLIC", series="S", valid_to_date="2026-01-01")]
+        )
+    rows = [{"customer_id": "c2", "code": f"OLD-{n}"} for n in range(5)]
+    await issue(*rows)
+    await issue({"customer_id": "c2", "code": "EVER"}, series=Series(name="S"))
+    clock = FakeClock(wall_ms=int(datetime(2026, 7, 15, 12, tzinfo=UTC).timestamp()) * 1000)
+    jobs = Jobs(pool, clock)
+    assert await jobs.forget_coupons() == 0
+    await jobs.expire_points()
+    assert ("c2", "coupon:EVER") in await rights(pool)
+    assert ("c2", "coupon:OLD-0") not in await rights(pool)
+    clock.advance_ms(86_400_000)
+    assert await jobs.forget_coupons() == 5
+    async with pool.connection() as connection:
+        left = await known_coupons(connection, ["PUBLIC", "EVER", "OLD-0"])
+        found = await audit(connection)
+    assert set(left) == {"PUBLIC", "EVER"}
+    assert found["drift"] == 0
+    with pytest.raises(InputError, match="line 1: this code is taken"):
+        await issue(rows[0])
 
 
 async def test_many_are_issued_in_pieces(
