@@ -26,10 +26,13 @@ class PortKeeper:
         settings: PortSettings,
         serve: Callable[[Port], Awaitable[None]],
         *,
+        note: Callable[[], str] = str,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """``note``: what a technician should know of an open port that works."""
         self._settings = settings
         self._serve = serve
+        self._note_of = note
         self._sleep = sleep
         self._pause_s = PAUSE_MIN_S
         self._port: Port | None = None
@@ -73,11 +76,10 @@ class PortKeeper:
 
     def status(self) -> Status:
         """A port that is gone is a warning: HTTP tills and the other ports work on."""
-        if self._port is not None:
-            health = Health.OK
-        else:
-            health = Health.NOT_READY if self._trouble is None else Health.WARN
         name = f"port_{self._settings.name}"
+        if self._port is not None:
+            return Status(component=name, health=Health.OK, message=self._note_of())
+        health = Health.NOT_READY if self._trouble is None else Health.WARN
         return Status(component=name, health=health, message=self._trouble or "")
 
     def _note(self, trouble: str) -> None:

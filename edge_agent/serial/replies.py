@@ -7,7 +7,7 @@ from typing import Final
 
 from shared.money import format_centi, format_minor
 from shared.quantity import format_quantity
-from shared.wire.answer import Answer
+from shared.wire.answer import Answer, HintGiven
 from shared.wire.facts import Incident
 from shared.wire.problem import Finding
 from shared.wire.refund_json import Refund
@@ -100,6 +100,21 @@ def answer_lines(answer: Answer) -> list[list[str]]:
 def notice_lines(notices: Iterable[Finding]) -> list[list[str]]:
     """What the shop does not know of what the receipt names."""
     return [["N", each.code, each.pointer or ""] for each in notices]
+
+
+def hint_lines(hints: Iterable[HintGiven]) -> list[list[str]]:
+    """What promotions still lack, and what they would save."""
+    return [
+        [
+            "H",
+            each.promotion,
+            "" if each.quantity_milli is None else format_quantity(each.quantity_milli),
+            "" if each.amount_minor is None else format_minor(each.amount_minor),
+            "" if each.gain_minor is None else format_minor(each.gain_minor),
+            each.text,
+        ]
+        for each in hints
+    ]
 
 
 def incident_lines(incidents: Iterable[Incident]) -> list[list[str]]:

@@ -23,7 +23,13 @@ from edge_agent.serial.barcodes.layout import as_latin
 from edge_agent.serial.basket import Basket
 from edge_agent.serial.display import Picture, item_picture, total_picture
 from edge_agent.serial.places import zone_of
-from edge_agent.serial.replies import answer_lines, incident_lines, notice_lines, sums
+from edge_agent.serial.replies import (
+    answer_lines,
+    hint_lines,
+    incident_lines,
+    notice_lines,
+    sums,
+)
 from edge_agent.serial.services import Services
 from edge_agent.serial.texts import DISCOUNT, THANKS, TO_PAY, chosen
 from edge_agent.serial_settings import CodeSettings, Language
@@ -69,6 +75,7 @@ class Sale:
             "SPEND": (1, 2, self._spend),
             "PAY": (1, PAYMENT_FIELDS_MAX, self._pay),
             "CALC": (1, 3, self._calculate),
+            "HINT": (1, 3, self._hint),
             "SUBT": (1, 3, self._subtotal),
             "COMMIT": (2, 2, self._commit),
             "CANCEL": (1, 1, self._cancel),
@@ -173,6 +180,13 @@ class Sale:
         """Price what is rung up so far; nothing is set aside."""
         basket = self._checked(fields)
         return _priced(await self._price(basket))
+
+    async def _hint(self, fields: list[str]) -> Lines:
+        """What goods a promotion still lacks; for the cashier to say while scanning."""
+        basket = self._checked(fields)
+        body = msgspec.json.encode(basket.to_json())
+        priced = await self._services.checkout.calculate(body, trace=False, hints=True)
+        return [[basket.receipt_id], *hint_lines(priced.answer.hints)]
 
     async def _subtotal(self, fields: list[str]) -> Lines:
         """Price it and set its points aside: now the customer pays."""

@@ -63,10 +63,24 @@ class SerialPorts:
             answer_timeout_ms=till.answer_timeout_ms,
             repeats=till.repeats,
         )
-        line = Line(Link(timing), teller.execute, clock=self._services.clock)
+        link = Link(timing)
+        line = Line(link, teller.execute, clock=self._services.clock)
         self._lines.append(line)
-        self._keep(till, line.serve)
+        self._keep(till, line.serve, note=lambda: _note_of(link))
         return teller
 
-    def _keep(self, settings: PortSettings, serve: Callable[[Port], Awaitable[None]]) -> None:
-        self._keepers[settings.name] = PortKeeper(settings, serve)
+    def _keep(
+        self,
+        settings: PortSettings,
+        serve: Callable[[Port], Awaitable[None]],
+        *,
+        note: Callable[[], str] = str,
+    ) -> None:
+        self._keepers[settings.name] = PortKeeper(settings, serve, note=note)
+
+
+def _note_of(link: Link) -> str:
+    """A line that is heard badly is found by its numbers before a cashier complains."""
+    if not link.damage_count and not link.repeat_count:
+        return ""
+    return f"damaged {link.damage_count}, repeated {link.repeat_count} since start"

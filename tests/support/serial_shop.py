@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from aiohttp.test_utils import TestClient
 
 from edge_agent.serial_settings import SerialSettings, TillSettings
@@ -16,7 +17,7 @@ from tests.support.shop import TIME
 
 SETTLED_S = 20.0
 """How long a port may take to be opened on a busy machine; no law, only an end."""
-Http = TestClient[Any, Any]
+Http = TestClient[Any, Any] | aiohttp.ClientSession
 
 
 @contextmanager

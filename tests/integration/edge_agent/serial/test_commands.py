@@ -189,6 +189,24 @@ async def test_answers_records(till: PtyTill) -> None:
     assert ["N", "unknown_coupon", "/coupons/0"] in reply
 
 
+async def test_hints(tmp_path: Path) -> None:
+    """What a promotion still lacks, as over HTTP; the receipt stays as it was."""
+    fourth = {"id": "fourth", "then": [{"do": "nth", "every": 4, "filter": {"sku": ["tea"]}}]}
+    with ptys_of(tmp_path, "R1") as [port]:
+        serial = till_settings(tmp_path, "R1")
+        make_shop(tmp_path / "shop", bundle=a_bundle(1, promotions=[fourth]), serial=serial)
+        async with a_till(tmp_path / "shop") as http:
+            till = PtyTill(port)
+            await greeted(http, till)
+            await till.done("OPEN", "r1", TIME)
+            await till.done("ITEM", "1", "tea", "3", "100.00")
+            plain = await till.ask("CALC", "r1")
+            first, hint = await till.ask("HINT", "r1", "1", "300.00")
+            assert first == ["OK", "HINT", "r1"]
+            assert hint[:4] == ["H", "fourth", "1", ""]
+            assert await till.ask("CALC", "r1") == plain
+
+
 async def test_members_known_unknown_blocked_and_nobody(till: PtyTill) -> None:
     """A card that nobody knows stops no sale; without an open receipt one may ask, too."""
     assert await till.done("IDENT", ";100?") == ["known", "c1", "", ""]

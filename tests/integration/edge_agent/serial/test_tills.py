@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from edge_agent.serial.frames import ACK, ENQ, NAK, Frame, encode_frame
 from edge_agent.serial.reference_client import NoAnswerError
 from tests.integration.edge_agent.test_till_api import Till, a_till, ask
+from tests.support.agent_process import an_agent
 from tests.support.examples import NIGHTLY
 from tests.support.noise import a_seed, flip_bits
 from tests.support.pty_till import PtyTill
 from tests.support.serial_line import sometimes
 from tests.support.serial_shop import greeted, port_is, ptys_of, sold, till_settings
-from tests.support.shop import TIME, a_bundle, make_shop, till_receipt
+from tests.support.shop import HEADERS, TIME, a_bundle, make_shop, till_receipt
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +239,67 @@ async def test_unplugged_in_mid_receipt_and_plugged_in_again(
     await port_is(http, "R1", "ok")
     assert await till.done("SUBT", "r1", "1", "200.00") != []
     assert (await till.done("COMMIT", "r1", "180.00"))[1] == "180.00"
+
+
+async def test_unplugged_in_mid_commit(shop: tuple[Till, PtyTill, PtyTill]) -> None:
+    """Whether the agent heard it or not: the same frame again brings the one sale there is."""
+    http, till, _ = shop
+    for index in range(5):
+        receipt_id = f"u{index}"
+        await till.done("OPEN", receipt_id, TIME)
+        await till.done("ITEM", "1", "tea", "2", "100.00")
+        number = till.client.number % 999 + 1
+        text = f"COMMIT|{receipt_id}|180.00".encode()
+        frame = encode_frame(Frame(kind="A", number=number, data=text))
+        till.port.write(frame)
+        till.port.unplug()
+        await port_is(http, "R1", "warn")
+        till.port.plug()
+        await port_is(http, "R1", "ok")
+        first = await till.ask("COMMIT", receipt_id, "180.00", number=number)
+        assert first[0][:4] == ["OK", "COMMIT", receipt_id, "180.00"]
+        async with http.get(f"/v1/receipts/{receipt_id}") as response:
+            assert (await response.json())["incidents"] == []
+
+
+@pytest.mark.processes
+async def test_agent_killed_in_mid_commit(tmp_path: Path, bundle: bytes) -> None:
+    """SIGKILL at any moment of a commit: the till gets its sale by asking again, once."""
+    rng = random.Random(a_seed())
+    with ptys_of(tmp_path, "R1") as [port]:
+        make_shop(tmp_path / "shop", bundle=bundle, serial=till_settings(tmp_path, "R1"))
+        till = PtyTill(port)
+        found = 0
+        for index in range(2):
+            receipt_id = f"k{index}"
+            async with an_agent(tmp_path / "shop") as (process, address), an_http(address) as http:
+                await greeted(http, till)
+                await till.done("OPEN", receipt_id, TIME)
+                await till.done("ITEM", "1", "tea", "2", "100.00")
+                text = f"COMMIT|{receipt_id}|180.00".encode()
+                port.write(encode_frame(Frame(kind="A", number=500, data=text)))
+                await asyncio.sleep(rng.choice([0, rng.uniform(0, 0.005)]))
+                process.kill()
+                await process.wait()
+            async with an_agent(tmp_path / "shop") as (_, address), an_http(address) as http:
+                await greeted(http, till)
+                reply = await till.ask("COMMIT", receipt_id, "180.00")
+                found += reply[0][0] == "OK"
+                if reply[0][0] == "ER":
+                    assert reply[0][1] == "no_receipt"
+                    reply = [["", "", *await sold(till, receipt_id)]]
+                assert reply[0][2:4] == [receipt_id, "180.00"]
+                async with http.get(f"/v1/receipts/{receipt_id}") as response:
+                    assert (await response.json())["incidents"] == []
+                assert (await till.done("LOOK", receipt_id))[0] == "committed"
+        print(f"{found} of 2 were recorded when the agent died")
+
+
+@asynccontextmanager
+async def an_http(address: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Ask a running agent."""
+    async with aiohttp.ClientSession(address, headers=HEADERS) as http:
+        yield http
 
 
 async def test_agent_that_started_again_asks_for_the_receipt_and_finds_the_sale(
