@@ -24,6 +24,7 @@ _STATES: Final = {
     "unknown_coupon": "unknown",
     "coupon_expired": "expired",
     "coupon_used": "used",
+    "coupon_reserved": "reserved",
 }
 
 

@@ -148,6 +148,25 @@ async def test_it_works_once_at_home_and_online_is_known_everywhere(town: Town) 
     assert await settled(town) == {"issued": -1, "redeemed": 1}
 
 
+async def test_a_till_may_ask_how_a_code_stands(town: Town) -> None:
+    """Before anything is scanned, and by the customer's card."""
+
+    async def asked(store: str, **more: str) -> str:
+        query = {"code": CODE} | more
+        async with town.tills[store].get("/v1/coupons", params=query) as response:
+            assert response.status == 200, await response.text()
+            found: str = (await response.json())["state"]
+        return found
+
+    assert await asked("S1", card="100") == "valid"
+    assert await asked("S1", card="200") == "unknown"
+    assert await asked("S1") == "unknown"
+    town.central.cut.add("S2")
+    assert await asked("S2", card="100") == "reserved"
+    await sell(town, "S1", receipt("r1", "S1"))
+    assert await asked("S1", card="100") == "used"
+
+
 async def test_it_is_nobody_elses(town: Town) -> None:
     """Without a card, and with another's, it is unknown, whatever the till says of it."""
     body = receipt("r1", "S1", card="200")
