@@ -520,7 +520,7 @@ class CouponNow(Struct, kw_only=True):
     """Whether a code would count now."""
 
     code: str
-    state: Literal["valid", "used", "expired", "unknown"]
+    state: Literal["valid", "used", "expired", "reserved", "unknown"]
 
 
 class DayTotals(Struct, kw_only=True, rename={"list_": "list"}):
