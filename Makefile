@@ -51,8 +51,9 @@ compiled: setup ## the engine in machine code: build/compiled, used by PYTHONPAT
 simulate: setup-tests ## one simulated town with all that befell it: SEED=17, ARGS=--shrink
 	@$(BIN)/python -m tests.simulation --trace $(SEED) $(ARGS)
 
-nightly: setup-tests ## laws and agreement on many more examples, and ten thousand towns
+nightly: setup-tests ## laws, agreement and power cuts on many more examples, and ten thousand towns
 	KOPILKA_EXAMPLES=20000 $(BIN)/pytest -n 2 tests/agreement tests/unit/shared/engine $(ARGS)
+	KOPILKA_EXAMPLES=20000 $(BIN)/pytest -n 2 tests/power_loss tests/acceptance/test_disk_faults.py $(ARGS)
 	KOPILKA_SEEDS=$${KOPILKA_SEEDS:-10000} $(BIN)/pytest -n 2 tests/simulation $(ARGS)
 
 golden: setup ## rewrite golden bundles; review the diff

@@ -55,6 +55,8 @@ if [ $tests = yes ]; then
     in_sbin nft || missing="$missing nftables"
     in_sbin ip && in_sbin tc || missing="$missing iproute2"
     in_sbin pkill || missing="$missing procps"
+    # System calls of a running agent are made to fail.
+    in_sbin strace || missing="$missing strace"
     # Processes whose clock is wrong.
     ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || missing="$missing faketime"
 fi

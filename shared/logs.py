@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
@@ -32,6 +33,21 @@ def _mask_private(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
+class _Sink:
+    """Where lines go. One that cannot be written is lost: no work may end for want of a log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def configure_logs(*, level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send every event as one JSON line to ``stream`` (standard error by default), for journald."""
     structlog.configure(
@@ -44,7 +60,9 @@ def configure_logs(*, level: str = "INFO", stream: TextIO | None = None) -> None
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(
+            file=cast("TextIO", _Sink(stream or sys.stderr))
+        ),
         cache_logger_on_first_use=True,
     )
 

@@ -130,16 +130,20 @@ def _copy(connection: apsw.Connection, path: Path, version: int) -> None:
     try:
         partial.unlink(missing_ok=True)
         connection.execute(_QUERIES["vacuum_into"], {"path": str(partial)})
-        for place in (partial, path.parent):
-            descriptor = os.open(place, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
         partial.chmod(0o600)
+        _flush(partial)
         partial.rename(copy)
+        _flush(path.parent)
     except (OSError, apsw.Error) as error:
         raise UnavailableError(
             "the database could not be copied before its migration",
             hint="Is there room for a second one?",
         ) from error
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -104,9 +104,12 @@ class Writer:
         while True:
             group, last = self._next_group()
             if group:
-                self._commit_group(group)
-                if self._log_pages >= self._fold_at_pages:
-                    self._fold_log()
+                try:
+                    self._commit_group(group)
+                    if self._log_pages >= self._fold_at_pages:
+                        self._fold_log()
+                except Exception as error:  # noqa: BLE001 - without this thread nothing is recorded
+                    self._break_off(group, error)
             if last:
                 return
 
@@ -180,6 +183,15 @@ class Writer:
         # Closing folds the log otherwise: that would ask a disk that failed to flush once more.
         self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         self._disk.fail(fault, f"{type(error).__name__}: {error}")
+
+    def _break_off(self, group: list[_Entry], error: Exception) -> None:
+        """Something in here is wrong: who waits is told, and the process starts anew."""
+        if self._connection.in_transaction:
+            self._connection.execute(_QUERIES["rollback"])
+        self._disk.fail(Fault.FAILED, f"{type(error).__name__}: {error}")
+        for entry in group:
+            if not entry.future.done():
+                entry.future.set_exception(self._disk.refusal(Fault.FAILED))
 
     def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._log_pages = pages

@@ -39,8 +39,6 @@ from shared.wire.enrol import LaneHead
 from shared.wire.facts import FactKind, LeaseSpent
 from shared.wire.stream import Lane, Record
 
-FLOOR_STALE_MS: Final = 60_000
-"""What a database that is put back from a copy may lose of trusted time."""
 _LOG = get_logger(__name__)
 _STEP: Final = 500
 _HEADS_BYTES: Final = 4_096
@@ -76,6 +74,7 @@ class Guard:
         self._journal = journal
         self._statement = statement
         self._counter = 0 if statement is None else statement.counter
+        self._kept: Floor | None = None
         self._seen: dict[int, Head] = {}
         self._held_seen = 0
         self._spends: deque[_Spend] = deque()
@@ -119,13 +118,14 @@ class Guard:
         if self._journal is not None:
             self._fill_journal(connection, heads, journal_heads)
         if heads and not self._recovering:
+            self._keep_floor(connection)
             self._testify(heads)
 
     def before_commit(self, connection: apsw.Connection, *, short: bool = False) -> None:
         """Put trusted time down in the transaction; while room is short, telemetry goes."""
         if short:
             forget_telemetry(connection)
-        keep_floor(connection, self._clock.floor())
+        self._keep_floor(connection)
 
     def after_commit(self, connection: apsw.Connection) -> None:
         """Tell the other media what is durable now."""
@@ -186,23 +186,22 @@ class Guard:
         for head in heads:
             self._seen[head.lane] = head
         self._held_seen = waiting_last
-        if changed or self._is_stale():
+        if changed or not self._recovering:
+            # Though nothing was recorded: what was set aside is in no chain, and a database that
+            # forgot it must not pass for one that has everything. In recovery the witness may
+            # remember more than the database, and must not forget it.
             self._testify(heads)
 
-    def _is_stale(self) -> bool:
-        """Whether the witness should hear of trusted time, though nothing was recorded.
-
-        Not in recovery: then it may remember more than the database, and must not forget it.
-        """
-        if self._recovering or self._statement is None:
-            return False
-        return self._clock.floor().floor_ms - self._statement.floor_ms >= FLOOR_STALE_MS
+    def _keep_floor(self, connection: apsw.Connection) -> None:
+        self._kept = self._clock.floor()
+        keep_floor(connection, self._kept)
 
     def _is_news(self, head: Head) -> bool:
         before = self._seen.get(head.lane)
         return before is None or (before.epoch, before.seq) != (head.epoch, head.seq)
 
     def _testify(self, heads: list[Head]) -> None:
+        assert self._kept is not None, "a commit came before"
         self._counter += 1
         floor = self._clock.floor()
         leases, left_out = self._totals(heads)
@@ -215,6 +214,8 @@ class Guard:
             floor_ms=floor.floor_ms,
             boot_id=floor.boot_id,
             boot_ns=floor.boot_ns,
+            kept_ms=self._kept.floor_ms,
+            kept_boot_ns=self._kept.boot_ns,
         )
         if self._witness is None or self._witness_error is not None:
             return

@@ -49,7 +49,9 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What the witness says. ``counter`` grows with every writing; the higher of two is the last.
 
     ``left_out``: how many leases more have unconfirmed spends. ``floor_ms``, ``boot_id`` and
-    ``boot_ns``: trusted time (``edge_agent.clock.policy.Floor``).
+    ``boot_ns``: trusted time (``edge_agent.clock.policy.Floor``). ``kept_ms`` and ``kept_boot_ns``:
+    what of it the database's last commit has in it, whatever that commit was about; 0 where an
+    older release wrote this.
     """
 
     edge_id: int
@@ -60,6 +62,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     floor_ms: int
     boot_id: str
     boot_ns: int
+    kept_ms: int = 0
+    kept_boot_ns: int = 0
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="opened"):

@@ -37,13 +37,14 @@ class Database:
 
     ``holds``: by lane, whether its chain has the witness's hash at the witness's number; None where
     that record is no longer kept or the witness is ahead. ``recovering``: why, from an earlier
-    start.
+    start. ``forgets``: the witness knows of a later commit, whatever it was about.
     """
 
     state: FileState
     heads: Mapping[int, Place] = field(default_factory=dict)
     holds: Mapping[int, bool | None] = field(default_factory=dict)
     recovering: str | None = None
+    forgets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,9 @@ def decide_start(
             )
         who = "witness" if behind else "journal"
         return Start(action=Action.RECOVER, reason=f"database_behind_{who}", notes=notes)
+    if database.forgets:
+        # All records are here. What was set aside for a receipt is none, and may be forgotten.
+        return Start(action=Action.RECOVER, reason="database_behind_witness", notes=notes)
     if witness is not None and _behind(witness, database.heads):
         notes = (*notes, "witness_behind")
     return Start(action=Action.GO_ON, notes=notes)

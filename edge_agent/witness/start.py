@@ -77,6 +77,12 @@ def open_media(
     found, connection = _look(media.database, statement)
     beside = Beside(witness=witness, journal=journal, statement=statement, edge_id=media.edge_id)
     start, facts = compare(found, beside)
+    if connection is not None and start.rebuild and not _fits(connection, beside, replays):
+        # New pages stand beside old ones in it, as a disk leaves them that drops what it was told
+        # to keep. Each chain alone looks whole.
+        connection.close()
+        connection = None
+        start, facts = compare(Database(state=FileState.DAMAGED), beside)
     if connection is None:
         if start.set_aside:
             _set_aside(media.database, clock.now_ms())
@@ -218,7 +224,20 @@ def _database(connection: apsw.Connection, statement: Statement | None) -> Datab
         heads=heads,
         holds=holds,
         recovering=None if recovery is None else recovery.reason,
+        forgets=_forgets(connection, statement),
     )
+
+
+def _forgets(connection: apsw.Connection, statement: Statement | None) -> bool:
+    """Whether the witness heard of a commit that this database does not know of."""
+    if statement is None or statement.kept_ms == 0:
+        return False
+    kept = kept_floor(connection)
+    if kept is None:
+        return True
+    if kept.boot_id == statement.boot_id:
+        return kept.boot_ns < statement.kept_boot_ns
+    return kept.floor_ms < statement.kept_ms
 
 
 def _places(statement: Statement | None) -> dict[int, Place] | None:
@@ -250,6 +269,24 @@ def _rebuild(
         _LOG.error("journal.unusable", detail=str(error))
         return None
     return count
+
+
+def _fits(connection: apsw.Connection, beside: Beside, replays: Mapping[str, Replay]) -> bool:
+    """Whether what the journal has more can be put into this database; it is not done yet."""
+    assert beside.journal is not None, "only a journal can give back"
+    trial = apsw.Connection(":memory:")
+    try:
+        with trial.backup("main", connection, "main") as copy:
+            copy.step()
+        rebuild(trial, beside.journal.entries(), replays)
+    except (CorruptionError, apsw.Error) as error:
+        _LOG.error("database.mixed", detail=str(error))
+        return False
+    except OSError:
+        return True  # a journal that cannot be read is not this database's fault
+    finally:
+        trial.close()
+    return True
 
 
 def _missing(connection: apsw.Connection, statement: Statement | None) -> dict[str, int]:

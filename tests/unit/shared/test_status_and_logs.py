@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 
@@ -30,3 +31,17 @@ def test_private_values_never_reach_a_log_line() -> None:
 
     line = json.loads(stream.getvalue())
     assert (line["phone"], line["store_id"], line["event"]) == ("***", "S1", "customer.looked_up")
+
+
+def test_a_log_that_cannot_be_written_ends_no_work() -> None:
+    """On a full disk a line is lost, and what it tells of goes on."""
+
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, "full")
+
+    configure_logs(stream=Full())
+    try:
+        get_logger("test").error("disk.full")
+    finally:
+        structlog.reset_defaults()
