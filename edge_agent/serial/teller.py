@@ -12,6 +12,7 @@ from edge_agent.serial.charsets import decode_text, encode_text
 from edge_agent.serial.display import Picture
 from edge_agent.serial.frames import DATA_BYTES_MAX
 from edge_agent.serial.gifts import Gifts
+from edge_agent.serial.questions import Questions
 from edge_agent.serial.replies import FIELD, LINE, REPLY_BYTES_MAX, join
 from edge_agent.serial.sale import Sale
 from edge_agent.serial.services import Services
@@ -66,6 +67,7 @@ class Teller:
             **self._sale.commands(),
             **back.commands(),
             **Gifts(services).commands(),
+            **Questions(services, register=till.name).commands(),
         }
         """By name: how many fields at least and at most follow it, and what it does."""
 

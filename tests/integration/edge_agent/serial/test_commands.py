@@ -264,6 +264,31 @@ async def test_status_and_codes(shop: tuple[Till, PtyTill]) -> None:
     assert await till.done("SCAN") == ["none"]
 
 
+async def test_price_coupon_and_day(shop: tuple[Till, PtyTill]) -> None:
+    """The same as HTTP tills are told; none of it touches the open receipt."""
+    http, till = shop
+    await sold(till, "r1")
+    await till.ask("RETURN", "b1", "r1", TIME, "90.00", "1=1")
+    await opened(till, "r2")
+    assert (await till.done("PRICE", "tea", "100.00"))[:2] == ["tea", "90.00"]
+    async with http.get("/v1/preview", params={"sku": "tea", "price": "100.00"}) as response:
+        preview = await response.json()
+    told = ["tea", preview["to_pay"], preview["to_pay_with_card"], preview["list"]]
+    assert await till.done("PRICE", "tea", "100.00", "1") == told
+    assert await till.done("CHECK", "nothing") == ["unknown"]
+    assert await till.refused("PRICE", "tea", "x") == "receipt"
+    day = await till.done("TOTAL", "2026-11-23")
+    asked = {"date": "2026-11-23", "register": "R1"}
+    async with http.get("/v1/totals", params=asked) as response:
+        totals = await response.json()
+    keys = ("sales", "to_pay", "discount", "points_spent", "points_earned", "returns", "returned")
+    assert day == ["2026-11-23", *(str(totals[key]) for key in keys), str(totals["incidents"])]
+    assert day[1:3] == ["1", "180.00"]
+    assert (await till.done("TOTAL"))[1] == "0"
+    assert await till.refused("TOTAL", "today") == "bad_time"
+    assert await till.done("ITEM", "1", "tea", "2", "100.00") == ["1", "200.00"]
+
+
 async def test_time_of_the_agent_where_the_till_has_none(shop: tuple[Till, PtyTill]) -> None:
     """An old till without a clock sells; the time carries an offset."""
     http, till = shop
