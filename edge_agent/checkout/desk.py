@@ -36,7 +36,10 @@ class Desk(Protocol):
         ...
 
     async def coupons(self, owner: str, assets: Sequence[str]) -> Mapping[str, int]:
-        """What somebody else would set aside of these coupons of the owner's now, by asset."""
+        """What somebody else would set aside of these rights of the owner's now, by asset.
+
+        To use personal coupons, and promotions that are strictly limited for each customer.
+        """
         ...
 
     @property

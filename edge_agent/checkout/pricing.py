@@ -49,7 +49,8 @@ class Wishes:
     """What of a receipt somebody else has to be asked for.
 
     ``owner``: whose points it asks to spend; ``promotions``: of whose budgets it may take.
-    ``coupons``: rights (assets) that are not here, to personal coupons of ``coupons_of``.
+    ``coupons``: rights (assets) that are not here, to personal coupons and strict limits of
+    ``coupons_of``.
     """
 
     owner: str | None

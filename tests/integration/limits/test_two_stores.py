@@ -130,6 +130,9 @@ async def test_first_three_receipts_are_three_though_a_store_is_cut_off(
         async with pool.connection() as connection:
             rows = await rows_of(connection, "select state, amount from ledger_spend")
             incidents = await rows_of(connection, "select code from receipt_incident")
+            await budgets.count_traffic(connection, datetime.now(UTC).date().isoformat())
+            traffic = await rows_of(connection, "select store_id, receipts from store_traffic")
+        assert {row["store_id"]: row["receipts"] for row in traffic} == dict(tills.sold)
         assert [(row["state"], row["amount"]) for row in rows] == [("counted", 1)] * 3
         assert incidents == []
         await check_books(pool)
