@@ -37,3 +37,9 @@ delete from coupon where code in (
     order by code limit %(limit)s
 )
 returning code;
+
+-- give_to --
+-- Another customer's from now on.
+update coupon set customer_id = %(owner)s where customer_id = %(alias)s
+returning code, series, customer_id, valid_from::text as valid_from_date,
+    valid_to::text as valid_to_date;

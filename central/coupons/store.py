@@ -63,6 +63,14 @@ async def add_personal(connection: Connection, coupons: Sequence[CouponEntry]) -
     await _announce(connection, coupons)
 
 
+async def give_to(connection: Connection, alias: str, owner: str) -> list[CouponEntry]:
+    """Give one customer's codes to another and announce them; which they are."""
+    rows = await rows_of(connection, _QUERIES["give_to"], {"alias": alias, "owner": owner})
+    coupons = [CouponEntry(**row) for row in sorted(rows, key=lambda row: str(row["code"]))]
+    await _announce(connection, coupons)
+    return coupons
+
+
 async def issued_before(connection: Connection, causes: Iterable[bytes]) -> set[bytes]:
     """Which of these issues were made, though their codes may be forgotten by now."""
     rows = await rows_of(connection, _QUERIES["issued_before"], as_arrays({"ids": list(causes)}))

@@ -8,11 +8,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from central.accounts import service as accounts
 from central.accounts.audit import audit
 from central.coupons import issuing, store
 from central.coupons.issuing import Series, issue_coupons
+from central.coupons.merging import merge_customers
 from central.coupons.policy import check_character
 from central.coupons.store import known_coupons, put_coupons
 from central.customers.store import put_customers
@@ -177,6 +180,22 @@ async def test_codes_long_past_are_forgotten_and_never_issued_again(
     assert found["drift"] == 0
     with pytest.raises(InputError, match="line 1: this code is taken"):
         await issue(rows[0])
+
+
+async def test_coupons_of_a_merged_customer_are_the_others(issue: Issue, pool: Pool) -> None:
+    """The lease under the old name is asked back; the code is told with the new one."""
+    (coupon,) = await issue({"customer_id": "c1", "code": "MINE"})
+    await issue({"customer_id": "c2", "code": "OTHER"})
+    async with pool.connection() as connection:
+        await accounts.merge_customers(connection, "c1", "c2", now_ms=1)
+        assert await merge_customers(connection, "c1", "c2", now_ms=1) == 1
+        assert await merge_customers(connection, "c1", "c2", now_ms=1) == 0
+        known = await known_coupons(connection, ["MINE", "OTHER"])
+        cursor = await connection.execute("select state from lease")
+        states = [row["state"] for row in await cursor.fetchall()]
+    assert known["MINE"] == msgspec.structs.replace(coupon, customer_id="c2")
+    assert known["OTHER"].customer_id == "c2"
+    assert states == ["recalled"]
 
 
 async def test_many_are_issued_in_pieces(
