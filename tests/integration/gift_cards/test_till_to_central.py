@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from central.accounts.audit import audit
 from central.database.pool import Pool
 from central.gift_cards import store as gift_cards
 from central.gift_cards.importing import register_cards
+from edge_agent.lan import policy
 from tests.support.both_ends import Town, a_town
 from tests.support.gift_cards import CARDS, PIN, PLAIN, SECRET, cards_file
 from tests.support.programmes import TEA_AND_POINTS
@@ -146,3 +149,47 @@ async def test_no_log_of_an_agent_tells_a_card(
     kept = b"".join(path.read_bytes() for path in (tmp_path / "S1").rglob("*") if path.is_file())
     assert SECRET not in out + err
     assert SECRET.encode() not in kept
+
+
+async def test_a_till_that_insists_neither_loses_nor_doubles(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replies are lost and the line is cut at random; a till repeats, or gives up and reverses."""
+    monkeypatch.setattr(policy, "OPEN_NS", 10**6)  # a breaker that nobody has to wait for
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    await town.ask("S1", ACTIVATE, sold())
+    paid = 0
+    for number in range(25):
+        store, amount = chance.choice(("S1", "S2")), chance.randrange(1, 60)
+        body = pays(f"p{number}", f"{amount}.00")
+        town.central.lose_reply = chance.random() < 0.4
+        answered = False
+        for _ in range(chance.randrange(1, 3)):
+            if chance.random() < 0.2:
+                town.central.cut.add(store)
+            status, answer = await town.ask(store, REDEEM, body)
+            town.central.cut.clear()
+            await asyncio.sleep(0.01)
+            if status != 503:
+                answered = True
+                break
+        if answered:
+            assert status in (200, 409), answer
+            paid += amount if status == 200 else 0
+            continue
+        # The customer takes another payment.
+        town.central.lose_reply = chance.random() < 0.4
+        for _ in range(50):
+            status, answer = await town.ask(store, REVERSE, {"operation_id": f"p{number}"})
+            if status == 200:
+                break
+            await asyncio.sleep(0.01)
+        assert status == 200, answer
+        status, answer = await town.ask(store, REDEEM, body)
+        assert (status, answer["code"]) == (409, "operation_reversed")
+    assert await balance(town, "S1") == f"{1000 - paid}.00"
+    async with town.central.pool.connection() as connection:
+        found = await audit(connection) | await gift_cards.audit(connection)
+    assert (found["drift"], found["wrong_gift_cards"]) == (0, 0)
