@@ -35,6 +35,7 @@ from central.feed import store as feed
 from central.fleet.channels import issue_channel, revoke_channel
 from central.fleet.store import put_store
 from central.gift_cards.importing import register_cards
+from central.limits import budgets
 from central.processes import (
     PROCESSES_MAX,
     Child,
@@ -308,6 +309,14 @@ async def _leases(central: Central, _options: argparse.Namespace) -> int:
     return 0
 
 
+async def _budgets(central: Central, _options: argparse.Namespace) -> int:
+    async with central.pool.connection() as connection:
+        rows = await budgets.report(connection)
+    for row in rows:
+        print(msgspec.json.encode(row).decode())
+    return 0
+
+
 async def _write_off(central: Central, options: argparse.Namespace) -> int:
     async def work(connection: Connection) -> list[Incident]:
         return await ledger.write_off(connection, options.lease, now_ms=central.clock.now_ms())
@@ -408,6 +417,9 @@ def _parser() -> argparse.ArgumentParser:
         help="after the database was restored from a copy: make all agents begin anew",
     )
     command("leases", "leases on which a person may have to decide", _with(_leases))
+    command(
+        "budgets", "what is used and left of promotions' budgets, as JSON lines", _with(_budgets)
+    )
     write_off = command("write-off", "give back what a silent lease has left", _with(_write_off))
     write_off.add_argument("lease")
     channel = command("channel", "a token for who sells without an agent", _with(_channel))

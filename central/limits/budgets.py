@@ -10,6 +10,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Final
 
+from psycopg.rows import DictRow
+
 from central.accounts import lending, store
 from central.accounts.books import AMOUNT_MAX, AccountKind, Books, Lease, Purse, transfer_id_of
 from central.accounts.lending import Holder
@@ -123,6 +125,14 @@ async def lend_to_asker(
         recalled = await _recall_one(connection, books, holder, purse, asked - has)
     await store.save(connection, books, now_ms=now_ms)
     return Visit(lease=lease, recalled=recalled)
+
+
+async def report(connection: Connection) -> list[DictRow]:
+    """For people, of every budget: amount, used by right, free, held by stores, held in silence.
+
+    What was used beyond every right is the stores' shortage, with an incident each.
+    """
+    return await rows_of(connection, _QUERIES["budgets_report"])
 
 
 async def count_traffic(connection: Connection, today: str) -> None:

@@ -140,3 +140,29 @@ from (select coalesce((select owner from owner_alias where alias = %(owner)s), %
 left join customer_use u on u.customer_id = heir.owner and u.promotion = %(promotion)s
     and u.measure = %(measure)s and u.period = %(period)s
 group by heir.owner;
+
+-- budgets_report --
+-- Every budget: what everybody may use, what was used by right, what is free at head office, what
+-- stores hold, and of that what agents hold who were not heard of for a day.
+select b.promotion, b.asset, b.amount,
+       coalesce(f.funded, 0) - coalesce(a.balance, 0) - coalesce(l.held, 0) as used,
+       coalesce(a.balance, 0) as free, coalesce(l.held, 0) as held, coalesce(l.silent, 0) as silent
+from promotion_budget b
+left join lateral (
+    select sum(amount)::bigint as funded from ledger_lot
+    where owner = b.promotion and asset = b.asset
+) f on true
+left join ledger_account a on a.kind = 'avail' and a.owner = b.promotion and a.asset = b.asset
+left join lateral (
+    select sum(rest)::bigint as held,
+           sum(rest) filter (where last_contact_at is null
+                             or last_contact_at < now() - interval '1 day')::bigint as silent
+    from (
+        select l.granted - l.spent_amount + l.short_amount - l.returned_amount as rest,
+               e.last_contact_at
+        from lease l left join edge e using (edge_id)
+        where l.owner = b.promotion and l.asset = b.asset
+          and l.state in ('open', 'recalled', 'frozen')
+    ) live
+) l on true
+order by b.promotion, b.asset;

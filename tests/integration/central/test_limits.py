@@ -159,6 +159,18 @@ async def test_lowered_budget_comes_back_as_far_as_it_is_unused(office: Pool) ->
         assert await budgets.take_excess(connection, now_ms=next(NOW_MS)) == 0
     left = sum(x.granted - x.spent_amount for x in (await leases_of(office)).values())
     assert left + await free_of(office) == 12 - 5
+    async with office.connection() as connection:
+        assert await budgets.report(connection) == [
+            {
+                "promotion": "first",
+                "asset": TIMES,
+                "amount": 12,
+                "used": 5,
+                "free": 7 - left,
+                "held": left,
+                "silent": left,
+            }
+        ]
 
     # The promotion is taken out of the programme, and put in again: what was used stays used.
     await in_force(office, 3)
