@@ -46,6 +46,10 @@ class AccountKind(enum.StrEnum):
     EXPIRED = "expired"
     GOODWILL = "goodwill"
 
+    __hash__ = (
+        str.__hash__
+    )  # an enumeration's own is a call of Python at every look-up of a balance
+
 
 SYSTEM: Final = frozenset(
     {
@@ -76,8 +80,10 @@ class Account:
     @property
     def account_id(self) -> str:
         """``avail:c1:points:main``; a colon in the owner is escaped, so no two ids are the same."""
-        owner = self.owner.replace("%", "%25").replace(":", "%3A")
-        return f"{self.kind.value}:{owner}:{self.asset}"
+        owner = self.owner
+        if ":" in owner or "%" in owner:
+            owner = owner.replace("%", "%25").replace(":", "%3A")
+        return f"{self.kind}:{owner}:{self.asset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +165,10 @@ class Lease:
 
 @dataclass(slots=True, kw_only=True)
 class SubLease:
-    """A till's part of a hub's lease; ``amount`` None until the hub's own record has come."""
+    """A till's part of a hub's lease; ``amount`` None until the hub's own record has come.
+
+    ``is_certain`` False: its till was put back and may have forgotten spends that still come.
+    """
 
     sub_lease_id: str
     lease_id: str
@@ -169,6 +178,7 @@ class SubLease:
     spent_amount: int = 0
     close_count: int | None = None
     close_amount: int | None = None
+    is_certain: bool = True
 
 
 class SpendState(enum.StrEnum):
@@ -285,6 +295,7 @@ class Books:
         self.known_sales: set[bytes] = set()
         self.known_holds: set[bytes] = set()
         # What the store read, so that what is new is told from what was there.
+        self.stored_accounts: set[Account] = set()
         self.stored_leases: set[str] = set()
         self.stored_spends: set[bytes] = set()
         self.stored_holds: set[bytes] = set()

@@ -7,6 +7,7 @@ office the outcome does not depend on the order in which facts come, nor on how 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -257,6 +258,7 @@ def sub_lease_closed(books: Books, origin: Origin, fact: SubLeaseClosed) -> list
         return [_foreign_sub_lease(fact.sub_lease_id)]
     if sub.close_count is None:
         sub.close_count, sub.close_amount = fact.spend_count, fact.spent_amount
+        sub.is_certain = fact.is_certain
         books.put_sub_lease(sub)
     return []
 
@@ -331,20 +333,40 @@ def free(
 
 
 def finish_close(books: Books, lease: Lease) -> list[Incident]:
-    """Give the rest of a closed lease back, if every spend that its holder counted was seen."""
+    """Give the rest of a closed lease back, if every spend that its holder counted was seen.
+
+    The holder counts its tills' parts as they told them. A till that was put back told of less than
+    it had spent before: those spends are seen here, and count as told, once it has proved that no
+    more of them can come.
+    """
     if lease.close_count is None or not lease.live or lease.state is LeaseState.FROZEN:
         return []
+    assert lease.close_amount is not None, "a close has a count and a sum"
+    parts = [sub for sub in books.sub_leases.values() if sub.lease_id == lease.lease_id]
+    if not all(sub.is_certain for sub in parts):
+        return []
+    untold_count, untold_amount = _untold(parts)
+    told = (lease.close_count + untold_count, lease.close_amount + untold_amount)
     seen = (lease.spent_count, lease.spent_amount)
-    if seen == (lease.close_count, lease.close_amount):
+    if seen == told:
         end_lease(books, lease, LeaseState.CLOSED, "lease.closed")
         return []
-    if lease.spent_count > lease.close_count or (
-        lease.spent_count == lease.close_count and lease.spent_amount != lease.close_amount
-    ):
+    if seen[0] >= told[0]:
         return [
             Incident(code="close_differs", detail=f"{lease.lease_id} has more spends than told")
         ]
     return []
+
+
+def _untold(parts: Iterable[SubLease]) -> tuple[int, int]:
+    """Spends on tills' parts of a lease beyond what the tills told when they gave them back."""
+    count = amount = 0
+    for sub in parts:
+        if sub.close_count is not None and sub.spent_count > sub.close_count:
+            assert sub.close_amount is not None, "a close has a count and a sum"
+            count += sub.spent_count - sub.close_count
+            amount += sub.spent_amount - sub.close_amount
+    return count, amount
 
 
 def end_lease(books: Books, lease: Lease, state: LeaseState, reason: str) -> None:

@@ -21,7 +21,7 @@ from central.accounts.books import (
     Purse,
     transfer_id_of,
 )
-from central.accounts.ledger import end_lease, free
+from central.accounts.ledger import end_lease, finish_close, free
 from central.accounts.policy import PPM, Fate, Lending, fate_of, lending_of
 from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.facts import Incident
@@ -217,8 +217,9 @@ def clear(
 ) -> list[Lease]:
     """Settle what was frozen exactly: its holder has proved that no record of it is missing.
 
-    The rest of each lease goes back to its owner. Call it when the proof was accepted *and* the
-    old epoch's last record has been taken.
+    The rest of each lease goes back to its owner, and so does that of leases of a hub that wait for
+    what this till may have spent of its part. Call it when the proof was accepted *and* the old
+    epoch's last record has been taken.
 
     ``heard_until_ms``: up to when the other agents of the store have told everything; None: there
     are none. A till may still spend its part of a lease, or print a receipt for a promise that a
@@ -230,6 +231,12 @@ def clear(
         if lease.state is LeaseState.FROZEN and _is_told(lease, heard_until_ms):
             end_lease(books, lease, LeaseState.CLOSED, "lease.closed")
             cleared.append(lease)
+    for sub in list(books.sub_leases.values()):
+        if sub.till_edge_id == edge_id and not sub.is_certain:
+            sub.is_certain = True
+            books.put_sub_lease(sub)
+            if (lease_of_part := books.lease(sub.lease_id)) is not None:
+                finish_close(books, lease_of_part)
     return cleared
 
 

@@ -37,6 +37,8 @@ class Needs:
     purses: set[Purse] = field(default_factory=set)
     leases: set[str] = field(default_factory=set)
     sub_leases: set[str] = field(default_factory=set)
+    closing: set[str] = field(default_factory=set)
+    """Leases that are being closed: what their parts told is compared with what was seen."""
     spends: set[bytes] = field(default_factory=set)
     sales: set[bytes] = field(default_factory=set)
     holds: set[bytes] = field(default_factory=set)
@@ -52,6 +54,7 @@ class Needs:
         self.purses |= other.purses
         self.leases |= other.leases
         self.sub_leases |= other.sub_leases
+        self.closing |= other.closing
         self.spends |= other.spends
         self.sales |= other.sales
         self.holds |= other.holds
@@ -63,7 +66,15 @@ class Needs:
 def needs_of(record_uid: bytes, fact: Fact) -> Needs:
     """What posting this record may read or change."""
     needs = Needs()
-    if isinstance(fact, LeaseSpent):
+    add_needs(needs, record_uid, fact)
+    return needs
+
+
+def add_needs(needs: Needs, record_uid: bytes, fact: Fact) -> None:
+    """Need what posting this record may read or change, too."""
+    if isinstance(fact, ReceiptCommitted):
+        _add_receipt(needs, record_uid, fact)
+    elif isinstance(fact, LeaseSpent):
         needs.spends.add(record_uid)
         needs.purses.add(Purse(fact.owner, fact.asset))
         _lease(needs, fact.lease_id, fact.sub_lease_id)
@@ -71,6 +82,7 @@ def needs_of(record_uid: bytes, fact: Fact) -> Needs:
         needs.spends.add(fact.spend_uid)
     elif isinstance(fact, LeaseClosed):
         needs.leases.add(fact.lease_id)
+        needs.closing.add(fact.lease_id)
     elif isinstance(fact, (SubLeaseGranted, SubLeaseClosed)):
         _lease(needs, fact.lease_id, fact.sub_lease_id)
     elif isinstance(fact, ReceiptReturned):
@@ -81,12 +93,9 @@ def needs_of(record_uid: bytes, fact: Fact) -> Needs:
         needs.purses |= {Purse(right.owner, right.asset) for right in fact.rights_returned}
         if fact.sale_uid is not None:
             needs.sales.add(fact.sale_uid)
-    else:
-        _receipt(needs, record_uid, fact)
-    return needs
 
 
-def _receipt(needs: Needs, record_uid: bytes, fact: ReceiptCommitted) -> None:
+def _add_receipt(needs: Needs, record_uid: bytes, fact: ReceiptCommitted) -> None:
     customer = fact.receipt.customer
     owner = customer.id if customer is not None and customer.id is not None else ""
     for index, part in enumerate(fact.lease_spends):
@@ -98,7 +107,8 @@ def _receipt(needs: Needs, record_uid: bytes, fact: ReceiptCommitted) -> None:
         needs.purses.add(Purse(right.owner, right.asset))
         _lease(needs, right.lease_id, right.sub_lease_id)
     if owner:
-        needs.purses |= {Purse(owner, points_asset(x.account)) for x in fact.answer.accrued}
+        for accrued in fact.answer.accrued:
+            needs.purses.add(Purse(owner, points_asset(accrued.account)))
 
 
 def _lease(needs: Needs, lease_id: str | None, sub_lease_id: str | None) -> None:

@@ -37,7 +37,8 @@ select id, kind, owner, asset
 from unnest(%(ids)s::text[], %(kinds)s::text[], %(owners)s::text[], %(assets)s::text[])
     as new(id, kind, owner, asset)
 order by id
-on conflict (account_id) do nothing;
+on conflict (account_id) do nothing
+returning account_id;
 
 -- balances --
 -- What accounts hold that are locked by their owner's `avail`.
@@ -64,15 +65,26 @@ where lease_id in (
 );
 
 -- sub_leases --
--- Tills' parts by their ids, and those of spends.
+-- Tills' parts by their ids, those of spends, and the parts of leases that are being closed of which
+-- more was spent than their tills told, or may have been; and those parts of edges.
 select sub_lease_id, lease_id, till_edge_id, amount, spent_count, spent_amount, close_count,
-       close_amount
+       close_amount, is_certain
 from sub_lease
 where sub_lease_id in (
     select unnest(%(sub_leases)s::text[])
     union all
     select sub_lease_id from ledger_spend where spend_uid = any(%(spends)s::bytea[])
+    union all
+    select sub_lease_id from sub_lease
+    where lease_id = any(%(closing)s::text[]) and (spent_count > close_count or not is_certain)
+    union all
+    select sub_lease_id from sub_lease
+    where till_edge_id = any(%(edges)s::bigint[]) and not is_certain
 );
+
+-- uncertain_leases --
+-- Leases of which a till has a part that it may have spent from and forgotten.
+select distinct lease_id from sub_lease where till_edge_id = %(edge_id)s and not is_certain;
 
 -- spends --
 -- Spends by their uids.
@@ -153,14 +165,15 @@ where l.lease_id = c.lease_id;
 -- put_sub_leases --
 -- Tills' parts as they are now.
 insert into sub_lease (sub_lease_id, lease_id, till_edge_id, amount, spent_count, spent_amount,
-    close_count, close_amount)
+    close_count, close_amount, is_certain)
 select * from unnest(%(sub_lease_id)s::text[], %(lease_id)s::text[], %(till_edge_id)s::bigint[],
     %(amount)s::bigint[], %(spent_count)s::bigint[], %(spent_amount)s::bigint[],
-    %(close_count)s::bigint[], %(close_amount)s::bigint[])
+    %(close_count)s::bigint[], %(close_amount)s::bigint[], %(is_certain)s::boolean[])
 on conflict (sub_lease_id) do update
 set till_edge_id = excluded.till_edge_id, amount = excluded.amount,
     spent_count = excluded.spent_count, spent_amount = excluded.spent_amount,
-    close_count = excluded.close_count, close_amount = excluded.close_amount;
+    close_count = excluded.close_count, close_amount = excluded.close_amount,
+    is_certain = excluded.is_certain;
 
 -- add_spends --
 -- Spends that are new. Two sources that tell one at the same moment meet here: the second waits,

@@ -209,7 +209,8 @@ async def clear_edge(
 
     ``heard_until_ms``: as ``lending.clear``. Returns how many have to stay frozen for now.
     """
-    books = await store.load(connection, Needs(edges={edge_id}))
+    leases = await store.uncertain_leases(connection, edge_id)
+    books = await store.load(connection, Needs(edges={edge_id}, leases=leases))
     lending.clear(books, edge_id, epoch, heard_until_ms=heard_until_ms)
     waiting = [
         lease

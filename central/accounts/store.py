@@ -88,7 +88,7 @@ async def save(connection: Connection, books: Books, *, now_ms: int) -> Changes:
     changes = books.take_changes()
     await _save_leases(connection, books, changes)
     await _save_rows(connection, books, changes)
-    await _save_transfers(connection, changes)
+    await _save_transfers(connection, books, changes)
     await _announce(connection, books, changes, now_ms=now_ms)
     return changes
 
@@ -102,6 +102,12 @@ async def home_holders(connection: Connection, owners: Iterable[str]) -> dict[st
         )
         for row in rows
     }
+
+
+async def uncertain_leases(connection: Connection, till_edge_id: int) -> set[str]:
+    """Leases that wait for what this till may have spent of its part."""
+    rows = await _rows(connection, "uncertain_leases", {"edge_id": till_edge_id})
+    return {row["lease_id"] for row in rows}
 
 
 async def holder_of(connection: Connection, edge_id: int) -> Holder | None:
@@ -219,9 +225,11 @@ async def _lock_owners(connection: Connection, books: Books) -> None:
         accounts = [
             Account(AccountKind.AVAIL, named[key].owner, named[key].asset) for key in missing
         ]
-        await _ensure(connection, accounts)
-        rows += await _rows(connection, "lock_accounts", {"ids": missing})
-    for row in rows:
+        # What was made here is nobody else's; what another made meanwhile has to be waited for.
+        made = await _ensure(connection, accounts)
+        if theirs := sorted(set(missing) - made):
+            rows += await _rows(connection, "lock_accounts", {"ids": theirs})
+    for row in rows:  # what was just made holds nothing
         purse = named[row["account_id"]]
         books.balances[Account(AccountKind.AVAIL, purse.owner, purse.asset)] = row["balance"]
     others = {
@@ -231,7 +239,9 @@ async def _lock_owners(connection: Connection, books: Books) -> None:
         for account in [Account(kind, purse.owner, purse.asset)]
     }
     for row in await _rows(connection, "balances", {"ids": list(others)}):
-        books.balances[others[row["account_id"]]] = row["balance"]
+        account = others[row["account_id"]]
+        books.balances[account] = row["balance"]
+        books.stored_accounts.add(account)
 
 
 async def _load_leases(
@@ -276,8 +286,15 @@ async def _load_rest(
             row["state"] = SpendState(row["state"])
             books.spends[row["uid"]] = Spend(**row)
         books.stored_spends = set(books.spends)
-    if needs.sub_leases or any(spend.sub_lease_id for spend in books.spends.values()):
-        keys = keys | {"sub_leases": sorted(needs.sub_leases)}
+    waiting = {
+        lease.lease_id
+        for lease in books.leases.values()
+        if lease.close_count is not None and lease.live
+    }
+    closing = sorted(needs.closing | waiting)
+    of_spends = any(spend.sub_lease_id for spend in books.spends.values())
+    if needs.sub_leases or closing or needs.edges or of_spends:
+        keys = keys | {"sub_leases": sorted(needs.sub_leases), "closing": closing}
         for row in await _rows(connection, "sub_leases", keys):
             books.sub_leases[row["sub_lease_id"]] = SubLease(**row)
         books.known_sub_leases |= set(books.sub_leases)
@@ -371,7 +388,7 @@ async def _save_rows(connection: Connection, books: Books, changes: Changes) -> 
         )
 
 
-async def _save_transfers(connection: Connection, changes: Changes) -> None:
+async def _save_transfers(connection: Connection, books: Books, changes: Changes) -> None:
     made = changes.transfers
     if not made:
         return
@@ -389,10 +406,9 @@ async def _save_transfers(connection: Connection, changes: Changes) -> None:
         len(made),
     )
     moved = {account: change for account, change in changes.accounts.items() if change}
-    await _ensure(connection, [a for a in moved if a.kind is not AccountKind.AVAIL])
-    stores = sorted(account.account_id for account in moved if account.kind in SYSTEM)
-    if stores:
-        await _rows(connection, "lock_accounts", {"ids": stores})
+    await _ensure(connection, [each for each in moved if _is_new(books, each)])
+    await _lock_stores(connection, [each for each in moved if each.kind in SYSTEM])
+    books.stored_accounts |= moved.keys()
     await _run(
         connection,
         "change_balances",
@@ -435,8 +451,31 @@ def _lease_change(lease: Lease) -> feed.Change:
     )
 
 
-async def _ensure(connection: Connection, accounts: list[Account]) -> None:
-    await _run(
+def _is_new(books: Books, account: Account) -> bool:
+    """Whether an account of an owner or a lease may not exist; ``avail`` was made to be locked."""
+    return (
+        account.kind is not AccountKind.AVAIL
+        and account.kind not in SYSTEM
+        and account not in books.stored_accounts
+    )
+
+
+async def _lock_stores(connection: Connection, accounts: list[Account]) -> None:
+    """Lock accounts of stores, which exist but for the first time."""
+    named = {account.account_id: account for account in accounts}
+    if not named:
+        return
+    rows = await _rows(connection, "lock_accounts", {"ids": sorted(named)})
+    if missing := sorted(named.keys() - {row["account_id"] for row in rows}):
+        await _ensure(connection, [named[key] for key in missing])
+        await _rows(connection, "lock_accounts", {"ids": missing})
+
+
+async def _ensure(connection: Connection, accounts: list[Account]) -> set[str]:
+    """Make those of these accounts that do not exist; the ids of these."""
+    if not accounts:
+        return set()
+    rows = await _rows(
         connection,
         "ensure_accounts",
         {
@@ -446,6 +485,7 @@ async def _ensure(connection: Connection, accounts: list[Account]) -> None:
             "assets": [account.asset for account in accounts],
         },
     )
+    return {row["account_id"] for row in rows}
 
 
 async def _add(connection: Connection, name: str, values: dict[str, Any], count: int) -> None:

@@ -326,8 +326,13 @@ create table sub_lease (
     spent_count bigint not null,
     spent_amount bigint not null,
     close_count bigint,
-    close_amount bigint
+    close_amount bigint,
+    is_certain boolean not null default true
 );
+-- tills that were put back told of less than they had spent, or may have
+create index sub_lease_untold on sub_lease (lease_id)
+    where spent_count > close_count or not is_certain;
+create index sub_lease_uncertain on sub_lease (till_edge_id) where not is_certain;
 
 -- every spend by its uid, once; one that was voided unheard has the amount 0
 create table ledger_spend (

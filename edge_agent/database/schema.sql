@@ -114,7 +114,8 @@ CREATE TABLE feed (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     cursor TEXT NOT NULL,
     reading TEXT NOT NULL DEFAULT '',
-    rebuilding INTEGER NOT NULL DEFAULT 0 CHECK (rebuilding IN (0, 1))
+    rebuilding INTEGER NOT NULL DEFAULT 0 CHECK (rebuilding IN (0, 1)),
+    phase INTEGER NOT NULL DEFAULT 0 CHECK (phase BETWEEN 0 AND 3)
 ) STRICT;
 
 -- the hash is that of the entry as it came; empty for a forgotten key
@@ -132,7 +133,8 @@ CREATE TABLE feed_sum (
     entries INTEGER NOT NULL CHECK (entries >= 0)
 ) STRICT;
 
--- changes that wait for the rest of their checkpoint; chunk is the snapshot's piece they came in
+-- changes that wait for the rest of their checkpoint; chunk is the snapshot's piece they came in;
+-- fate, once it is decided: 1 put, 2 gone, 3 gone with its version; mark: the hash it leaves
 CREATE TABLE feed_staged (
     topic TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -140,6 +142,8 @@ CREATE TABLE feed_staged (
     operation TEXT NOT NULL,
     payload BLOB NOT NULL,
     chunk INTEGER NOT NULL,
+    fate INTEGER NOT NULL DEFAULT 0 CHECK (fate BETWEEN 0 AND 3),
+    mark BLOB NOT NULL DEFAULT x'',
     PRIMARY KEY (topic, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -189,6 +193,67 @@ CREATE TABLE balance (
     as_of_ms INTEGER NOT NULL,
     PRIMARY KEY (customer_id, account)
 ) STRICT, WITHOUT ROWID;
+
+-- Whose cards will be, and what accounts will hold, by a checkpoint that is being merged; nobody, or
+-- nothing: they are forgotten.
+
+CREATE TABLE card_next (
+    card_tag BLOB PRIMARY KEY,
+    customer_id TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX card_next_by_customer ON card_next (customer_id);
+
+CREATE TABLE balance_next (
+    customer_id TEXT NOT NULL,
+    account TEXT NOT NULL,
+    available_centi INTEGER,
+    as_of_ms INTEGER NOT NULL,
+    PRIMARY KEY (customer_id, account)
+) STRICT, WITHOUT ROWID;
+
+-- What a till is shown of the feed: while a checkpoint is being merged (phase 1), what waits counts
+-- first. Whoever only looks reads these, never the tables; a test sees to it.
+
+CREATE VIEW shown_product AS
+SELECT s.key AS sku, s.payload AS entry FROM feed_staged s
+WHERE s.topic = 'product' AND s.fate = 1 AND EXISTS (SELECT 1 FROM feed WHERE phase = 1)
+UNION ALL
+SELECT t.sku, t.entry FROM product t
+WHERE NOT EXISTS (SELECT 1 FROM feed_staged s WHERE s.topic = 'product' AND s.key = t.sku
+    AND s.fate > 0 AND EXISTS (SELECT 1 FROM feed WHERE phase = 1));
+
+CREATE VIEW shown_coupon AS
+SELECT s.key AS code, s.payload AS entry FROM feed_staged s
+WHERE s.topic = 'coupon' AND s.fate = 1 AND EXISTS (SELECT 1 FROM feed WHERE phase = 1)
+UNION ALL
+SELECT t.code, t.entry FROM coupon t
+WHERE NOT EXISTS (SELECT 1 FROM feed_staged s WHERE s.topic = 'coupon' AND s.key = t.code
+    AND s.fate > 0 AND EXISTS (SELECT 1 FROM feed WHERE phase = 1));
+
+CREATE VIEW shown_customer AS
+SELECT s.key AS customer_id, s.payload AS entry FROM feed_staged s
+WHERE s.topic = 'customer' AND s.fate = 1 AND EXISTS (SELECT 1 FROM feed WHERE phase = 1)
+UNION ALL
+SELECT t.customer_id, t.entry FROM customer t
+WHERE NOT EXISTS (SELECT 1 FROM feed_staged s WHERE s.topic = 'customer' AND s.key = t.customer_id
+    AND s.fate > 0 AND EXISTS (SELECT 1 FROM feed WHERE phase = 1));
+
+CREATE VIEW shown_card AS
+SELECT n.card_tag, n.customer_id FROM card_next n
+WHERE n.customer_id IS NOT NULL AND EXISTS (SELECT 1 FROM feed WHERE phase = 1)
+UNION ALL
+SELECT k.card_tag, k.customer_id FROM card k
+WHERE NOT EXISTS (SELECT 1 FROM card_next n WHERE n.card_tag = k.card_tag
+    AND EXISTS (SELECT 1 FROM feed WHERE phase = 1));
+
+CREATE VIEW shown_balance AS
+SELECT n.customer_id, n.account, n.available_centi, n.as_of_ms FROM balance_next n
+WHERE n.available_centi IS NOT NULL AND EXISTS (SELECT 1 FROM feed WHERE phase = 1)
+UNION ALL
+SELECT b.customer_id, b.account, b.available_centi, b.as_of_ms FROM balance b
+WHERE NOT EXISTS (SELECT 1 FROM balance_next n
+    WHERE n.customer_id = b.customer_id AND n.account = b.account
+    AND EXISTS (SELECT 1 FROM feed WHERE phase = 1));
 
 -- What was set aside of leases for a receipt, and became a spend or was given back. A hold is never
 -- removed by time: it is held until the till's word is known. A voided one without parts is the
@@ -366,8 +431,17 @@ FROM (
     FROM sub_lease
 ) GROUP BY is_part, right_id;
 
+-- Leases of which this hub spends nothing any more, whatever central says of them: a part of them was
+-- at a till that was put back, and may have been spent there without the till knowing.
+CREATE TABLE lease_doubt (
+    lease_id TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 CREATE VIEW lease_book AS
-SELECT l.lease_id, l.owner, l.asset, l.edge_id, l.epoch, l.state, l.spend_until_ms, l.granted,
+SELECT l.lease_id, l.owner, l.asset, l.edge_id, l.epoch,
+    CASE WHEN l.state = 'open' AND EXISTS (SELECT 1 FROM lease_doubt d WHERE d.lease_id = l.lease_id)
+        THEN 'recalled' ELSE l.state END AS state,
+    l.spend_until_ms, l.granted,
     coalesce(u.held_amount, 0) AS held, coalesce(u.spent_amount, 0) AS spent_amount,
     coalesce(u.spend_count, 0) AS spend_count, coalesce(u.lent_amount, 0) AS lent,
     EXISTS (SELECT 1 FROM lease_end e WHERE e.lease_id = l.lease_id) AS ended

@@ -267,6 +267,7 @@ class HubDesk:
                 ask.spend_count,
                 ask.spent_amount,
                 self._own.standing(connection),
+                is_certain=ask.is_certain,
             )
         )
         return SubReturnAnswer(known=known)

@@ -411,10 +411,12 @@ class TillDesk:
             self._wishes.append((token.owner, token.asset))
 
     async def _return(self, hub: PeerEntry, part: Returning) -> None:
+        epoch = await self._writer.run(lambda connection: self.standing(connection).epoch)
         ask = SubReturnAsk(
             sub_lease_id=part.sub_lease_id,
             spend_count=part.spend_count,
             spent_amount=part.spent_amount,
+            is_certain=part.epoch == epoch,
         )
         answer = await self.ask(hub, LanCall.SUB_RETURN, ask, SubReturnAnswer)
         if not answer.known:

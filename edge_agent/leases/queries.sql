@@ -114,13 +114,17 @@ VALUES (:sub_lease_id, :lease_id, :till_edge_id, :owner, :asset, :amount, :spend
 UPDATE sub_lease SET state = 'closed', spend_count = :spend_count, spent_amount = :spent_amount
 WHERE sub_lease_id = :sub_lease_id AND state = 'open';
 
+-- doubt_lease --
+-- A part of it came back from a till that may have forgotten spends: this hub spends none of it.
+INSERT INTO lease_doubt (lease_id) VALUES (:lease_id) ON CONFLICT DO NOTHING;
+
 -- open_sub_leases_of_till --
 -- How many parts a till has.
 SELECT count(*) FROM sub_lease WHERE till_edge_id = :till_edge_id AND state = 'open';
 
 -- sub_leases_wanted_back --
 -- Parts that a till should give back: their lease is recalled, frozen, gone or over.
-SELECT s.sub_lease_id FROM sub_lease s LEFT JOIN lease l ON l.lease_id = s.lease_id
+SELECT s.sub_lease_id FROM sub_lease s LEFT JOIN lease_book l ON l.lease_id = s.lease_id
 WHERE s.till_edge_id = :till_edge_id AND s.state = 'open'
   AND (l.lease_id IS NULL OR l.state <> 'open' OR l.epoch <> :epoch OR s.spend_until_ms <= :now_ms)
 ORDER BY s.sub_lease_id;

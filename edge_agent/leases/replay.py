@@ -113,6 +113,8 @@ def _sub_closed(connection: apsw.Connection, remembered: Remembered) -> None:
             "spent_amount": closed.spent_amount,
         },
     )
+    if not closed.is_certain:
+        connection.execute(_QUERIES["doubt_lease"], {"lease_id": closed.lease_id})
 
 
 def _hold_of(connection: apsw.Connection, spend_uid: bytes) -> bytes | None:

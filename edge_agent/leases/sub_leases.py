@@ -64,10 +64,14 @@ def close_sub_lease(
     spend_count: int,
     spent_amount: int,
     standing: Standing,
+    *,
+    is_certain: bool = True,
 ) -> bool:
     """A till's part comes back with what was spent of it; False when it is none of this hub's.
 
-    More than was lent cannot be spent; what a till claims beyond it is not kept.
+    More than was lent cannot be spent; what a till claims beyond it is not kept. From a till that
+    is not certain nothing comes back: what it forgot may have been spent, so the whole lease is
+    closed, and central gives back what is left once it has heard of everything.
     """
     row: Any = connection.execute(_QUERIES["sub_lease"], {"sub_lease_id": sub_lease_id}).fetchone()
     if row is None or row[1] != till_edge_id or not 0 <= spent_amount <= row[2] or spend_count < 0:
@@ -80,7 +84,10 @@ def close_sub_lease(
         lease_id=lease_id,
         spend_count=spend_count,
         spent_amount=spent_amount,
+        is_certain=is_certain,
     )
+    if not is_certain:
+        connection.execute(_QUERIES["doubt_lease"], {"lease_id": lease_id})
     connection.execute(
         _QUERIES["close_sub_lease"],
         {

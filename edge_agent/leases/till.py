@@ -61,13 +61,17 @@ class PartAsk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returning:
-    """A part on its way back, with all that was spent of it."""
+    """A part on its way back, with all that was spent of it, as far as this till knows.
+
+    ``epoch``: the one in which it was given. A later epoch began because something was lost.
+    """
 
     sub_lease_id: str
     lease_id: str
     hub_edge_id: int
     spend_count: int
     spent_amount: int
+    epoch: int
 
 
 def note_asked(connection: apsw.Connection, ask: Ask, hub_edge_id: int, now_ms: int) -> None:
@@ -250,8 +254,9 @@ def parts_returning(connection: apsw.Connection, hub_edge_id: int, limit: int) -
             hub_edge_id=hub_edge_id,
             spend_count=spend_count,
             spent_amount=spent_amount,
+            epoch=epoch,
         )
-        for sub_lease_id, lease_id, hub_edge_id, spend_count, spent_amount in rows
+        for sub_lease_id, lease_id, hub_edge_id, spend_count, spent_amount, epoch in rows
     ]
 
 

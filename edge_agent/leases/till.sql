@@ -76,7 +76,7 @@ WHERE sub_lease_id = :sub_lease_id;
 
 -- own_parts_returning --
 -- Parts that the hub has not confirmed to have back.
-SELECT sub_lease_id, lease_id, hub_edge_id, spend_count, spent_amount FROM own_sub_lease
+SELECT sub_lease_id, lease_id, hub_edge_id, spend_count, spent_amount, epoch FROM own_sub_lease
 WHERE state = 'returning' AND hub_edge_id = :hub_edge_id ORDER BY sub_lease_id LIMIT :limit;
 
 -- close_own_part --

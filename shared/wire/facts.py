@@ -173,9 +173,14 @@ class SubLeaseGranted(msgspec.Struct, frozen=True, kw_only=True, array_like=True
 
 
 class SubLeaseClosed(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The till gave its part back; what it spent of it is on its own stream."""
+    """The till gave its part back; what it spent of it is on its own stream.
+
+    ``is_certain`` False: the till was put back meanwhile and may have forgotten spends, so the hub
+    spends nothing of the lease any more.
+    """
 
     sub_lease_id: str
     lease_id: str
     spend_count: int
     spent_amount: int
+    is_certain: bool = True

@@ -168,6 +168,8 @@ class SubReturnAsk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     sub_lease_id: str
     spend_count: int
     spent_amount: int
+    is_certain: bool = True
+    """False: this till was put back since it got the part, and may have forgotten spends on it."""
 
 
 class SubReturnAnswer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from central.accounts import ledger
+from central.accounts.books import AccountKind, Books
+from central.accounts.ledger import Origin
+from central.accounts.lending import Holder, clear, fund, grant
 from edge_agent.leases.policy import Reason
 from edge_agent.leases.store import find_hold, spendable_of
 from edge_agent.leases.till import TokenState, tokens_of_receipt
+from edge_agent.outbox.store import begin_epoch
 from shared.errors import AppError, UnavailableError
-from shared.wire.enrol import EdgeKind
-from shared.wire.facts import LeaseClosed, LeaseSpent, SpendVoided, SubLeaseClosed
+from shared.wire.enrol import EdgeKind, LaneStart
+from shared.wire.facts import (
+    Incident,
+    LeaseClosed,
+    LeaseSpent,
+    SpendVoided,
+    SubLeaseClosed,
+    SubLeaseGranted,
+)
 from shared.wire.feed import LeaseState
 from shared.wire.lan import PeerEntry
+from shared.wire.stream import Lane
 from tests.support.shop_network import ASSET, OWNER, Fault, Shop, Till
 
 
@@ -116,6 +131,65 @@ def test_dead_hub_is_replaced_by_what_it_lent(shop: Shop) -> None:
     ]
     parts = [sub for _, lease, sub, _ in spends_of(shop) if lease == "L" and sub is not None]
     assert len(parts) == 2
+
+
+@pytest.mark.parametrize("till_first", [True, False])
+def test_part_of_a_till_that_was_put_back_is_not_spent_again(shop: Shop, till_first: bool) -> None:
+    """What the till forgot it had spent stays spent: the hub takes nothing, central counts all."""
+    till = shop.tills[0]
+    shop.run(till.freeze("r1", 100))
+    shop.run(till.sell("r1", 100))
+    shop.run(till.desk.settle())
+    before = till.memory.connection.serialize("main")
+    till.line.always = Fault.DOWN
+    assert shop.run(till.freeze("r2", 150)) is None
+    shop.run(till.sell("r2", 150))
+    told = [(uid, fact) for uid, fact in till.facts() if isinstance(fact, LeaseSpent)]
+    assert [(fact.lease_id, fact.amount) for _, fact in told] == [("L", 150)]
+
+    till.memory.connection.deserialize("main", before)
+    starts = [LaneStart(lane=lane, epoch=2, nonce=b"n" * 16) for lane in Lane]
+    assert begin_epoch(till.memory.connection, till.edge_id, starts)
+    till.begin()
+    till.line.always = Fault.NONE
+    for _ in range(3):
+        shop.run(till.desk.settle())
+    assert left_at_hub(shop) == 0
+    # Central may prolong it meanwhile; that brings nothing back.
+    shop.hub.lease("L", 1_000, 2)
+    assert left_at_hub(shop) == 0
+    shop.run(shop.hub.desk.upkeep())
+    hub = shop.hub.facts()
+    assert hub[-1][1] == LeaseClosed(lease_id="L", spend_count=1, spent_amount=100)
+
+    books = Books(whole=True)
+    fund(books, OWNER, ASSET, 1_000, cause=b"f" * 32)
+    lease = grant(books, Holder(edge_id=7, store_id="S"), OWNER, ASSET, now_ms=1, quota=1_000)
+    assert lease is not None
+    renamed = [(uid, replace(fact, lease_id=lease.lease_id)) for uid, fact in [*hub, *told]]
+    streams = [(7, renamed[: len(hub)]), (8, renamed[len(hub) :])]
+    for edge_id, facts in reversed(streams) if till_first else streams:
+        for uid, fact in facts:
+            assert post(books, Origin(edge_id=edge_id, store_id="S"), uid, fact) == []
+    # Until the till has proved that central has heard of all it did, more of it may come.
+    assert lease.state is not LeaseState.CLOSED
+    assert books.balance(AccountKind.AVAIL, books.purse(OWNER, ASSET)) == 0
+    clear(books, till.edge_id, 1)
+    assert lease.state is LeaseState.CLOSED
+    assert (lease.spent_count, lease.spent_amount, lease.short_amount) == (2, 250, 0)
+    assert books.balance(AccountKind.AVAIL, books.purse(OWNER, ASSET)) == 750
+
+
+def post(books: Books, origin: Origin, uid: bytes, fact: Any) -> list[Incident]:
+    """One fact about money, as central posts it."""
+    if isinstance(fact, LeaseSpent):
+        return ledger.spend(books, origin, uid, fact)
+    if isinstance(fact, SubLeaseGranted):
+        return ledger.sub_lease_granted(books, origin, fact)
+    if isinstance(fact, SubLeaseClosed):
+        return ledger.sub_lease_closed(books, origin, fact)
+    assert isinstance(fact, LeaseClosed)
+    return ledger.close(books, origin, fact)
 
 
 def test_hub_that_is_not_reached_is_left_alone_and_probed(shop: Shop) -> None:
