@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -75,7 +76,12 @@ def gift_cards_key(folder: Path, chance: Chance) -> bytes:
     """
     path = folder / GIFT_CARDS_KEY_FILE
     if not path.exists():
-        write_private(path, base64.b64encode(chance.token_bytes(KEY_BYTES)))
+        # Several processes may come at once: the first to give it its name has made it.
+        made = path.with_suffix(f".{chance.token_bytes(8).hex()}")
+        write_private(made, base64.b64encode(chance.token_bytes(KEY_BYTES)))
+        with suppress(FileExistsError):
+            os.link(made, path)
+        made.unlink()
     try:
         key = base64.b64decode(path.read_bytes(), validate=True)
     except binascii.Error:
