@@ -264,7 +264,8 @@ async def send_all(url: str, shops: list[Shop], skip: int, upto: int) -> list[fl
 def copy_rates(conninfo: str, receipts_count: int, batch: int) -> dict[str, float]:
     """Receipts a second when their rows are only copied, in transactions of a batch.
 
-    The median of three rounds each: a neighbour on the machine must not decide.
+    And ``cpu_us``, what the server's process and we spend on one, with indexes. The median of three
+    rounds each: a neighbour on the machine must not decide.
     """
     rounds = [_copy_once(conninfo, receipts_count, batch) for _ in range(COPY_ROUNDS)]
     return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
@@ -285,6 +286,7 @@ def _copy_once(conninfo: str, receipts_count: int, batch: int) -> dict[str, floa
                         f"alter table {name}_receipt alter body set storage external".encode()
                     )
             began_ns = time.perf_counter_ns()
+            cpu_s = time.process_time() + _cpu_s(connection.info.backend_pid)
             rounds = -(-receipts_count // batch)
             for number in range(rounds):
                 with connection.transaction():
@@ -296,6 +298,8 @@ def _copy_once(conninfo: str, receipts_count: int, batch: int) -> dict[str, floa
                             with connection.cursor().copy(target) as copy:
                                 copy.write(part)
             rates[name] = receipts_count / ((time.perf_counter_ns() - began_ns) / 1e9)
+            cpu_s = time.process_time() + _cpu_s(connection.info.backend_pid) - cpu_s
+            rates.setdefault("cpu_us", cpu_s / receipts_count * 1e6)
             for table in COPIED:
                 connection.execute(f"drop table {name}_{table}".encode())
     return rates
@@ -376,6 +380,7 @@ def tell(
 ) -> None:
     ratio = per_s / rates["indexed"]
     cores_per_s = CORES * 1e6 / sum(cpu.values())
+    by_cpu = cores_per_s / (1e6 / rates["cpu_us"])
     figures = {
         "shops": SHOPS,
         "processes": options.processes,
@@ -387,6 +392,8 @@ def tell(
         "copy_bare_per_s": round(rates["bare"]),
         "ratio_to_copy": round(ratio, 3),
         "by_cpu_time_per_s": round(cores_per_s),
+        "copy_cpu_us_a_receipt": round(rates["cpu_us"], 1),
+        "ratio_by_cpu_time": round(by_cpu, 3),
     } | {name: round(value, 1) for name, value in cpu.items()}
     report(
         "ingest",
@@ -402,6 +409,7 @@ def tell(
                 against(ratio, TARGET_RATIO, at_least=True),
             ),
             (f"by processor time, {CORES} cores to itself", f"{cores_per_s:.0f}", ""),
+            ("share of COPY by processor time, of its one core", f"{by_cpu:.2f}", ""),
             ("batch p50 / p99, ms", f"{figures['batch_p50_ms']} / {figures['batch_p99_ms']}", ""),
         ],
         figures,

@@ -87,6 +87,8 @@ class EmbeddedPostgres:
                     "--auth=trust",
                     "--encoding=UTF8",
                     "--locale=C.UTF-8",
+                    # The same order as C.UTF-8's, and compared as bytes instead of by the library.
+                    "--lc-collate=C",
                     *([] if self._durable else ["--no-sync"]),
                 ]
             )

@@ -44,8 +44,9 @@ POISON: Final = (
     LookupError,
 )
 """Something in the batch is refused, and would be again."""
-AT_A_TIME: Final = 2
-"""Groups: while one of them waits for the disk the other is prepared."""
+AT_A_TIME: Final = 1
+"""Groups of a process: while one is in the database the next gathers and is read. Two would be
+smaller, and wait for each other's members."""
 GROUP_RECORDS_MAX: Final = 2 * BATCH_RECORDS_MAX
 """A larger transaction keeps its members' accounts and the feed's readers waiting for longer."""
 ALONE_NS: Final = 60 * 1_000_000_000

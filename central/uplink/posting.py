@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from central.accounts import ledger
 from central.accounts.books import Books, Origin
-from central.accounts.needs import Needs, needs_of
+from central.accounts.needs import Needs, add_needs
 from central.uplink.reading import Received, Rejected, rejected
 from shared.wire.assets import points_asset
 from shared.wire.facts import (
@@ -73,7 +73,7 @@ def needs_of_all(records: Sequence[Received], known_customers: AbstractSet[str] 
     """
     needs = Needs()
     for one in records:
-        needs.add(needs_of(one.uid, one.fact))
+        add_needs(needs, one.uid, one.fact)
     if known_customers is not None:
         strangers = customers_of(records) - known_customers
         strangers -= {
