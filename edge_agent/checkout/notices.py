@@ -19,6 +19,9 @@ _COUPON_STATES: Final = {
     "reserved": ("coupon_reserved", "The right to use this coupon is not in this shop now."),
 }
 
+STATE_OF_NOTICE: Final = {code: state for state, (code, _) in _COUPON_STATES.items()}
+"""What a notice says of the state of a coupon."""
+
 
 def notices_of(
     coupons: Iterable[Coupon], incidents: Iterable[Incident], *, customer_unknown: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import apsw
@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from edge_agent.catalogue.store import store_of
+from edge_agent.checkout.notices import STATE_OF_NOTICE
 from edge_agent.checkout.service import Checkout
 from edge_agent.database.reader import Reader
 from edge_agent.totals.store import totals_of_day
@@ -19,13 +20,6 @@ from shared.errors import InputError
 from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.money import format_centi, format_minor
 from shared.wire.answer import Answer, answer_to_json
-
-_STATES: Final = {
-    "unknown_coupon": "unknown",
-    "coupon_expired": "expired",
-    "coupon_used": "used",
-    "coupon_reserved": "reserved",
-}
 
 
 class ShopApi:
@@ -80,8 +74,8 @@ class ShopApi:
         if "card" in request.query:
             receipt["customer"] = {"card": _asked(request, "card")}
         priced = await self._checkout.calculate(msgspec.json.encode(receipt), trace=False)
-        told = [_STATES[each.code] for each in priced.notices if each.code in _STATES]
-        return _json({"code": code, "state": told[0] if told else "valid"})
+        told = [STATE_OF_NOTICE.get(each.code) for each in priced.notices]
+        return _json({"code": code, "state": next(filter(None, told), "valid")})
 
     async def totals(self, request: web.Request) -> web.Response:
         """What was sold and returned on a shop day, at one register or at all."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from edge_agent.checkout.notices import STATE_OF_NOTICE
 from edge_agent.checkout.service import Priced
 from edge_agent.serial.places import zone_of
 from edge_agent.serial.services import Services
@@ -15,11 +16,6 @@ from edge_agent.totals.store import totals_of_day
 from shared.errors import InputError
 from shared.money import format_centi, format_minor
 
-_STATES: Final = {
-    "unknown_coupon": "unknown",
-    "coupon_expired": "expired",
-    "coupon_used": "used",
-}
 Lines = list[list[str]]
 
 
@@ -50,8 +46,8 @@ class Questions:
 
     async def _check(self, fields: list[str]) -> Lines:
         priced = await self._calculated({"lines": [], "coupons": [{"code": fields[0]}]})
-        told = [_STATES[each.code] for each in priced.notices if each.code in _STATES]
-        return [[told[0] if told else "valid"]]
+        told = [STATE_OF_NOTICE.get(each.code) for each in priced.notices]
+        return [[next(filter(None, told), "valid")]]
 
     async def _total(self, fields: list[str]) -> Lines:
         """Of this register; without a date, of today."""
