@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import termios
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final, Protocol
@@ -146,7 +147,10 @@ class Port:
         self._loop.remove_reader(self._descriptor)
         self._loop.remove_writer(self._descriptor)
         self._error = self._error or "the port is closed"
-        with suppress(OSError, serial.SerialException):
+        # What nobody takes would hold up the closing, and with it everybody, for half a minute.
+        with suppress(OSError, termios.error):
+            self._device.reset_output_buffer()
+        with suppress(OSError):
             self._device.close()
 
     def _check(self) -> None:
@@ -202,7 +206,7 @@ def _open(
         return serial.Serial(
             path, settings.baud, rtscts=settings.rtscts, exclusive=True, timeout=0, write_timeout=0
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, termios.error) as error:
         raise UnavailableError(
             f"{path} cannot be opened", hint="Is it plugged in, and may this user use it?"
         ) from error

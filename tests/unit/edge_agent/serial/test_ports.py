@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.serial.keeper import PAUSE_MAX_S, PAUSE_MIN_S, PortKeeper
-from edge_agent.serial.port import Port, usb_path
+from edge_agent.serial.port import WRITE_BYTES_MAX, Port, usb_path
 from edge_agent.serial_settings import PortSettings
 from shared.errors import UnavailableError
 from shared.status import Health
@@ -73,3 +75,52 @@ async def test_what_is_no_port_is_a_missing_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", "utf-8")
     with pytest.raises(UnavailableError):
         await Port.open(PortSettings(name="R1", path=str(tmp_path / "file")))
+
+
+async def test_port_that_takes_nothing_is_given_up_and_closed_at_once() -> None:
+    """What waits for a device is bounded, and does not hold up the closing."""
+    master, slave = os.openpty()
+    port = await Port.open(PortSettings(name="R1", path=os.ttyname(slave)))
+    os.close(slave)
+    port.write(b"x" * WRITE_BYTES_MAX)
+    with pytest.raises(UnavailableError):
+        port.write(b"x" * WRITE_BYTES_MAX)
+    with pytest.raises(UnavailableError):
+        await port.read()
+    port.close()
+    port.close()
+    os.close(master)
+
+
+async def test_port_is_opened_by_one_program() -> None:
+    """Two programs on one line would each get half of it."""
+    master, slave = os.openpty()
+    settings = PortSettings(name="R1", path=os.ttyname(slave))
+    port = await Port.open(settings)
+    with pytest.raises(UnavailableError):
+        await Port.open(settings)
+    port.close()
+    again = await Port.open(settings)
+    again.close()
+    os.close(slave)
+    os.close(master)
+
+
+async def test_bytes_come_and_go_in_order() -> None:
+    """More than a buffer holds, in both directions, until the other end is gone."""
+    master, slave = os.openpty()
+    port = await Port.open(PortSettings(name="R1", path=os.ttyname(slave)))
+    os.close(slave)
+    sent = bytes(range(256)) * 200
+    heard = b""
+    port.write(sent)
+    while len(heard) < len(sent):
+        heard += await asyncio.to_thread(os.read, master, 4096)
+    assert heard == sent
+    await port.flush()
+    os.write(master, b"hello")
+    assert await port.read() == b"hello"
+    os.close(master)
+    with pytest.raises(UnavailableError):
+        await port.read()
+    port.close()
