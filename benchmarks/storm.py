@@ -58,6 +58,7 @@ class Shop:
     number: int
     left: int
     is_live: bool
+    process: int = 0
     batch_max: int = BATCH_RECORDS_FIRST
     sent: int = 0
     asked_at_ns: int = 0
@@ -71,6 +72,7 @@ class Storm:
 
     rate: float
     seed: int
+    processes: int = 1
     bounds: Bounds = field(default_factory=Bounds)
     now_ns: int = 0
     live_s: list[float] = field(default_factory=list)
@@ -80,13 +82,15 @@ class Storm:
     def run(self, shops: list[Shop]) -> None:
         """Until the last backlog is gone."""
         self._rng = random.Random(self.seed)
-        self._admission = Admission(self.bounds)
+        self._admissions = [Admission(self.bounds) for _ in range(self.processes)]
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._owner: dict[Ticket, Shop] = {}
-        self._working = 0
+        self._working = [0] * self.processes
         self._open = sum(not shop.is_live for shop in shops)
         for shop in shops:
+            # The kernel deals connections out by chance, and they are kept.
+            shop.process = self._rng.randrange(self.processes)
             start_s = self._rng.uniform(0, LIVE_EVERY_S if shop.is_live else RECONNECT_S)
             self._at(start_s, self._asks(shop))
         while self._open and self._events:
@@ -107,7 +111,7 @@ class Storm:
 
     def _send(self, shop: Shop) -> None:
         records = LIVE_RECORDS if shop.is_live else min(shop.left, shop.batch_max)
-        answer = self._admission.arrive(
+        answer = self._admissions[shop.process].arrive(
             f"S{shop.number}",
             (shop.number, 1),
             records,
@@ -123,22 +127,25 @@ class Storm:
         self._at(self._rng.uniform(0.02, 0.3), lambda: self._is_here(answer))
 
     def _is_here(self, ticket: Ticket) -> None:
-        self._admission.ready(ticket)
-        self._start()
+        process = self._owner[ticket].process
+        self._admissions[process].ready(ticket)
+        self._start(process)
 
-    def _start(self) -> None:
-        begun = self._admission.start(self.now_ns)
-        self._working += len(begun)
+    def _start(self, process: int) -> None:
+        begun = self._admissions[process].start(self.now_ns)
+        self._working[process] += len(begun)
         for ticket in begun:
-            # Those that are worked on share the cores: together they are as fast as was measured.
-            work_s = ticket.records * self._working / self.rate
+            # Those that are worked on share a process: together they are as fast as was measured.
+            work_s = ticket.records * self._working[process] * self.processes / self.rate
             self._at(work_s, partial(self._is_done, ticket))
 
     def _is_done(self, ticket: Ticket) -> None:
-        self._admission.leave(ticket, now_ns=self.now_ns, taken=True)
-        self._working -= 1
+        process = self._owner[ticket].process
+        admission = self._admissions[process]
+        admission.leave(ticket, now_ns=self.now_ns, taken=True)
+        self._working[process] -= 1
         shop = self._owner.pop(ticket)
-        advice = self._admission.advice(self.now_ns)
+        advice = admission.advice(self.now_ns)
         if shop.is_live:
             self.live_s.append((self.now_ns - shop.asked_at_ns) / NS)
             self._at(LIVE_EVERY_S * self._rng.uniform(0.8, 1.2), self._asks(shop))
@@ -152,7 +159,7 @@ class Storm:
             else:
                 shop.ended_at_ns = self.now_ns
                 self._open -= 1
-        self._start()
+        self._start(process)
 
 
 def jain(values: list[int]) -> float:
@@ -172,11 +179,11 @@ def fairness(storm: Storm, shops: list[Shop]) -> float:
     return jain(list(taken.values()))
 
 
-def simulate(rate: float, seed: int) -> dict[str, float]:
+def simulate(rate: float, seed: int, processes: int = 1) -> dict[str, float]:
     """The storm on a virtual clock."""
     backlogs = [Shop(number=n, left=DAY_RECEIPTS, is_live=False) for n in range(SHOPS)]
     live = [Shop(number=SHOPS + n, left=0, is_live=True) for n in range(LIVE_SHOPS)]
-    storm = Storm(rate, seed)
+    storm = Storm(rate, seed, processes)
     storm.run([*backlogs, *live])
     live_rate = LIVE_SHOPS * LIVE_RECORDS / LIVE_EVERY_S
     return {
@@ -267,11 +274,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, help="receipts a second instead of the measured")
+    parser.add_argument("--processes", type=int, default=1, help="of central, on the virtual clock")
     parser.add_argument("--clients", type=int, default=500, help="over real sockets")
     parser.add_argument("--seconds", type=float, default=20.0, help="over real sockets")
     options = parser.parse_args()
     rate, source = (options.rate, "given") if options.rate else measured_rate()
-    found: dict[str, Any] = {"seed": options.seed, "virtual": simulate(rate, options.seed)}
+    found: dict[str, Any] = {"seed": options.seed, "processes": options.processes}
+    found["virtual"] = simulate(rate, options.seed, options.processes)
     found["sockets"] = asyncio.run(over_sockets(options.clients, options.seconds, rate))
     virtual, sockets = found["virtual"], found["sockets"]
     even, late = virtual["jain"], virtual["live_p99_s"]
@@ -279,7 +288,8 @@ def main() -> int:
     spoken = f"{sockets['served_clients']} / {sockets['turned_away']}"
     report(
         "storm",
-        f"{SHOPS} shops with a day each, {rate:.0f} receipts/s ({source})",
+        f"{SHOPS} shops with a day each, {rate:.0f} receipts/s ({source}),"
+        f" processes: {options.processes}",
         ("", "measured", "target"),
         [
             ("Jain", f"{even:.3f}", against(even, JAIN_TARGET, at_least=True)),
