@@ -93,10 +93,16 @@ class Selling:
     async def sell(self, number: int) -> None:
         for _ in range(number):
             receipt_id = f"r{next(self._shop.numbers)}"
-            body = {"receipt": till_receipt(receipt_id)}
-            async with self._http.post(f"/v1/receipts/{receipt_id}/commit", json=body) as response:
-                assert response.status == 200, await response.text()
+            await self.commit(receipt_id, till_receipt(receipt_id))
             self._shop.sold += 1
+
+    async def commit(self, receipt_id: str, receipt: dict[str, Any]) -> dict[str, Any]:
+        """One sale; the till's answer."""
+        url = f"/v1/receipts/{receipt_id}/commit"
+        async with self._http.post(url, json={"receipt": receipt}) as response:
+            assert response.status == 200, await response.text()
+            reply: dict[str, Any] = await response.json()
+            return reply
 
     async def until_ready(self) -> None:
         await self._until(lambda status: status["bundle_version"] is not None)

@@ -8,12 +8,16 @@ namespaces. Rules hold for central's port alone, so that a shop's tills are neve
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import Final
 
 BRIDGE: Final = "kopilka"
 CENTRAL: Final = "10.77.0.1"
+TILLS: Final = "10.77.0.2"
+"""Where the tests' tills ask from: whoever takes central's address does not take this one."""
+_BRIDGE_MAC: Final = "02:00:00:00:00:01"
 _RULES: Final = "faults"
 
 
@@ -56,9 +60,17 @@ class Host:
             + ([f"input tcp sport {self._port} drop"] if answers else [])
         )
 
-    def refuse(self) -> None:
-        """Every connection to central is reset, as by a router that lost its way."""
-        self._rule([f"output tcp dport {self._port} reject with tcp reset"])
+    def refuse(self, address: str | None = None) -> None:
+        """Every connection to central is reset, as by a router that lost its way.
+
+        ``address``: only those to this one; what somebody else answers passes.
+        """
+        where = "" if address is None else f"ip daddr {address} "
+        self._rule([f"output {where}tcp dport {self._port} reject with tcp reset"])
+
+    def forget_neighbours(self) -> None:
+        """As after a cable was pulled and put back."""
+        self.run("ip", "neighbour", "flush", "all")
 
     def lose(self, percent: int) -> None:
         """So many of the packets, each way, vanishes at random."""
@@ -69,6 +81,20 @@ class Host:
                 f"input tcp sport {self._port} {chance}",
             ]
         )
+
+    def count(self) -> None:
+        """Count what comes here for central's port, and answer that nobody is there."""
+        self._rule([f"input tcp dport {self._port} counter reject with tcp reset"])
+
+    def counted(self) -> int:
+        """How many packets there were."""
+        told = subprocess.run(
+            self.command("nft", "-j", "list", "table", "inet", _RULES),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        return sum(int(number) for number in re.findall(r'"packets": (\d+)', told))
 
     def heal(self) -> None:
         """Packets pass again."""
@@ -97,8 +123,10 @@ def make_bridge() -> None:
     os.environ["PATH"] += ":/usr/sbin:/sbin"  # where an ordinary user does not look
     run("mount", "-t", "tmpfs", "tmpfs", "/run")
     run("ip", "link", "set", "lo", "up")
-    run("ip", "link", "add", "name", BRIDGE, "type", "bridge")
-    run("ip", "address", "add", f"{CENTRAL}/24", "dev", BRIDGE)
+    # A bridge without an address of its own takes another's whenever a host comes.
+    run("ip", "link", "add", "name", BRIDGE, "address", _BRIDGE_MAC, "type", "bridge")
+    for address in (CENTRAL, TILLS):
+        run("ip", "address", "add", f"{address}/24", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
 
 

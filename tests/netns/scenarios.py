@@ -16,8 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -26,7 +26,8 @@ from typing import Any, Final
 import aiohttp
 
 from central.database.embedded import EmbeddedPostgres
-from tests.netns.network import CENTRAL, Host, make_bridge
+from tests.netns.names import NameServer, Says, serve_names
+from tests.netns.network import CENTRAL, TILLS, Host, make_bridge
 from tests.support.head_office import HeadOffice
 from tests.support.programmes import TEA_AND_POINTS
 
@@ -36,12 +37,15 @@ START_S: Final = 60
 DRAIN_S: Final = 150
 MEMBERS: Final = 20
 CARD_POINTS: Final = "150.00"
-_COMMANDS: Final = Path(sys.executable).parent
+EDGE: Final = str(Path(sys.executable).parent / "kopilka-edge")
+NAME: Final = "central.kopilka.test"
+ROGUE: Final = 56
+"""The number of the host that means no good."""
 
 
-def set_up(central: HeadOffice) -> None:
-    """A head office with stores, members and a programme."""
-    uplink = f"{CENTRAL}:{UPLINK_PORT}"
+def set_up(central: HeadOffice, name: str = CENTRAL) -> None:
+    """A head office with stores, members and a programme; agents reach it by this name."""
+    uplink = f"{name}:{UPLINK_PORT}"
     tell(central, "init", "--embedded", "--web", "127.0.0.1:0", "--uplink", uplink)
     for store in ("S1", "S2"):
         tell(central, "store-add", store, f"Store {store}")
@@ -77,6 +81,12 @@ def kill_database(central: HeadOffice) -> None:
         os.kill(pid, 9)
 
 
+class Office(HeadOffice):
+    """Head office, and the name server of its street where there is one."""
+
+    names: NameServer | None = None
+
+
 class Shop:
     """One store's agent on its own host, and a till beside it."""
 
@@ -93,10 +103,10 @@ class Shop:
     async def open(self, central: HeadOffice) -> None:
         """Enrol, start, and wait for the programme and the members."""
         token = tell(central, "enrol-token", "--store", self.store).strip()
-        edge = str(_COMMANDS / "kopilka-edge")
-        self.host.run(
-            edge, "enrol", "--folder", str(self.folder), "--token", token,
-            "--central", f"https://{CENTRAL}:{UPLINK_PORT}",
+        await asyncio.to_thread(
+            self.host.run,
+            EDGE, "enrol", "--folder", str(self.folder), "--token", token,
+            "--central", central.uplink,
             "--ca", str(central.folder / "uplink-ca.pem"),
             "--listen", f"{self.host.address}:{TILL_PORT}",
         )  # fmt: skip
@@ -104,9 +114,13 @@ class Shop:
         # A failing network is looked at in minutes here, not in hours.
         text = settings.read_text().replace("backoff_max_s = 60.0", "backoff_max_s = 3.0")
         settings.write_text(text.replace("backoff_max_s = 300.0", "backoff_max_s = 3.0"))
+        await self.begin()
+
+    async def begin(self) -> None:
+        """Start the agent, and wait for the programme and the members."""
         with (self.folder / "agent.err").open("wb") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                *self.host.command(edge, "run", "--folder", str(self.folder)),
+                *self.host.command(EDGE, "run", "--folder", str(self.folder)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=errors,
             )
@@ -117,6 +131,7 @@ class Shop:
         token = (self.folder / "till.token").read_text()
         self._http = aiohttp.ClientSession(
             ready.split()[1],
+            connector=aiohttp.TCPConnector(local_addr=(TILLS, 0)),
             headers={"Authorization": f"Bearer {token}"},
             timeout=aiohttp.ClientTimeout(total=START_S),
         )
@@ -173,11 +188,20 @@ class Shop:
 
     async def queue_depth(self) -> int:
         """Records that central has not confirmed."""
+        depth: int = (await self.status())["queue_depth"]
+        return depth
+
+    async def status(self) -> dict[str, Any]:
+        """What the agent says of itself."""
         assert self._http is not None
         async with self._http.get("/v1/status") as response:
-            status = await response.json()
-        depth: int = status["queue_depth"]
-        return depth
+            found: dict[str, Any] = await response.json()
+            return found
+
+    async def sells_cut_off(self) -> bool:
+        """Sell one; whether the agent knows that it does not reach central."""
+        await self.sell(1)
+        return not (await self.status())["link"]["online"]
 
     async def _post(self, path: str, body: Any) -> Any:
         assert self._http is not None
@@ -237,7 +261,7 @@ def check_books(central: HeadOffice, shops: list[Shop]) -> None:
     assert books["shortage_centi"] == 0, books
 
 
-async def partitions(central: HeadOffice, shops: list[Shop]) -> None:
+async def partitions(central: Office, shops: list[Shop]) -> None:
     """Each shape of a cut, one after another, while both tills sell on."""
     first, second = shops
     shapes: list[tuple[str, Callable[[Host], None]]] = [
@@ -269,7 +293,7 @@ async def partitions(central: HeadOffice, shops: list[Shop]) -> None:
     check_books(central, shops)
 
 
-async def narrow_and_lossy(central: HeadOffice, shops: list[Shop]) -> None:
+async def narrow_and_lossy(central: Office, shops: list[Shop]) -> None:
     """A store's day gathered offline goes through 64 kbit/s, and another with losses on top."""
     first, second = shops
     for shop in shops:
@@ -286,7 +310,7 @@ async def narrow_and_lossy(central: HeadOffice, shops: list[Shop]) -> None:
     check_books(central, shops)
 
 
-async def central_killed(central: HeadOffice, shops: list[Shop]) -> None:
+async def central_killed(central: Office, shops: list[Shop]) -> None:
     """PostgreSQL dies by SIGKILL under load, three times; nothing that was answered is missing."""
     for _ in range(3):
         selling = asyncio.gather(*(shop.sell(60, 0.02) for shop in shops))
@@ -300,7 +324,7 @@ async def central_killed(central: HeadOffice, shops: list[Shop]) -> None:
     check_books(central, shops)
 
 
-async def one_wallet(central: HeadOffice, shops: list[Shop]) -> None:
+async def one_wallet(central: Office, shops: list[Shop]) -> None:
     """Members with 150 points ask for all of them in two stores at once, cut off and not.
 
     They are at home in the first store. Alone in the second they get their points there too.
@@ -326,8 +350,68 @@ async def one_wallet(central: HeadOffice, shops: list[Shop]) -> None:
     check_books(central, shops)
 
 
+async def liars(central: Office, shops: list[Shop]) -> None:
+    """The name server is dead, wrong or bought; a stranger shows a page, or is two machines.
+
+    Faults 36, 37 and 54. Whoever is not central is not asked anything, and does not count.
+    """
+    first, second = shops
+    assert central.names is not None
+    rogue = Host("rogue", ROGUE, UPLINK_PORT)
+    async with stranger(rogue, "portal", str(central.folder), NAME, str(UPLINK_PORT)):
+        lies = (("dead", Says.NOTHING, CENTRAL), ("wrong", Says.ADDRESS, "10.77.0.99"),
+                ("bought", Says.ADDRESS, rogue.address))  # fmt: skip
+        for lie, says, address in lies:
+            central.names.says, central.names.address = says, address
+            await first.close()
+            await first.begin()
+            await first.sell(5)
+            print(f"name server {lie}: confirmed in {await drained([first]):.1f} s", flush=True)
+        assert (central.folder / "connections").stat().st_size > 0
+        knocks = (central.folder / "connections").stat().st_size
+        first.host.refuse(CENTRAL)
+        await until(first.sells_cut_off, START_S, "the portal alone answers")
+        await first.sell(20, 0.1)
+        assert await first.sells_cut_off()
+        assert (central.folder / "connections").stat().st_size > knocks
+        asked = (central.folder / "requests").stat().st_size
+        assert asked == 0, "the portal was told something"
+    central.names.address = CENTRAL
+    first.host.heal()
+    await drained(shops)
+
+    rogue.run("ip", "address", "add", f"{CENTRAL}/24", "dev", "eth0")
+    rogue.count()
+    async with stranger(rogue, "impostor", CENTRAL):
+        await asyncio.gather(first.sell(40, 0.1), second.sell(40, 0.1))
+    attempts = rogue.counted()
+    rogue.run("ip", "link", "set", "eth0", "down")
+    for shop in shops:
+        shop.host.forget_neighbours()
+    took_s = await drained(shops)
+    print(f"two machines with one address: {attempts} packets astray, {took_s:.1f} s", flush=True)
+    assert 0 < attempts < 600, "a lost shop knocks now and then"
+    check_books(central, shops)
+
+
+@asynccontextmanager
+async def stranger(host: Host, *role: str) -> AsyncIterator[None]:
+    """``tests.netns.stranger`` on a host until the block ends."""
+    command = host.command(sys.executable, "-m", "tests.netns.stranger", *role)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(START_S):
+            assert await process.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
 SCENARIOS: Final = {
-    each.__name__: each for each in (partitions, narrow_and_lossy, central_killed, one_wallet)
+    each.__name__: each
+    for each in (partitions, narrow_and_lossy, central_killed, one_wallet, liars)
 }
 
 
@@ -337,9 +421,11 @@ async def main(name: str, root: Path) -> None:
     print(f"KOPILKA_SEED={seed}", flush=True)
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, root, ignore_errors=True)
-        central = HeadOffice(root / "central")
+        central = Office(root / "central")
         stack.callback(central.forget)
-        await asyncio.to_thread(set_up, central)
+        if name == liars.__name__:
+            central.names = await serve_names(CENTRAL, CENTRAL, root)
+        await asyncio.to_thread(set_up, central, CENTRAL if central.names is None else NAME)
         await asyncio.to_thread(central.start)
         shops = [Shop(root / f"shop{number}", number, seed) for number in (1, 2)]
         for shop in shops:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.netns.network import world_command
 
-SCENARIOS = ("partitions", "narrow_and_lossy", "central_killed", "one_wallet")
+SCENARIOS = ("partitions", "narrow_and_lossy", "central_killed", "one_wallet", "liars")
 PATIENCE_S = 420
 
 
