@@ -159,6 +159,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_parts(folder: Path, config: CentralConfig, processes: int) -> int:
     """Pages and timers in one process, the agents in several; both ports are kept for them."""
+    files.gift_cards_key(folder, SystemChance())  # made once, before several would make it
     with (
         reserve(config.web_host, config.web_port) as web,
         reserve(config.uplink_host, config.uplink_port) as uplink,
