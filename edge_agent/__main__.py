@@ -13,15 +13,15 @@ from typing import Final
 
 from edge_agent.app import Machine, agent_version, ask_status, folder_lock, serve
 from edge_agent.config import DATABASE_FILE, TILL_TOKEN_FILE, Config, read_secret
-from edge_agent.database.connection import is_sound, open_reader
-from edge_agent.outbox.store import verify_chain
+from edge_agent.database.backup import back_up
+from edge_agent.database.connection import open_reader
 from edge_agent.page.entry import entry_code
 from edge_agent.uplink.enrol import EnrolOrder, enrol
-from shared.errors import AppError, CorruptionError, InputError, NotFoundError
+from edge_agent.witness.proof import prove, prove_database
+from shared.errors import AppError, InputError, NotFoundError
 from shared.logs import configure_logs
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
-from shared.wire.stream import Lane
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,12 +45,15 @@ def _parser() -> argparse.ArgumentParser:
         ("run", "price and record receipts until told to stop"),
         ("status", "ask a running agent how it is"),
         ("page", "print a link to the agent's own page; it is good for some minutes"),
-        ("verify", "compute the chains of records again"),
+        ("verify", "prove that the records agree: file, indexes, chains, sums, other media"),
+        ("backup", "copy the database while the agent works, and prove the copy"),
     ):
         command = commands.add_parser(name, help=purpose)
         command.add_argument("--folder", type=Path, required=True, help="the agent's folder")
         if name == "enrol":
             _add_enrol(command)
+        if name == "backup":
+            command.add_argument("file", type=Path, help="where to; it must not be there yet")
     return parser
 
 
@@ -112,18 +115,38 @@ def _page(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    path = options.folder / DATABASE_FILE
+    database = _database(options.folder)
+    config = Config.load(options.folder)
+    proof = prove(
+        database,
+        witness=options.folder / config.witness_file,
+        journal=None if config.journal_folder is None else options.folder / config.journal_folder,
+        edge_id=config.edge_id,
+    )
+    for lane, count in proof.records.items():
+        print(f"lane {lane.name.lower()}: chain whole, {count} records")
+    print(f"file, indexes, sums and references agree; {proof.sales} sales have their records")
+    for name, known in (("witness", proof.witness), ("journal", proof.journal)):
+        print(f"{name}: " + ("none" if known is None else f"agrees on {known} chains"))
+
+
+def _backup(options: argparse.Namespace) -> None:
+    def whole(copy: Path) -> None:
+        connection = open_reader(copy)
+        try:
+            prove_database(connection)
+        finally:
+            connection.close()
+
+    size_bytes = back_up(_database(options.folder), options.file, whole)
+    print(f"{options.file.name}: {size_bytes} bytes, proven")
+
+
+def _database(folder: Path) -> Path:
+    path = folder / DATABASE_FILE
     if not path.is_file():
         raise NotFoundError("there is no edge.sqlite in this folder", hint="Check --folder.")
-    connection = open_reader(path)
-    try:
-        if not is_sound(connection):
-            raise CorruptionError("the database file is damaged", hint="Start the agent.")
-        for lane in Lane:
-            count = verify_chain(connection, int(lane))
-            print(f"lane {lane.name.lower()}: chain whole, {count} records")
-    finally:
-        connection.close()
+    return path
 
 
 _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
@@ -132,6 +155,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
     "status": _status,
     "page": _page,
     "verify": _verify,
+    "backup": _backup,
 }
 
 if __name__ == "__main__":

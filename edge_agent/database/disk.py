@@ -27,6 +27,7 @@ from shared.status import Health, Status
 
 RESERVE_FILE: Final = "reserve"
 _LOG = get_logger(__name__)
+_PIECE_BYTES: Final = 2**20
 _FAILURES: Final = (
     apsw.IOError,
     apsw.CorruptError,
@@ -58,6 +59,37 @@ def fault_of(error: BaseException, connection: apsw.Connection) -> Fault | None:
             return Fault.READ_ONLY
         return Fault.FAILED
     return None
+
+
+def write_log_anew(database: Path) -> None:
+    """Put the database's log on the medium again, as it is read now; before the file is opened.
+
+    After a flush that failed the kernel may hold pages that it takes for written and that are not
+    on the medium. Read back they look whole; a power cut would take them, and with them all that
+    follows them in the log. Written again they are flushed for certain. The bytes stay the same,
+    so a cut in the middle does no harm.
+
+    Raises:
+        UnavailableError: the medium does not take it.
+    """
+    log = database.with_name(f"{database.name}-wal")
+    if not log.exists():
+        return
+    try:
+        descriptor = os.open(log, os.O_RDWR)
+        try:
+            at = 0
+            while piece := os.pread(descriptor, _PIECE_BYTES, at):
+                os.pwrite(descriptor, piece, at)
+                at += len(piece)
+            if at:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise UnavailableError(
+            f"{log.name} cannot be written: {error.strerror}", code="disk_failed"
+        ) from error
 
 
 class Disk:

@@ -71,6 +71,17 @@ class WitnessFile:
         os.close(self._descriptor)
 
 
+def read_witness(path: Path) -> Statement | None:
+    """What a witness file says, which another process may be writing; None: nothing, or no file."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return last_statement(
+        [data[number * SLOT_BYTES : (number + 1) * SLOT_BYTES] for number in range(_SLOTS)]
+    )
+
+
 def sync_folder(folder: Path) -> None:
     """Make names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)

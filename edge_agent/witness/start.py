@@ -15,6 +15,7 @@ import apsw
 from edge_agent.clock.store import kept_floor
 from edge_agent.clock.trusted import TrustedClock
 from edge_agent.database.connection import is_sound, open_writer
+from edge_agent.database.disk import write_log_anew
 from edge_agent.outbox.held import enter_recovery, recovery_of
 from edge_agent.outbox.store import find_stream, heads_of, known_hash, streams_of, verify_stream
 from edge_agent.witness.guard import Guard, floor_of
@@ -74,6 +75,7 @@ def open_media(
     witness = WitnessFile(media.witness, flushed=_stands_alone(media))
     statement = own_statement(witness, media.edge_id)
     journal = None if media.journal is None else Journal(media.journal, media.edge_id)
+    write_log_anew(media.database)
     found, connection = _look(media.database, statement)
     beside = Beside(witness=witness, journal=journal, statement=statement, edge_id=media.edge_id)
     start, facts = compare(found, beside)

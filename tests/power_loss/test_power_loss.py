@@ -19,9 +19,9 @@ from typing import Final
 import pytest
 
 from tests.power_loss.disk import Disk, Loss, write_out
-from tests.power_loss.judge import Told, Verdict, judge_trade, judge_update
+from tests.power_loss.judge import Told, Verdict, judge_trade, judge_update, start
 from tests.power_loss.scripts import SHOP, Disks, record_trade, record_update
-from tests.power_loss.tape import Call, Tape
+from tests.power_loss.tape import Call, Tape, recording
 
 IMAGES: Final = int(os.environ.get("KOPILKA_EXAMPLES", "320"))
 STEPS: Final = 24 if IMAGES < 1_000 else 90
@@ -161,3 +161,38 @@ def test_lying_second_disk_costs_nothing(tmp_path: Path, chance: random.Random) 
         lambda call: not call.path.startswith(SHOP),
     )
     assert set(found.elements()) == {"images"}
+
+
+def test_log_of_a_failed_flush_is_written_again(tmp_path: Path, chance: random.Random) -> None:
+    """Fault 6: what the kernel only believes to be on the disk is there before it is relied on.
+
+    The log is found as it was read; on the disk are none of its bytes. After the start a power cut
+    that drops everything else leaves every record.
+    """
+    root = tmp_path / "recorded"
+    tape = record_trade(root, Disks.ONE, steps=6, seed=chance.randrange(2**32))
+    disk, told = Disk.of(tape), Told()
+    last = max(at for at, call in enumerate(tape.calls) if (call.mark or ("",))[0] == "told")
+    for call in tape.calls[: last + 1]:
+        disk.do(call)
+        if call.mark is not None:
+            told.hear(call.mark)
+    read = disk.after_power_cut(Loss.KEPT, chance)
+    log = f"{SHOP}/edge.sqlite-wal"
+    assert read[log], "the run ends with a log"
+    again = tmp_path / "again"
+    write_out(read, tape, again)
+    with recording(again) as start_tape:
+        start(again, Disks.ONE)
+    start_tape.before[log] = bytes(len(read[log]))
+    opened = Disk.of(start_tape)
+    flushed = next(
+        at for at, call in enumerate(start_tape.calls) if (call.what, call.path) == ("flush", log)
+    )
+    for call in start_tape.calls[: flushed + 1]:
+        opened.do(call)
+    after = tmp_path / "after"
+    write_out(opened.after_power_cut(Loss.DROPPED, chance), tape, after)
+    verdict = judge_trade(after, told, Disks.ONE)
+    assert not verdict.noticed
+    assert verdict.lost == verdict.wrong == []
