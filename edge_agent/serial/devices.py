@@ -27,17 +27,24 @@ class CodeSplitter:
     def __init__(self) -> None:
         self._rest = b""
         self._dropping = False
+        self.dropped_count = 0
+        """Codes longer than any code is."""
 
     def feed(self, data: bytes) -> Iterator[str]:
         """The codes that these bytes complete."""
         *codes, rest = _END.split(self._rest + data)
         for code in codes:
-            if self._dropping or len(code) > CODE_BYTES_MAX:
+            if self._dropping:
                 self._dropping = False
+            elif len(code) > CODE_BYTES_MAX:
+                self.dropped_count += 1
             elif code:
                 yield code.decode("utf-8", "replace")
-        if len(rest) > CODE_BYTES_MAX:
+        if self._dropping:
+            rest = b""
+        elif len(rest) > CODE_BYTES_MAX:
             self._dropping = True
+            self.dropped_count += 1
             rest = b""
         self._rest = rest
 
@@ -56,6 +63,7 @@ class Scanner:
             UnavailableError: it is lost.
         """
         splitter = CodeSplitter()
+        known_dropped = 0
         while True:
             data = await port.read()
             for code in splitter.feed(data):
@@ -64,6 +72,9 @@ class Scanner:
                 except AppError as error:
                     # The code itself is no business of a log.
                     _LOG.info("serial.code_refused", port=self._name, code=error.stable_code)
+            if splitter.dropped_count > known_dropped:
+                known_dropped = splitter.dropped_count
+                _LOG.info("serial.code_dropped", port=self._name, count=known_dropped)
             if len(data) == READ_BYTES_MAX:
                 await asyncio.sleep(BREATH_S)
 

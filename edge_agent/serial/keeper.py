@@ -15,6 +15,8 @@ from shared.status import Health, Status
 PAUSE_MIN_S: Final = 0.1
 PAUSE_MAX_S: Final = 1.6
 """A cashier who pushes the plug back in waits no longer than this."""
+STEADY_S: Final = 5.0
+"""A port that worked for so long is a good one; one that is lost at once is tried less often."""
 _LOG = get_logger(__name__)
 
 
@@ -47,11 +49,15 @@ class PortKeeper:
         if self._port is None:
             await self._open()
             return
+        time_s = asyncio.get_running_loop().time
+        opened_s = time_s()
         try:
             await self._serve(self._port)
         except UnavailableError as error:
+            if time_s() - opened_s >= STEADY_S:
+                self._pause_s = PAUSE_MIN_S
             self._note(error.message)
-            await self._sleep(self._pause_s)
+            await self._pause()
         finally:
             self.close()
 
@@ -66,10 +72,8 @@ class PortKeeper:
             self._port = await Port.open(self._settings)
         except UnavailableError as error:
             self._note(error.message)
-            await self._sleep(self._pause_s)
-            self._pause_s = min(self._pause_s * 2, PAUSE_MAX_S)
+            await self._pause()
             return
-        self._pause_s = PAUSE_MIN_S
         if self._trouble is not None:
             _LOG.info("serial.port_recovered", port=self._settings.name)
         self._trouble = None
@@ -81,6 +85,10 @@ class PortKeeper:
             return Status(component=name, health=Health.OK, message=self._note_of())
         health = Health.NOT_READY if self._trouble is None else Health.WARN
         return Status(component=name, health=health, message=self._trouble or "")
+
+    async def _pause(self) -> None:
+        await self._sleep(self._pause_s)
+        self._pause_s = min(self._pause_s * 2, PAUSE_MAX_S)
 
     def _note(self, trouble: str) -> None:
         if self._trouble is None:

@@ -31,5 +31,7 @@ def test_flood_without_an_end_is_dropped_as_a_whole() -> None:
     for _ in range(256):
         assert list(splitter.feed(b"x" * 4096)) == []
         assert len(splitter._rest) <= CODE_BYTES_MAX
+        assert splitter.dropped_count == 1
     assert list(splitter.feed(b"tail\r100\r")) == ["100"]
     assert list(splitter.feed(b"y" * (CODE_BYTES_MAX + 1) + b"\r100\r")) == ["100"]
+    assert splitter.dropped_count == 2

@@ -70,6 +70,27 @@ async def test_missing_port_is_waited_for_with_bounded_pauses(tmp_path: Path) ->
     assert str(tmp_path / "nothing") in status.message
 
 
+async def test_port_that_is_lost_at_once_is_opened_less_and_less_often() -> None:
+    """A broken device neither keeps the agent busy nor fills its log."""
+    pauses: list[float] = []
+
+    async def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+
+    async def serve(_port: Port) -> None:
+        raise UnavailableError("gone")
+
+    master, slave = os.openpty()
+    keeper = PortKeeper(PortSettings(name="R1", path=os.ttyname(slave)), serve, sleep=sleep)
+    for _ in range(16):
+        await keeper.round()
+    assert len(pauses) == 8
+    assert all(b == min(2 * a, PAUSE_MAX_S) for a, b in pairwise(pauses))
+    assert keeper.status().health is Health.WARN
+    os.close(slave)
+    os.close(master)
+
+
 async def test_what_is_no_port_is_a_missing_one(tmp_path: Path) -> None:
     """A file under the name of a port is a message, not a crash."""
     (tmp_path / "file").write_text("x", "utf-8")
