@@ -82,6 +82,8 @@ LAN_TIMEOUT_S: Final = 1.0
 """A till waits so long for its hub; a customer stands in front of it."""
 LAN_PROMOTIONS_MAX: Final = 200
 """Budgets that a till asks about in one question; a receipt meets a few campaigns."""
+LAN_USES_MAX: Final = 500
+"""Counts of one customer in one message; a customer uses a few limited promotions in a period."""
 LAN_BODY_BYTES_MAX: Final = 2**20
 """A batch's frame and its envelope fit several times."""
 RELAY_BYTES_PER_TILL_MAX: Final = 64 * 2**20

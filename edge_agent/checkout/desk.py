@@ -12,6 +12,7 @@ from edge_agent.leases.payment import promise
 from edge_agent.leases.policy import NO_CAPS, Caps, Reason, Standing, Wanted
 from edge_agent.leases.store import UID_BYTES, standing_of
 from shared.ids import Chance
+from shared.wire.feed import UseEntry
 
 _Result = TypeVar("_Result")
 
@@ -49,6 +50,14 @@ class Desk(Protocol):
 
     async def budgets(self, promotions: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
         """What somebody else would set aside of budgets now, by promotion and asset."""
+        ...
+
+    async def uses(self, customer_id: str) -> Sequence[UseEntry]:
+        """What other edges of this shop have counted of a customer's use of promotions."""
+        ...
+
+    def note_used(self, customer_id: str) -> None:
+        """A sale was recorded that counts against limits of this customer's; must not wait."""
         ...
 
     def want_more(self, promotion: str, asset: str, amount: int) -> None:
@@ -118,6 +127,14 @@ class ShopDesk:
     async def budgets(self, promotions: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
         """Nobody else is asked."""
         return {promotion: {} for promotion in promotions}
+
+    async def uses(self, customer_id: str) -> Sequence[UseEntry]:
+        """What was counted elsewhere comes with the feed."""
+        assert customer_id, "somebody is asked about"
+        return ()
+
+    def note_used(self, customer_id: str) -> None:
+        """The record tells it to central, and central to the others."""
 
     def want_more(self, promotion: str, asset: str, amount: int) -> None:
         """Central is asked in a moment, when no till waits for it."""

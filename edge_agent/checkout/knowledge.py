@@ -22,7 +22,7 @@ from shared.engine.program import Limits
 from shared.sqlfile import load_queries
 from shared.uses import BUDGET_DISCOUNT, BUDGET_TIMES, Measure
 from shared.wire.assets import AssetKind, asset_of, asset_parts
-from shared.wire.feed import CouponEntry, CustomerEntry
+from shared.wire.feed import CouponEntry, CustomerEntry, UseEntry
 from shared.wire.receipt import Customer, Receipt
 
 _QUERIES: Final = load_queries("edge_agent.checkout")
@@ -144,11 +144,12 @@ def look_up_uses(
     standing: Standing,
     elsewhere: Mapping[str, Mapping[str, int]],
     customers: Mapping[str, int],
+    counted: Sequence[UseEntry] = (),
 ) -> KnownUses:
     """What is known of the use of limited promotions; ``receipt``: with its customer filled in.
 
     ``elsewhere``: what the hub would set aside of budgets, by promotion and asset; ``customers``:
-    of the customer's rights, by asset.
+    of the customer's rights, by asset. ``counted``: what other edges of the shop have counted.
     """
     customer = receipt.customer
     mine: dict[str, dict[Measure, int]] = {}
@@ -166,7 +167,7 @@ def look_up_uses(
                 for name, bounds in limit_assets(offered, day).items()
             }
         else:
-            mine = used_by(connection, customer.id, offered, day, standing.edge_id)
+            mine = used_by(connection, customer.id, offered, day, standing.edge_id, counted)
     budgets = with_budgets(offered)
     rights_to: dict[str, dict[str, int]] = {}
     if budgets:

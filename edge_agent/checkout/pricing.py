@@ -6,7 +6,7 @@ Reading and pricing are for a thread with a reader connection; asking others is 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,7 +37,7 @@ from shared.coupons import conditions_of, coupons_used
 from shared.engine.evaluate import evaluate
 from shared.uses import used_of
 from shared.wire.answer import Answer
-from shared.wire.feed import CustomerEntry
+from shared.wire.feed import CustomerEntry, UseEntry
 from shared.wire.receipt import Receipt
 
 LookUp = Callable[[apsw.Connection, Receipt, str | None, Standing, Mapping[str, int]], Known]
@@ -50,21 +50,26 @@ class Wishes:
 
     ``owner``: whose points it asks to spend; ``promotions``: of whose budgets it may take.
     ``coupons``: rights (assets) that are not here, to personal coupons and strict limits of
-    ``coupons_of``.
+    ``coupons_of``. ``uses_of``: the customer whose use of promotions the hub may have counted.
     """
 
-    owner: str | None
-    promotions: tuple[str, ...]
+    owner: str | None = None
+    promotions: tuple[str, ...] = ()
     coupons_of: str = ""
     coupons: tuple[str, ...] = ()
+    uses_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """What somebody else would set aside: the owner's by asset, budgets by promotion and asset."""
+    """What somebody else would set aside: the owner's by asset, budgets by promotion and asset.
+
+    ``uses``: what other edges of the shop have counted of the customer.
+    """
 
     points: Mapping[str, int] = field(default_factory=dict)
     budgets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    uses: Sequence[UseEntry] = ()
 
 
 NOWHERE: Final = Elsewhere()
@@ -91,40 +96,42 @@ class Pricing:
         if entry is not None and not entry.blocked:
             owner = None if asked.receipt.spend is None else entry.customer_id
             coupons = lacking_coupons(reader, asked.receipt, entry, self._desk.standing(reader))
-        promotions, limits_of, limits = self._limited_wishes(reader, bundle, asked)
-        rights = (*coupons, *limits)
-        if owner is None and not promotions and not rights:
-            return None
-        return Wishes(
+        limited = self._limited_wishes(reader, bundle, asked)
+        wishes = dataclasses.replace(
+            limited,
             owner=owner,
-            promotions=promotions,
-            coupons_of=limits_of if entry is None else entry.customer_id,
-            coupons=rights,
+            coupons_of=limited.coupons_of if entry is None else entry.customer_id,
+            coupons=(*coupons, *limited.coupons),
         )
+        wanted = (wishes.owner, wishes.promotions, wishes.coupons, wishes.uses_of)
+        return wishes if any(wanted) else None
 
     def _limited_wishes(
         self, reader: apsw.Connection, bundle: VerifiedBundle, asked: Asked
-    ) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
-        """Promotions whose budgets, and the customer to whose limits, rights are wanted."""
-        limited, store_id = self._limited(bundle), asked.receipt.store
+    ) -> Wishes:
+        """Whose budgets are wanted, and to whose limits rights, or else what was counted."""
+        limited, asks_hub = self._limited(bundle), self._desk.asks_for_budgets
         if not limited.limits:
-            return (), "", ()
+            return Wishes()
         strict = (
             limited.has_customers
             and asked.receipt.customer is not None
-            and limits_are_strict(reader, store_id)
+            and limits_are_strict(reader, asked.receipt.store)
         )
-        if not self._desk.asks_for_budgets and not strict:
-            return (), "", ()
+        if not asks_hub and not strict:
+            return Wishes()
         standing = self._desk.standing(reader)
         filled = self._filled(reader, asked, standing, {})
         offered = limited.offered(filled.receipt)
-        promotions = with_budgets(offered) if self._desk.asks_for_budgets else []
+        promotions = tuple(with_budgets(offered)) if asks_hub else ()
         customer = filled.receipt.customer
-        if not strict or customer is None or customer.id is None:
-            return tuple(promotions), "", ()
-        limits = lacking_limits(reader, filled.receipt, offered, standing)
-        return tuple(promotions), customer.id, limits
+        counts = any(each.per_customer is not None for each in offered.values())
+        if not counts or customer is None or customer.id is None:
+            return Wishes(promotions=promotions)
+        if strict:
+            limits = lacking_limits(reader, filled.receipt, offered, standing)
+            return Wishes(promotions=promotions, coupons_of=customer.id, coupons=limits)
+        return Wishes(promotions=promotions, uses_of=customer.id)
 
     async def ask(self, wishes: Wishes) -> Elsewhere:
         """What they would set aside."""
@@ -135,6 +142,7 @@ class Pricing:
         return Elsewhere(
             points=points,
             budgets=await desk.budgets(promotions) if promotions else {},
+            uses=await desk.uses(wishes.uses_of) if wishes.uses_of else (),
         )
 
     def _filled(
@@ -164,7 +172,13 @@ class Pricing:
         uses = NO_USES
         if offered:
             uses = look_up_uses(
-                reader, filled.receipt, offered, standing, elsewhere.budgets, elsewhere.points
+                reader,
+                filled.receipt,
+                offered,
+                standing,
+                elsewhere.budgets,
+                elsewhere.points,
+                elsewhere.uses,
             )
             receipt = fill_usage(filled.receipt, offered, uses)
             filled = dataclasses.replace(filled, receipt=receipt)

@@ -190,9 +190,13 @@ class Checkout:
         wanted = wanted_of(sale.receipt, sale.answer, sale.used, sale.coupons)
         if wanted:
             await self._desk.prepare(receipt_id, wanted)
-        return await self._writer.run(
+        recorded = await self._writer.run(
             lambda connection: commit_sale(connection, sale, self._desk.standing(connection))
         )
+        customer = recorded.fact.receipt.customer
+        if recorded.fact.uses and customer is not None and customer.id is not None:
+            self._desk.note_used(customer.id)
+        return recorded
 
     async def freeze(self, receipt_id: str, body: bytes) -> Answer:
         """Set aside the points and budgets that this receipt is to take, before it is paid.

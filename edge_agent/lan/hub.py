@@ -44,6 +44,7 @@ from edge_agent.leases.store import (
 )
 from edge_agent.leases.sub_leases import close_sub_lease, lend, wanted_back
 from edge_agent.leases.till import forget_past_tokens
+from edge_agent.limits.store import hear_uses, own_uses
 from shared.crypto.signing import Signer
 from shared.errors import AppError, ForbiddenError, InputError, TrustError, UnavailableError
 from shared.frames import decode_batch, encoded_records
@@ -51,11 +52,14 @@ from shared.limits import (
     ACKED_RECORD_KEEP_DAYS,
     IDENTIFIER_CHARS_MAX,
     LAN_PROMOTIONS_MAX,
+    LAN_USES_MAX,
     RECEIPT_COUPONS_MAX,
 )
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
+from shared.uses import last_day_of
 from shared.wire.facts import FactKind, ReceiptCommitted
+from shared.wire.feed import UseEntry
 from shared.wire.lan import (
     OK,
     Answer,
@@ -77,6 +81,8 @@ from shared.wire.lan import (
     SubLeaseAsk,
     SubReturnAnswer,
     SubReturnAsk,
+    UsesAnswer,
+    UsesAsk,
 )
 from shared.wire.stream import Ack, Batch, Lane, Record, Refusal, RefusalCode
 
@@ -86,6 +92,7 @@ STALE_HOLDS_PER_ROUND_MAX: Final = 100
 FORGET_EVERY_MS: Final = 600_000
 FORGOTTEN_PER_ROUND_MAX: Final = 500
 """Holds; seventy thousand a day, more than a shop makes."""
+_COUNT_MAX: Final = 2**62
 _DAY_MS: Final = 24 * 3_600_000
 FORWARDS_PER_ROUND_MAX: Final = 200
 """Batches; the loop comes back, and looks again which stream is the most urgent."""
@@ -134,6 +141,7 @@ class HubDesk:
         self._calls: dict[str, tuple[type, Callable[[int, Any], Awaitable[Any]]]] = {
             LanCall.RIGHTS: (RightsAsk, self.rights),
             LanCall.MORE: (MoreAsk, self.more),
+            LanCall.USES: (UsesAsk, self.uses),
             LanCall.HOLD: (HoldAsk, self.hold),
             LanCall.CAPTURE: (SpendAsk, self.capture),
             LanCall.VOID: (SpendAsk, self.void),
@@ -178,6 +186,28 @@ class HubDesk:
             )
 
         return await self._writer.run(job)
+
+    async def uses(self, till: int, ask: UsesAsk) -> UsesAnswer:
+        """What this shop has counted of a customer; what the till has counted is remembered."""
+        _check_texts(ask.customer_id)
+        if len(ask.entries) > LAN_USES_MAX:
+            raise InputError("too many counts are told at once", code="bad_message")
+        mine = [each for each in ask.entries if each.edge_id == till]
+        for entry in mine:
+            _check_texts(entry.promotion, entry.measure)
+            if entry.customer_id != ask.customer_id or not 0 < entry.amount < _COUNT_MAX:
+                raise InputError("a count is of the customer, and above zero", code="bad_message")
+            try:
+                last_day_of(entry.period)
+            except ValueError as error:
+                raise InputError("there is no such period", code="bad_message") from error
+
+        def job(connection: apsw.Connection) -> list[UseEntry]:
+            hear_uses(connection, mine)
+            edge_id = self._own.standing(connection).edge_id
+            return own_uses(connection, ask.customer_id, edge_id)
+
+        return UsesAnswer(entries=await self._writer.run(job))
 
     async def more(self, _till: int, ask: MoreAsk) -> MoreAnswer:
         """A till's receipt wanted more of a budget than what is left here."""

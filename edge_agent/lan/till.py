@@ -46,10 +46,12 @@ from edge_agent.leases.till import (
     void_stale,
     wants_part,
 )
+from edge_agent.limits.store import own_uses
 from shared.errors import AppError, ConflictError, InputError, UnavailableError
 from shared.ids import Chance
 from shared.limits import LAN_PROMOTIONS_MAX, SUB_LEASE_UNITS_MAX
 from shared.logs import get_logger
+from shared.wire.feed import UseEntry
 from shared.wire.lan import (
     BeatAnswer,
     BeatAsk,
@@ -68,6 +70,8 @@ from shared.wire.lan import (
     SubLeaseAsk,
     SubReturnAnswer,
     SubReturnAsk,
+    UsesAnswer,
+    UsesAsk,
 )
 
 SETTLED_PER_ROUND_MAX: Final = 200
@@ -117,6 +121,7 @@ class TillDesk:
         self._busy: set[str] = set()
         self._wishes: deque[tuple[str, str]] = deque(maxlen=_WISHES_MAX)
         self._more: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._used: OrderedDict[str, None] = OrderedDict()
         self.last_error: str | None = None
 
     def standing(self, connection: apsw.Connection) -> Standing:
@@ -167,6 +172,31 @@ class TillDesk:
         except AppError:
             return {}
         return answer.budgets
+
+    async def uses(self, customer_id: str) -> Sequence[UseEntry]:
+        """What the hub and the other tills have counted of a customer; nothing when it is gone."""
+        hub = await self._hub()
+        if hub is None:
+            return ()
+        try:
+            return await self._exchange_uses(hub, customer_id)
+        except AppError:
+            return ()
+
+    def note_used(self, customer_id: str) -> None:
+        """The hub is told in a moment, for the other tills."""
+        self._used[customer_id] = None
+        while len(self._used) > _WISHES_MAX:
+            self._used.popitem(last=False)
+
+    async def _exchange_uses(self, hub: PeerEntry, customer_id: str) -> list[UseEntry]:
+        def mine(connection: apsw.Connection) -> list[UseEntry]:
+            found = own_uses(connection, customer_id, self._edge_id)
+            return [each for each in found if each.edge_id == self._edge_id]
+
+        entries = await self._writer.run(mine)
+        ask = UsesAsk(customer_id=customer_id, entries=entries)
+        return (await self.ask(hub, LanCall.USES, ask, UsesAnswer)).entries
 
     def want_more(self, promotion: str, asset: str, amount: int) -> None:
         """The hub is told in a moment, and asks central."""
@@ -223,6 +253,10 @@ class TillDesk:
             begun = await self._writer.run(
                 lambda connection: sum(begin_return(connection, each) for each in beat.wanted_back)
             )
+        while self._used:
+            customer_id, _ = self._used.popitem(last=False)
+            with suppress(InputError):  # a hub of an older release
+                await self._exchange_uses(due.hub, customer_id)
         while self._more:
             (promotion, asset), amount = self._more.popitem()
             more = MoreAsk(promotion=promotion, asset=asset, amount=amount)

@@ -37,6 +37,18 @@ SELECT amount FROM told_use
 WHERE customer_id = :customer_id AND promotion = :promotion AND measure = :measure
   AND period = :period AND edge_id = :edge_id;
 
+-- put_own --
+-- What another edge of this shop has counted, as it says itself.
+INSERT INTO own_use (customer_id, promotion, measure, period, edge_id, amount, last_date)
+VALUES (:customer_id, :promotion, :measure, :period, :edge_id, :amount, :last_date)
+ON CONFLICT (customer_id, promotion, measure, period, edge_id)
+DO UPDATE SET amount = max(amount, excluded.amount);
+
+-- own_of_customer --
+-- All that the edges of this shop have counted of a customer.
+SELECT promotion, measure, period, edge_id, amount FROM own_use WHERE customer_id = :customer_id
+ORDER BY promotion, measure, period, edge_id LIMIT :limit;
+
 -- name_owner --
 -- The folder is to become another edge: what was used here so far was used at that one.
 UPDATE own_use SET edge_id = :edge_id WHERE edge_id = 0;

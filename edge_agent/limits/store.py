@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from shared.engine.program import Limits
-from shared.limits import PAST_USES_KEEP_DAYS
+from shared.limits import LAN_USES_MAX, PAST_USES_KEEP_DAYS
 from shared.sqlfile import load_queries
 from shared.uses import Measure, counted, last_day_of, period_of
 from shared.wire.facts import PromotionUse
@@ -69,10 +69,11 @@ def used_by(
     offered: Mapping[str, Limits],
     business_date: str,
     edge_id: int,
+    more: Sequence[UseEntry] = (),
 ) -> dict[str, dict[Measure, int]]:
     """What a customer has used of these promotions in the periods of a day, everywhere.
 
-    ``edge_id``: who this edge is now.
+    ``edge_id``: who this edge is now. ``more``: counts that another edge of the shop told.
     """
     periods = {
         name: period_of(limits.per_customer.per, business_date)
@@ -87,6 +88,9 @@ def used_by(
     for promotion, measure, period, at, amount in _rows(connection, "told", asked):
         if period == periods[promotion]:
             told[promotion, measure].append((at, amount))
+    for entry in more:
+        if entry.customer_id == customer_id and entry.period == periods.get(entry.promotion):
+            told[entry.promotion, entry.measure].append((entry.edge_id, entry.amount))
     for promotion, measure, period, at, amount in _rows(connection, "own", asked):
         if period == periods[promotion]:
             own[promotion, measure][edge_id if at == THIS_EDGE else at] = amount
@@ -129,6 +133,33 @@ def add_own(
         _QUERIES["forget_own"],
         {"before_date": before.isoformat(), "limit": FORGOTTEN_PER_SALE_MAX},
     )
+
+
+def own_uses(connection: apsw.Connection, customer_id: str, edge_id: int) -> list[UseEntry]:
+    """What this edge (now ``edge_id``), and those that told it, have counted of a customer."""
+    rows: list[Any] = connection.execute(
+        _QUERIES["own_of_customer"], {"customer_id": customer_id, "limit": LAN_USES_MAX}
+    ).fetchall()
+    return [
+        UseEntry(
+            customer_id=customer_id,
+            promotion=promotion,
+            measure=measure,
+            period=period,
+            edge_id=edge_id if at == THIS_EDGE else at,
+            amount=amount,
+        )
+        for promotion, measure, period, at, amount in rows
+    ]
+
+
+def hear_uses(connection: apsw.Connection, entries: Sequence[UseEntry]) -> None:
+    """Another edge of this shop says what it has counted; of two words the greater is the newer.
+
+    The periods were checked.
+    """
+    rows = [asdict(entry) | {"last_date": last_day_of(entry.period)} for entry in entries]
+    connection.executemany(_QUERIES["put_own"], rows)
 
 
 def name_owner(connection: apsw.Connection, edge_id: int) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from shared.wire.enrol import EdgeKind
+from shared.wire.feed import UseEntry
 
 QUESTION_SIGNATURE_KIND: Final = "lan.question"
 ANSWER_SIGNATURE_KIND: Final = "lan.answer"
@@ -38,6 +39,8 @@ class LanCall(enum.StrEnum):
     """RightsAsk, RightsAnswer"""
     MORE = "more"
     """MoreAsk, MoreAnswer"""
+    USES = "uses"
+    """UsesAsk, UsesAnswer"""
     HOLD = "hold"
     """HoldAsk, SpendAnswer"""
     CAPTURE = "capture"
@@ -97,6 +100,22 @@ class RightsAnswer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     spendable: dict[str, int]
     budgets: dict[str, dict[str, int]] = {}
+
+
+class UsesAsk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What the shop's edges have counted of a customer's use of promotions.
+
+    ``entries``: what the till itself has, for the hub and the other tills to know.
+    """
+
+    customer_id: str
+    entries: list[UseEntry]
+
+
+class UsesAnswer(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Counts of the hub and of all its tills; each only grows."""
+
+    entries: list[UseEntry]
 
 
 class MoreAsk(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
