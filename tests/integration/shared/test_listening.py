@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -149,6 +150,31 @@ async def test_patient_and_slow_honest_peers_are_served() -> None:
                 received += len(chunk)
                 await asyncio.sleep(0.005)
             assert received == len(LARGE)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_thin_line_is_no_refusal_to_read(encrypted: bool, tls: ssl.SSLContext) -> None:
+    """A reader far slower than the system's buffers is served while it takes a little each time."""
+    client = ssl.create_default_context()
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    with socket.socket() as thin:
+        thin.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        thin.setblocking(False)
+        async with listener(tls=tls if encrypted else None) as port:
+            await asyncio.get_running_loop().sock_connect(thin, ("127.0.0.1", port))
+            reader, writer = await asyncio.open_connection(
+                sock=thin,
+                limit=4096,
+                ssl=client if encrypted else None,
+                server_hostname="127.0.0.1" if encrypted else None,
+            )
+            writer.write(b"GET /large HTTP/1.1\r\nHost: shop\r\n\r\n")
+            async with asyncio.timeout(PATIENCE_S):
+                for _ in range(int(6 * SILENCE_S / 0.05)):
+                    assert await reader.read(2_000)
+                    await asyncio.sleep(0.05)
+            assert not writer.transport.is_closing()
+            writer.transport.abort()
 
 
 async def test_crowd_makes_room_for_who_asks() -> None:
