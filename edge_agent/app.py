@@ -62,6 +62,7 @@ from edge_agent.uplink.through_hub import TillTransport
 from edge_agent.uplink.transport import Transport
 from edge_agent.uplink.visits import Expected, Visits
 from edge_agent.uplink.wipe import forget_people
+from edge_agent.witness.scrub import Scrub
 from edge_agent.witness.start import Media, Opened, open_media
 from edge_agent.witness.upkeep import Upkeep
 from shared.clock import BootClock
@@ -225,6 +226,7 @@ def make_app(
         ("feed", disk.when_roomy(uplink.feed_round)),
         ("bundle", disk.when_roomy(uplink.bundle_round)),
         ("upkeep", upkeep.round),
+        ("scrub", Scrub(folder / DATABASE_FILE, disk).round),
         ("budgets", budgets.round),
         *network.rounds(transport),
         *discovery.rounds(lambda: network.port),

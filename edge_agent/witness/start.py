@@ -169,7 +169,7 @@ def look_at(connection: apsw.Connection, statement: Statement | None) -> Databas
     Raises:
         CorruptionError: it is damaged.
     """
-    _verify(connection)
+    verify(connection)
     return _database(connection, statement)
 
 
@@ -202,7 +202,12 @@ def _look(path: Path, statement: Statement | None) -> tuple[Database, apsw.Conne
         return Database(state=FileState.DAMAGED), None
 
 
-def _verify(connection: apsw.Connection) -> None:
+def verify(connection: apsw.Connection) -> None:
+    """Check the file, its sums, and the chains of all epochs.
+
+    Raises:
+        CorruptionError: it is damaged.
+    """
     if not is_sound(connection):
         raise CorruptionError("the database file is damaged", code="damaged_database")
     for head in streams_of(connection):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
 from edge_agent.clock.trusted import TrustedClock
@@ -20,13 +21,14 @@ from edge_agent.database.writer import FOLD_PAGES, Writer
 from edge_agent.outbox.held import held_counts
 from edge_agent.outbox.store import append_fact, head_of, start_stream, verify_chain
 from edge_agent.witness.guard import Guard
+from edge_agent.witness.scrub import Scrub
 from shared.errors import UnavailableError
 from shared.status import Health
 from shared.wire.enrol import LaneStart
 from shared.wire.stream import Lane
 from tests.support.broken_disk import BrokenDisk
 from tests.support.clocks import FakeClock
-from tests.support.shop_facts import a_fact
+from tests.support.shop_facts import a_fact, uid_of
 
 LANE = int(Lane.RECEIPTS)
 RESERVE_BYTES = 2**20
@@ -249,3 +251,24 @@ async def test_telemetry_goes_first(path: Path, broken: BrokenDisk) -> None:
     broken.mend()
     writer.close()
     assert chained(path) == 1
+
+
+async def test_scrub_finds_what_went_bad_and_ends_the_process(path: Path) -> None:
+    """Fault 10: any of the pages, before anybody asks for it; a whole database is left in peace."""
+    ended = threading.Event()
+    disk = Disk(path.parent, reserve_bytes=RESERVE_BYTES, on_failure=ended.set)
+    writer = Writer(path, disk=disk)
+    await asyncio.gather(*(record(writer, number) for number in range(1, 200)))
+    writer.close()
+    Scrub(path, disk).look()
+    assert not ended.is_set()
+    turn_a_bit(path, msgspec.msgpack.encode(uid_of(150)))
+    Scrub(path, disk).look()
+    assert ended.is_set()
+    assert "went bad" in disk.status().message
+
+
+def turn_a_bit(path: Path, of: bytes) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(of) + 5] ^= 1
+    path.write_bytes(data)

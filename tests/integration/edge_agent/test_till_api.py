@@ -340,7 +340,7 @@ async def test_status_tells_bundle_queue_and_link(till: Till) -> None:
     assert status["link"]["online"] is False
     assert status["rss_bytes"] > 0
     names = {component["component"] for component in status["components"]}
-    rounds = {"hello", "flush", "feed", "leases", "upkeep", "budgets"}
+    rounds = {"hello", "flush", "feed", "leases", "upkeep", "scrub", "budgets"}
     assert names == {"bundle", "link", "clock", "disk", "records", "witness", "streams", *rounds}
 
 
