@@ -22,7 +22,7 @@ DELETE FROM product WHERE sku = :key;
 
 -- products --
 -- The products of one receipt.
-SELECT entry FROM product WHERE sku IN (SELECT value FROM json_each(:keys));
+SELECT entry FROM shown_product WHERE sku IN (SELECT value FROM json_each(:keys));
 
 -- put_coupon --
 -- A public coupon code.
@@ -35,7 +35,7 @@ DELETE FROM coupon WHERE code = :key;
 
 -- coupons --
 -- The codes of one receipt.
-SELECT entry FROM coupon WHERE code IN (SELECT value FROM json_each(:keys));
+SELECT entry FROM shown_coupon WHERE code IN (SELECT value FROM json_each(:keys));
 
 -- store_entries --
 -- What is kept of some stores.

@@ -18,11 +18,12 @@ DELETE FROM customer WHERE customer_id = :customer_id;
 
 -- customer --
 -- One member.
-SELECT entry FROM customer WHERE customer_id = :customer_id;
+SELECT entry FROM shown_customer WHERE customer_id = :customer_id;
 
 -- customer_by_card --
 -- The member of a card.
-SELECT c.entry FROM card k JOIN customer c USING (customer_id) WHERE k.card_tag = :card_tag;
+SELECT entry FROM shown_customer
+WHERE customer_id = (SELECT customer_id FROM shown_card WHERE card_tag = :card_tag);
 
 -- put_balance --
 -- Points as central sees them.
@@ -37,7 +38,8 @@ DELETE FROM balance WHERE customer_id = :customer_id AND account = :account;
 
 -- balances --
 -- The member's points by account.
-SELECT account, available_centi FROM balance WHERE customer_id = :customer_id ORDER BY account;
+SELECT account, available_centi FROM shown_balance WHERE customer_id = :customer_id
+ORDER BY account;
 
 -- customer_entries --
 -- What is kept of some members.

@@ -14,7 +14,8 @@ WHERE sale_uid = (SELECT record_uid FROM receipt WHERE receipt_id = :receipt_id)
 
 -- counts --
 -- How much head office has told this shop.
-SELECT (SELECT count(*) FROM product) AS products, (SELECT count(*) FROM customer) AS customers;
+SELECT (SELECT count(*) FROM shown_product) AS products,
+    (SELECT count(*) FROM shown_customer) AS customers;
 
 -- store --
 -- The store as head office describes it.

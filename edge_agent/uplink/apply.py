@@ -1,9 +1,7 @@
-"""Apply what central's feed tells, checkpoint by checkpoint: whole, with its cursor, or not at all.
+"""Put what central's feed tells in force: a whole checkpoint, with its cursor, or nothing of it.
 
-The pages of one checkpoint wait in a table of their own until its last one is here; then all of
-them are applied in one transaction. A snapshot waits in the same table, piece by piece, while the
-shop goes on with what it had; the pages after it make a checkpoint of it, and in that transaction
-only what differs is changed and what the snapshot does not hold is forgotten.
+A small checkpoint is applied here in one transaction. A large one, of which pages wait, would keep
+the shop's only writer from the tills for seconds: it is ``changeover``'s.
 
 A key's version never goes back, and a deleted key keeps its version: a page seen again, or an old
 one that comes late, changes nothing. Only a snapshot and a repair, which tell everything, may
@@ -14,17 +12,24 @@ Everything that writes here runs as one writer job.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import apsw
-import msgspec
-import zstandard
 
-from edge_agent.uplink.topics import PLACES, Place, Puts, entry_of
+from edge_agent.uplink.feed_state import (
+    GONE,
+    Applied,
+    Tally,
+    begin_tally,
+    bytes_of,
+    feed_state,
+    finish_tally,
+    known_keys,
+    put_state,
+)
+from edge_agent.uplink.topics import PLACES, Puts, entry_of
 from shared.crypto.set_hash import (
     BUCKETS,
     add_to_sum,
@@ -33,207 +38,120 @@ from shared.crypto.set_hash import (
     sum_bytes,
     sum_of_bytes,
 )
-from shared.errors import TrustError
-from shared.limits import FEED_CHUNK_RAW_BYTES_MAX, FEED_CHUNKS_MAX
 from shared.sqlfile import load_queries
-from shared.wire.feed import (
-    ChunkRef,
-    FeedChange,
-    FeedPage,
-    FeedRepair,
-    Operation,
-    SnapshotManifest,
-    Topic,
-)
+from shared.wire.feed import FeedChange, FeedPage, FeedRepair, Operation, Topic
 
-SLICE_KEYS: Final = 2_000
-"""Changes that are looked up and written together: the memory that any checkpoint takes."""
-_GONE: Final = b""
+STEP_KEYS: Final = 1_000
+"""Changes that are looked up and written together: about 20 ms, which a till may have to wait."""
 _QUERIES: Final = load_queries("edge_agent.uplink")
-_OPERATIONS: Final = {operation.value: operation for operation in Operation}
-_CHANGES: Final = msgspec.msgpack.Decoder(list[FeedChange])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """What a page came to.
-
-    ``staged``: its changes wait for the rest of their checkpoint. Otherwise a checkpoint is in
-    force: so many changes applied and passed over, whether another bundle is wanted, and the topics
-    that do not add up to what central says. ``unknown`` changes are of topics that a newer central
-    knows; ``erased`` keys may still stand in the database's log.
-    """
-
-    staged: bool = False
-    applied: int = 0
-    stale: int = 0
-    unknown: int = 0
-    erased: int = 0
-    bundle_wanted: bool = False
-    diverged: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FeedState:
-    """How far this shop is.
-
-    ``cursor``: of the checkpoint in force; ``reading``: where the next one was read to (empty:
-    nothing waits); ``rebuilding``: that one is a snapshot.
-    ``missing``: the next piece of it to be fetched. ``orphaned``: there are entries, but no cursor
-    says of which state.
-    """
-
-    cursor: str
-    reading: str
-    rebuilding: bool
-    missing: ChunkRef | None
-    orphaned: bool
-
-    @property
-    def asks_after(self) -> str:
-        """The cursor to ask central with."""
-        return self.reading or self.cursor
 
 
 @dataclass(slots=True, kw_only=True)
-class _Tally:
-    applied: int = 0
-    stale: int = 0
-    unknown: int = 0
-    erased: int = 0
-    bundle_wanted: bool = False
-    totals: dict[str, int] = field(default_factory=dict)
-    entries: dict[str, int] = field(default_factory=dict)
+class Decided:
+    """What some changes of one topic come to; each key stands in one of the lists.
+
+    ``marks``: the hash of each entry that is put. ``stale`` ones change nothing. Of ``erased`` ones
+    not even the version stays.
+    """
+
+    puts: list[FeedChange] = field(default_factory=list)
+    gone: list[FeedChange] = field(default_factory=list)
+    erased: list[FeedChange] = field(default_factory=list)
+    stale: list[FeedChange] = field(default_factory=list)
+    marks: dict[str, bytes] = field(default_factory=dict)
+    added: int = 0
+    entries: int = 0
 
 
-def feed_cursor(connection: apsw.Connection) -> str:
-    """The cursor of the checkpoint in force; empty before the first."""
-    return feed_state(connection).cursor
+def decide(
+    topic: str,
+    changes: Sequence[FeedChange],
+    known: dict[str, tuple[int, bytes]],
+    *,
+    replace: bool,
+    anew: bool = False,
+) -> Decided:
+    """``replace``: what is told counts whatever its version; ``anew``: even if it is known."""
+    decided = Decided()
+    for change in changes:
+        version, old = known.get(change.key, (-1, GONE))
+        if not replace and change.version <= version:
+            decided.stale.append(change)
+            continue
+        new, mark = 0, GONE
+        if change.operation is Operation.PUT:
+            new = entry_hash(topic, change.key, change.version, change.payload)
+            mark = sum_bytes(new)
+            if mark == old and not anew:
+                decided.stale.append(change)
+                continue
+            decided.puts.append(change)
+            decided.marks[change.key] = mark
+        elif change.operation is Operation.ERASE:
+            decided.erased.append(change)
+        else:
+            decided.gone.append(change)
+        decided.added += new - sum_of_bytes(old)
+        decided.entries += bool(mark) - bool(old)
+    return decided
 
 
-def feed_state(connection: apsw.Connection) -> FeedState:
-    """How far this shop is."""
-    row: Any = connection.execute(_QUERIES["feed_state"]).fetchone()
-    cursor, reading, rebuilding = row or ("", "", 0)
-    missing = None
-    if rebuilding:
-        for _, sha256, size_bytes, raw_bytes, staged in connection.execute(_QUERIES["chunks"]):
-            if not staged:
-                missing = ChunkRef(sha256=sha256, size_bytes=size_bytes, raw_bytes=raw_bytes)
-            break
-    orphaned = not cursor and not rebuilding and bool(connection.execute(_QUERIES["any_key"]).get)
-    return FeedState(
-        cursor=cursor,
-        reading=reading,
-        rebuilding=bool(rebuilding),
-        missing=missing,
-        orphaned=orphaned,
+def place_changes(connection: apsw.Connection, topic: str, decided: Decided) -> None:
+    """Write what was decided to the places of the topic.
+
+    Raises:
+        TrustError: ``bad_feed_change``: a payload is not what its topic says.
+    """
+    place = PLACES[topic]
+    gone = [change.key for change in (*decided.gone, *decided.erased)]
+    if gone:
+        place.forget(connection, gone)
+    if decided.puts:
+        told = [entry_of(change, place) for change in decided.puts]
+        place.put(connection, Puts(changes=decided.puts, entries=told))
+
+
+def note_keys(connection: apsw.Connection, topic: str, decided: Decided) -> None:
+    """Note the versions and hashes of what was decided."""
+    connection.executemany(
+        _QUERIES["put_key"],
+        [
+            (topic, change.key, change.version, decided.marks.get(change.key, GONE))
+            for change in (*decided.puts, *decided.gone)
+        ],
     )
+    # A key that names a person goes as well; central does not send older pages again.
+    connection.executemany(_QUERIES["drop_key"], [(topic, each.key) for each in decided.erased])
+
+
+def note(tally: Tally, topic: str, decided: Decided) -> None:
+    """Count what was decided, but for what the topic adds up to."""
+    written = len(decided.puts) + len(decided.gone)
+    tally.stale += len(decided.stale)
+    tally.applied += written + len(decided.erased)
+    tally.erased += len(decided.erased)
+    tally.bundle_wanted = tally.bundle_wanted or (topic == Topic.BUNDLE and bool(written))
 
 
 def apply_page(connection: apsw.Connection, page: FeedPage) -> Applied:
-    """Take a page: let it wait, or put its checkpoint in force together with all that waited.
+    """Put the checkpoint in force that this page is, while no other page waits.
 
     Raises:
         TrustError: ``bad_feed_change``: a payload is not what its topic says, or names another
-            key; ``snapshot_mismatch``: a snapshot does not add up to what central says of it.
-            Nothing of the checkpoint may be kept, and what waited is not good for anything.
+            key. Nothing of the checkpoint may be kept.
     """
-    state = feed_state(connection)
-    assert state.missing is None, "pages follow when the snapshot is here"
-    if not page.complete:
-        _stage(connection, page.changes, chunk=0)
-        _put_state(
-            connection, cursor=state.cursor, reading=page.cursor, rebuilding=state.rebuilding
-        )
-        return Applied(staged=True)
-    tally = _begin(connection)
-    if state.rebuilding or state.reading:
-        _stage(connection, page.changes, chunk=0)
-        _apply_staged(connection, tally, replace=state.rebuilding)
-        forget_staged(connection)
-        if state.rebuilding:
-            for topic in PLACES:
-                _recount(connection, topic, tally)
-    else:
-        _apply(connection, page.changes, tally, replace=False)
-    _finish(connection, tally)
-    _put_state(connection, cursor=page.cursor, reading="", rebuilding=False)
-    diverged = _diverged(page, tally)
-    if state.rebuilding and diverged:
-        raise TrustError(
-            f"the snapshot does not add up in {', '.join(diverged)}",
-            code="snapshot_mismatch",
-            hint="It is fetched again; if it stays, look at the log of head office.",
-        )
-    return Applied(
-        applied=tally.applied,
-        stale=tally.stale,
-        unknown=tally.unknown,
-        erased=tally.erased,
-        bundle_wanted=tally.bundle_wanted,
-        diverged=diverged,
-    )
+    assert page.complete, "what is no whole checkpoint waits"
+    assert not feed_state(connection).waits, "what waits is put in force together"
+    tally = begin_tally(connection)
+    _apply(connection, page.changes, tally, replace=False)
+    finish_tally(connection, tally)
+    put_state(connection, cursor=page.cursor)
+    return tally.outcome(page)
 
 
 def diverged_from(connection: apsw.Connection, page: FeedPage) -> tuple[str, ...]:
     """The topics that do not add up to what a page says that ends the checkpoint in force."""
-    return _diverged(page, _begin(connection))
-
-
-def begin_rebuild(connection: apsw.Connection, manifest: SnapshotManifest) -> None:
-    """Fetch this snapshot next; pieces of an earlier attempt that it still names are kept.
-
-    Raises:
-        TrustError: ``bad_snapshot``: more pieces than a snapshot may have.
-    """
-    if len(manifest.chunks) > FEED_CHUNKS_MAX:
-        raise TrustError("a snapshot has too many pieces", code="bad_snapshot")
-    row: Any = connection.execute(_QUERIES["feed_state"]).fetchone()
-    cursor, _, rebuilding = row or ("", "", 0)
-    chunks: list[Any] = connection.execute(_QUERIES["chunks"]).fetchall()
-    wanted = {chunk.sha256 for chunk in manifest.chunks}
-    # When pages came after the pieces, some rows of the pieces were overwritten by them.
-    if not rebuilding or all(staged for *_, staged in chunks):
-        forget_staged(connection)
-    else:
-        for number, sha256, *_ in chunks:
-            if sha256 not in wanted:
-                connection.execute(_QUERIES["forget_staged_chunk"], {"number": number})
-                connection.execute(_QUERIES["forget_chunk"], {"number": number})
-    connection.executemany(
-        _QUERIES["put_chunk"],
-        [(chunk.sha256, chunk.size_bytes, chunk.raw_bytes) for chunk in manifest.chunks],
-    )
-    _put_state(connection, cursor=cursor, reading=manifest.cursor, rebuilding=True)
-
-
-def stage_chunk(connection: apsw.Connection, chunk: ChunkRef, data: bytes) -> None:
-    """Keep a piece of the snapshot that is being fetched.
-
-    Raises:
-        TrustError: ``bad_snapshot``: it is not the piece that was named, or cannot be read.
-    """
-    changes = open_chunk(chunk, data)
-    rows: list[Any] = connection.execute(_QUERIES["chunks"]).fetchall()
-    for number, sha256, *_ in rows:
-        if sha256 == chunk.sha256:
-            _stage(connection, changes, chunk=number)
-            connection.execute(_QUERIES["chunk_staged"], {"number": number})
-
-
-def open_chunk(chunk: ChunkRef, data: bytes) -> list[FeedChange]:
-    """The changes in a piece. Raises as ``stage_chunk``."""
-    if hashlib.sha256(data).digest() != chunk.sha256:
-        raise TrustError("a piece of the snapshot is not the one named", code="bad_snapshot")
-    try:
-        # The frame is opened into a buffer of just this size: more does not come out of it.
-        if not 0 <= zstandard.frame_content_size(data) <= FEED_CHUNK_RAW_BYTES_MAX:
-            raise TrustError("a piece of the snapshot is too large", code="bad_snapshot")
-        raw = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
-        return _CHANGES.decode(raw)
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
-        raise TrustError("a piece of the snapshot cannot be read", code="bad_snapshot") from error
+    return begin_tally(connection).diverged(page)
 
 
 def truncate_log(connection: apsw.Connection) -> bool:
@@ -245,29 +163,22 @@ def truncate_log(connection: apsw.Connection) -> bool:
     return row is None or row[0] == 0
 
 
-def forget_staged(connection: apsw.Connection) -> None:
-    """Let go of what waits: read on from the checkpoint in force."""
-    connection.execute(_QUERIES["forget_staged"])
-    connection.execute(_QUERIES["forget_chunks"])
-    row: Any = connection.execute(_QUERIES["feed_state"]).fetchone()
-    if row is not None:
-        _put_state(connection, cursor=row[0], reading="", rebuilding=False)
-
-
 def bucket_sums(connection: apsw.Connection, topic: str) -> list[int]:
     """What a topic's entries add up to, by bucket of the key."""
     totals = [0] * BUCKETS
     for key, found in connection.execute(_QUERIES["topic_keys"], {"topic": topic}):
         bucket = bucket_of(str(key))
-        totals[bucket] = add_to_sum(totals[bucket], sum_of_bytes(_bytes(found)))
+        totals[bucket] = add_to_sum(totals[bucket], sum_of_bytes(bytes_of(found)))
     return totals
 
 
 def recount(connection: apsw.Connection, topic: str) -> None:
     """Add a topic up anew: its buckets are as central's, so it is the sum that was wrong."""
-    tally = _begin(connection)
-    _recount(connection, topic, tally)
-    _finish(connection, tally)
+    tally = begin_tally(connection)
+    tally.totals[topic] = tally.entries[topic] = 0
+    for _, found in connection.execute(_QUERIES["topic_keys"], {"topic": topic}):
+        tally.count(topic, sum_of_bytes(bytes_of(found)), 1)
+    finish_tally(connection, tally)
 
 
 def bad_buckets(ours: Sequence[int], theirs: Sequence[bytes]) -> list[int]:
@@ -286,31 +197,37 @@ def apply_repair(connection: apsw.Connection, repair: FeedRepair) -> Applied:
         TrustError: as ``apply_page``.
     """
     applied = apply_page(connection, repair.page)
-    if applied.staged or repair.topic not in PLACES:
+    if repair.topic not in PLACES:
         return applied
     told = {change.key for change in repair.changes}
     buckets = set(repair.buckets)
-    tally = _begin(connection)
+    tally = begin_tally(connection)
     ghosts = [
         str(key)
         for key, _ in connection.execute(_QUERIES["topic_keys"], {"topic": repair.topic})
         if str(key) not in told and bucket_of(str(key)) in buckets
     ]
-    _drop(connection, repair.topic, ghosts, tally)
+    for keys in _slices(ghosts):
+        _apply_slice(connection, repair.topic, [ghost(repair.topic, key) for key in keys], tally)
     _apply(connection, repair.changes, tally, replace=True, anew=True)
-    _finish(connection, tally)
+    finish_tally(connection, tally)
     return Applied(
         applied=applied.applied + tally.applied,
         stale=applied.stale,
         unknown=applied.unknown,
         erased=applied.erased + tally.erased,
         bundle_wanted=applied.bundle_wanted or tally.bundle_wanted,
-        diverged=_diverged(repair.page, tally),
+        diverged=tally.diverged(repair.page),
     )
 
 
+def ghost(topic: str, key: str) -> FeedChange:
+    """What takes away a key that central does not know of, and its version with it."""
+    return FeedChange(topic=topic, key=key, operation=Operation.ERASE, version=0, payload=b"")
+
+
 def check_entries(
-    connection: apsw.Connection, topic: str, after: str, *, limit: int = SLICE_KEYS
+    connection: apsw.Connection, topic: str, after: str, *, limit: int = STEP_KEYS
 ) -> tuple[str | None, int]:
     """Compare some rows of a topic with the hash they came with, and let its sum follow the rows.
 
@@ -325,64 +242,29 @@ def check_entries(
         _QUERIES["keys_after"], {"topic": topic, "after": after, "limit": limit}
     ).fetchall()
     found = stored(connection, [key for key, *_ in rows])
-    tally = _begin(connection)
+    tally = begin_tally(connection)
     changed: list[tuple[str, str, int, bytes]] = []
     for key, version, known in rows:
         payload = found.get(key)
         real = 0 if payload is None else entry_hash(topic, key, version, payload)
         if payload is None or sum_bytes(real) != known:
-            _count(tally, topic, real - sum_of_bytes(known), -1 if payload is None else 0)
-            mark = _GONE if payload is None else sum_bytes(real)
+            tally.count(topic, real - sum_of_bytes(known), -1 if payload is None else 0)
+            mark = GONE if payload is None else sum_bytes(real)
             changed.append((topic, key, version, mark))
     if changed:
         connection.executemany(_QUERIES["put_key"], changed)
-        _finish(connection, tally)
+        finish_tally(connection, tally)
     return (rows[-1][0] if len(rows) == limit else None), len(changed)
-
-
-def _apply_staged(connection: apsw.Connection, tally: _Tally, *, replace: bool) -> None:
-    topics = {str(topic) for (topic,) in connection.execute(_QUERIES["staged_topics"])}
-    if replace:
-        topics |= {str(topic) for (topic,) in connection.execute(_QUERIES["known_topics"])}
-    for topic in sorted(topics):
-        if replace and topic in PLACES:
-            rows: list[Any] = connection.execute(_QUERIES["ghosts"], {"topic": topic}).fetchall()
-            _drop(connection, topic, [key for (key,) in rows], tally)
-        for changes in _staged_slices(connection, topic):
-            _apply(connection, changes, tally, replace=replace)
-
-
-def _staged_slices(connection: apsw.Connection, topic: str) -> Iterator[list[FeedChange]]:
-    after = ""
-    while True:
-        rows: list[Any] = connection.execute(
-            _QUERIES["staged_after"], {"topic": topic, "after": after, "limit": SLICE_KEYS}
-        ).fetchall()
-        if rows:
-            yield [
-                FeedChange(
-                    topic=topic,
-                    key=key,
-                    operation=_OPERATIONS[operation],
-                    version=version,
-                    payload=payload,
-                )
-                for key, version, operation, payload in rows
-            ]
-            after = rows[-1][0]
-        if len(rows) < SLICE_KEYS:
-            return
 
 
 def _apply(
     connection: apsw.Connection,
     changes: Iterable[FeedChange],
-    tally: _Tally,
+    tally: Tally,
     *,
     replace: bool,
     anew: bool = False,
 ) -> None:
-    """``replace``: what is told counts whatever its version; ``anew``: even if it is known."""
     by_topic: dict[str, dict[str, FeedChange]] = {}
     for change in changes:
         if change.topic not in PLACES:
@@ -394,154 +276,28 @@ def _apply(
         if change.key not in last or change.version > last[change.key].version:
             last[change.key] = change
     for topic, last in by_topic.items():
-        # A snapshot's deletions were applied with its ghosts.
-        told = [key for key, change in last.items() if _exists(change) or not replace]
-        for keys in _slices(told):
-            _apply_slice(connection, topic, [last[key] for key in keys], tally, replace, anew)
+        for keys in _slices(list(last)):
+            some = [last[key] for key in keys]
+            _apply_slice(connection, topic, some, tally, replace=replace, anew=anew)
 
 
 def _apply_slice(
     connection: apsw.Connection,
     topic: str,
     changes: Sequence[FeedChange],
-    tally: _Tally,
-    replace: bool,
-    anew: bool,
+    tally: Tally,
+    *,
+    replace: bool = True,
+    anew: bool = False,
 ) -> None:
-    place: Place = PLACES[topic]
-    known = _known(connection, topic, [change.key for change in changes])
-    puts: list[FeedChange] = []
-    gone: list[str] = []
-    erased: list[tuple[str, str]] = []
-    rows: list[tuple[str, str, int, bytes]] = []
-    added = entries = 0
-    for change in changes:
-        version, old = known.get(change.key, (-1, _GONE))
-        if not replace and change.version <= version:
-            tally.stale += 1
-            continue
-        if _exists(change):
-            new = entry_hash(topic, change.key, change.version, change.payload)
-            mark = sum_bytes(new)
-            if mark == old and not anew:
-                tally.stale += 1
-                continue
-            puts.append(change)
-        else:
-            new, mark = 0, _GONE
-            gone.append(change.key)
-        if change.operation is Operation.ERASE:
-            erased.append((topic, change.key))
-        else:
-            rows.append((topic, change.key, change.version, mark))
-        added += new - sum_of_bytes(old)
-        entries += bool(mark) - bool(old)
-    if gone:
-        place.forget(connection, gone)
-    if puts:
-        told = [entry_of(change, place) for change in puts]
-        place.put(connection, Puts(changes=puts, entries=told))
-    connection.executemany(_QUERIES["put_key"], rows)
-    # A key that names a person goes as well; central does not send older pages again.
-    connection.executemany(_QUERIES["drop_key"], erased)
-    _count(tally, topic, added, entries)
-    tally.applied += len(rows) + len(erased)
-    tally.erased += len(erased)
-    tally.bundle_wanted = tally.bundle_wanted or (topic == Topic.BUNDLE and bool(rows))
-
-
-def _drop(connection: apsw.Connection, topic: str, keys: Sequence[str], tally: _Tally) -> None:
-    """Forget keys that central does not know of, and their versions."""
-    for some in _slices(keys):
-        known = _known(connection, topic, some)
-        PLACES[topic].forget(connection, some)
-        connection.executemany(_QUERIES["drop_key"], [(topic, key) for key in some])
-        for _, old in known.values():
-            _count(tally, topic, -sum_of_bytes(old), -bool(old))
-        tally.applied += len(some)
-        tally.erased += len(some)
-
-
-def _known(
-    connection: apsw.Connection, topic: str, keys: Sequence[str]
-) -> dict[str, tuple[int, bytes]]:
-    rows: Any = connection.execute(
-        _QUERIES["known_keys"], {"topic": topic, "keys": json.dumps(keys)}
-    )
-    return {key: (version, known) for key, version, known in rows}
-
-
-def _stage(connection: apsw.Connection, changes: Iterable[FeedChange], *, chunk: int) -> None:
-    connection.executemany(
-        _QUERIES["stage"],
-        [
-            (
-                change.topic,
-                change.key,
-                change.version,
-                change.operation.value,
-                change.payload,
-                chunk,
-            )
-            for change in changes
-        ],
-    )
-
-
-def _put_state(connection: apsw.Connection, *, cursor: str, reading: str, rebuilding: bool) -> None:
-    connection.execute(
-        _QUERIES["put_feed_state"],
-        {"cursor": cursor, "reading": reading, "rebuilding": int(rebuilding)},
-    )
-
-
-def _begin(connection: apsw.Connection) -> _Tally:
-    tally = _Tally()
-    for topic, total, entries in connection.execute(_QUERIES["sums"]):
-        tally.totals[str(topic)] = sum_of_bytes(_bytes(total))
-        tally.entries[str(topic)] = int(str(entries))
-    return tally
-
-
-def _count(tally: _Tally, topic: str, change: int, entries: int) -> None:
-    tally.totals[topic] = add_to_sum(tally.totals.get(topic, 0), change)
-    tally.entries[topic] = tally.entries.get(topic, 0) + entries
-
-
-def _recount(connection: apsw.Connection, topic: str, tally: _Tally) -> None:
-    tally.totals[topic] = tally.entries[topic] = 0
-    for _, found in connection.execute(_QUERIES["topic_keys"], {"topic": topic}):
-        _count(tally, topic, sum_of_bytes(_bytes(found)), 1)
-
-
-def _finish(connection: apsw.Connection, tally: _Tally) -> None:
-    connection.executemany(
-        _QUERIES["put_sum"],
-        [
-            (topic, sum_bytes(total), max(tally.entries[topic], 0))
-            for topic, total in tally.totals.items()
-        ],
-    )
-
-
-def _diverged(page: FeedPage, tally: _Tally) -> tuple[str, ...]:
-    if not page.sums:
-        return ()  # an older central does not say
-    theirs = {one.topic: sum_of_bytes(one.total) for one in page.sums}
-    return tuple(
-        sorted(topic for topic in PLACES if tally.totals.get(topic, 0) != theirs.get(topic, 0))
-    )
-
-
-def _exists(change: FeedChange) -> bool:
-    return change.operation is Operation.PUT
+    known = known_keys(connection, topic, [change.key for change in changes])
+    decided = decide(topic, changes, known, replace=replace, anew=anew)
+    place_changes(connection, topic, decided)
+    note_keys(connection, topic, decided)
+    tally.count(topic, decided.added, decided.entries)
+    note(tally, topic, decided)
 
 
 def _slices(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), SLICE_KEYS):
-        yield keys[start : start + SLICE_KEYS]
-
-
-def _bytes(value: Any) -> bytes:
-    assert isinstance(value, bytes), "hashes and sums are blobs"
-    return value
+    for start in range(0, len(keys), STEP_KEYS):
+        yield keys[start : start + STEP_KEYS]

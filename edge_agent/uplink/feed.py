@@ -9,36 +9,46 @@ the hashes they came with, so that a row damaged on the disk is found by the sam
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final, Protocol
 
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.uplink.apply import (
-    Applied,
-    FeedState,
+    STEP_KEYS,
     apply_page,
     apply_repair,
     bad_buckets,
-    begin_rebuild,
     bucket_sums,
     check_entries,
     diverged_from,
-    feed_state,
-    forget_staged,
     recount,
-    stage_chunk,
     truncate_log,
 )
+from edge_agent.uplink.changeover import (
+    LIGHT_STEP_KEYS,
+    Changeover,
+    Merging,
+    begin_rebuild,
+    discard,
+    note_read,
+    open_chunk,
+    stage,
+    stage_chunk,
+    sweep,
+)
+from edge_agent.uplink.feed_state import Applied, FeedState, Phase, entries_of, feed_state
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.topics import PLACES
 from shared.clock import Clock
+from shared.crypto.set_hash import BUCKETS
 from shared.errors import NotFoundError, TrustError
 from shared.logs import get_logger
 from shared.wire.feed import (
     ChunkRef,
     FeedBuckets,
+    FeedChange,
     FeedPage,
     FeedRepair,
     FeedReset,
@@ -47,7 +57,9 @@ from shared.wire.feed import (
 
 CHECK_EVERY_S: Final = 24 * 3600
 REPAIRS_MAX: Final = 8
-"""Attempts to mend a topic bucket by bucket, before all of it is fetched."""
+"""Attempts in a row to mend a topic that mended no bucket, before all of it is fetched."""
+REPAIR_KEYS: Final = 1_000
+"""Mended at once, as far as buckets are about alike: tills wait for it."""
 _EMPTY_PAGE_PAUSE_S: Final = 0.5
 """A central that does not hold the answer back must not be asked in a tight circle."""
 _LOG = get_logger(__name__)
@@ -102,6 +114,7 @@ class FeedReader:
         self._on_bundle = on_bundle
         self._diverged: tuple[str, ...] = ()
         self._repairs = 0
+        self._bad_buckets = 0
         self._checked_mono_ns: int | None = None
         self._log_clean = False
 
@@ -111,11 +124,14 @@ class FeedReader:
         Raises:
             TrustError: what came is not what it should be; nothing of it was kept.
         """
+        state = await self._reader.run(feed_state)
+        if state.phase is not Phase.READING:
+            await self._finish(state.phase)
+            return
         if self._check_due():
             await self._check()
         if not self._log_clean:
             self._log_clean = await self._reader.run(truncate_log)
-        state = await self._reader.run(feed_state)
         if state.missing is not None:
             await self._fetch(state.missing)
         elif state.orphaned or self._repairs >= REPAIRS_MAX:
@@ -139,17 +155,48 @@ class FeedReader:
                 await asyncio.sleep(_EMPTY_PAGE_PAUSE_S)
 
     async def _apply(self, page: FeedPage) -> None:
+        state = await self._reader.run(feed_state)
+        if page.complete and not state.waits and len(page.changes) <= STEP_KEYS:
+            self._take_note(await self._writer.run(partial(apply_page, page=page)))
+            return
+        for some in _slices(page.changes, LIGHT_STEP_KEYS):
+            await self._writer.run(partial(stage, changes=some))
+        if page.complete:
+            await self._change_over(page)
+        else:
+            await self._writer.run(partial(note_read, cursor=page.cursor))
+
+    async def _change_over(self, page: FeedPage) -> None:
+        change = Changeover(page)
         try:
-            applied = await self._writer.run(lambda connection: apply_page(connection, page))
+            while not await self._writer.run(change.prepare):
+                pass
+            applied = await self._writer.run(change.show)
         except TrustError:
-            await self._writer.run(forget_staged)
+            await self._writer.run(discard)
+            await self._finish(Phase.DISCARDING)
             raise
+        await self._finish(Phase.MERGING)
         self._take_note(applied)
+
+    async def _finish(self, phase: Phase) -> None:
+        """Bring what was begun with changes that waited to its end, step by step."""
+        if phase is Phase.MERGING:
+            merging = Merging()
+            while not await self._writer.run(merging.step):
+                pass
+        while not await self._writer.run(sweep):
+            pass
+        # After a cut nobody remembers whether somebody was erased.
+        self._log_clean = False
 
     async def _rebuild(self, reason: str) -> None:
         async with self._link.call():
             manifest = await self._central.feed_snapshot()
-        await self._writer.run(lambda connection: begin_rebuild(connection, manifest))
+        begin = partial(begin_rebuild, manifest=manifest)
+        if not await self._writer.run(begin):
+            await self._finish(Phase.DISCARDING)
+            await self._writer.run(begin)
         self._diverged, self._repairs = (), 0
         _LOG.info("feed.snapshot_begun", reason=reason, chunks=len(manifest.chunks))
 
@@ -160,7 +207,10 @@ class FeedReader:
         except NotFoundError:
             await self._rebuild("chunk_gone")
             return
-        await self._writer.run(lambda connection: stage_chunk(connection, chunk, data))
+        slices = list(_slices(open_chunk(chunk, data), LIGHT_STEP_KEYS)) or [[]]
+        for number, some in enumerate(slices, 1):
+            last = number == len(slices)
+            await self._writer.run(partial(stage_chunk, chunk=chunk, changes=some, last=last))
 
     async def _repair(self, state: FeedState, topic: str) -> None:
         self._repairs += 1
@@ -172,25 +222,33 @@ class FeedReader:
         await self._apply(told.page)
         if not told.totals:
             return
+        if (await self._reader.run(feed_state)).waits:
+            return
         ours = await self._reader.run(lambda connection: bucket_sums(connection, topic))
         bad = bad_buckets(ours, told.totals)
         if not bad:
             await self._writer.run(lambda connection: recount(connection, topic))
             return
+        if len(bad) < self._bad_buckets:
+            self._repairs = 0
+        self._bad_buckets = len(bad)
+        entries = await self._reader.run(lambda connection: entries_of(connection, topic))
+        some = bad[: max(1, REPAIR_KEYS * BUCKETS // max(entries, 1))]
         async with self._link.call():
-            repair = await self._central.feed_repair(told.page.cursor, topic, bad)
+            repair = await self._central.feed_repair(told.page.cursor, topic, some)
         if isinstance(repair, FeedReset):
             await self._rebuild(repair.reason)
             return
-        applied = await self._writer.run(lambda connection: apply_repair(connection, repair))
+        if not repair.page.complete or len(repair.page.changes) > STEP_KEYS:
+            await self._apply(repair.page)
+            return
+        applied = await self._writer.run(partial(apply_repair, repair=repair))
         _LOG.warning(
             "feed.repaired", topic=topic, buckets=len(repair.buckets), changes=len(repair.changes)
         )
         self._take_note(applied)
 
     def _take_note(self, applied: Applied) -> None:
-        if applied.staged:
-            return
         if applied.unknown:
             _LOG.warning("feed.unknown_topics_skipped", count=applied.unknown)
         if applied.bundle_wanted:
@@ -204,7 +262,7 @@ class FeedReader:
             _LOG.error("feed.diverged", topics=topics)
         self._diverged = topics
         if not topics:
-            self._repairs = 0
+            self._repairs = self._bad_buckets = 0
 
     def _check_due(self) -> bool:
         return (
@@ -223,3 +281,8 @@ class FeedReader:
         if damaged:
             _LOG.error("feed.rows_damaged", count=damaged)
         self._checked_mono_ns = self._clock.mono_ns()
+
+
+def _slices(changes: Sequence[FeedChange], size: int) -> Iterator[Sequence[FeedChange]]:
+    for start in range(0, len(changes), size):
+        yield changes[start : start + size]

@@ -16,8 +16,8 @@ from typing import Final, Protocol
 from edge_agent.bundles.service import BundleService
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
-from edge_agent.uplink.apply import feed_cursor
 from edge_agent.uplink.feed import FeedCalls, FeedReader
+from edge_agent.uplink.feed_state import feed_cursor
 from edge_agent.uplink.greeting import Account, Greeting, HelloCalls, lane_heads
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import flush_bounds_s, flush_wait_ns

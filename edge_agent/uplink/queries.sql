@@ -1,12 +1,15 @@
 -- feed_state --
--- The checkpoint in force, up to where the next one was read, and whether that one is a snapshot.
-SELECT cursor, reading, rebuilding FROM feed WHERE only = 1;
+-- The checkpoint in its places, up to where the next one was read, whether that one is a snapshot,
+-- and what is done with it.
+SELECT cursor, reading, rebuilding, phase FROM feed WHERE only = 1;
 
 -- put_feed_state --
 -- The feed was applied, and read, up to here.
-INSERT INTO feed (only, cursor, reading, rebuilding) VALUES (1, :cursor, :reading, :rebuilding)
+INSERT INTO feed (only, cursor, reading, rebuilding, phase)
+VALUES (1, :cursor, :reading, :rebuilding, :phase)
 ON CONFLICT (only) DO UPDATE
-SET cursor = excluded.cursor, reading = excluded.reading, rebuilding = excluded.rebuilding;
+SET cursor = excluded.cursor, reading = excluded.reading, rebuilding = excluded.rebuilding,
+    phase = excluded.phase;
 
 -- any_key --
 -- Whether anything was ever taken from a feed.
@@ -53,7 +56,7 @@ ON CONFLICT (topic) DO UPDATE SET total = excluded.total, entries = excluded.ent
 INSERT INTO feed_staged (topic, key, version, operation, payload, chunk)
 VALUES (:topic, :key, :version, :operation, :payload, :chunk)
 ON CONFLICT (topic, key) DO UPDATE SET version = excluded.version, operation = excluded.operation,
-    payload = excluded.payload, chunk = excluded.chunk
+    payload = excluded.payload, chunk = excluded.chunk, fate = 0, mark = x''
 WHERE excluded.version >= feed_staged.version;
 
 -- any_staged --
@@ -69,23 +72,44 @@ SELECT DISTINCT topic FROM feed_staged ORDER BY topic;
 SELECT key, version, operation, payload FROM feed_staged
 WHERE topic = :topic AND key > :after ORDER BY key LIMIT :limit;
 
+-- set_fate --
+-- What becomes of a change, and the hash of the entry that it leaves.
+UPDATE feed_staged SET fate = :fate, mark = :mark WHERE topic = :topic AND key = :key;
+
+-- decided --
+-- Some changes of a topic of which something becomes.
+SELECT key, version, operation, payload, fate, mark FROM feed_staged
+WHERE topic = :topic AND fate > 0 ORDER BY key LIMIT :limit;
+
+-- drop_staged --
+-- A change that is in its place.
+DELETE FROM feed_staged WHERE topic = :topic AND key = :key;
+
 -- known_topics --
 -- Topics of which something is noted.
 SELECT DISTINCT topic FROM feed_key ORDER BY topic;
 
 -- ghosts --
--- Keys noted here that the snapshot does not hold.
+-- The next keys noted here that the snapshot does not hold.
 SELECT k.key FROM feed_key k
-WHERE k.topic = :topic AND NOT EXISTS (
-    SELECT 1 FROM feed_staged s WHERE s.topic = k.topic AND s.key = k.key AND s.operation = 'put');
+WHERE k.topic = :topic AND k.key > :after AND NOT EXISTS (
+    SELECT 1 FROM feed_staged s WHERE s.topic = k.topic AND s.key = k.key AND s.operation = 'put')
+ORDER BY k.key LIMIT :limit;
 
--- forget_staged --
--- Nothing waits.
-DELETE FROM feed_staged;
+-- stage_ghost --
+-- Such a key goes when the snapshot is shown.
+INSERT INTO feed_staged (topic, key, version, operation, payload, chunk)
+VALUES (:topic, :key, 0, :operation, x'', 0)
+ON CONFLICT (topic, key) DO UPDATE SET operation = excluded.operation, payload = x'';
 
--- forget_staged_chunk --
--- A piece that the newer snapshot does not have.
-DELETE FROM feed_staged WHERE chunk = :number;
+-- sweep_staged --
+-- Some of what waited is forgotten.
+DELETE FROM feed_staged
+WHERE (topic, key) IN (SELECT topic, key FROM feed_staged LIMIT :limit);
+
+-- chunk_number --
+-- The number of a piece.
+SELECT number FROM feed_chunk WHERE sha256 = :sha256;
 
 -- chunks --
 -- The pieces of the snapshot that is being fetched, those not yet here first.
@@ -99,10 +123,6 @@ VALUES (:sha256, :size_bytes, :raw_bytes, 0) ON CONFLICT (sha256) DO NOTHING;
 -- chunk_staged --
 -- A piece is here.
 UPDATE feed_chunk SET staged = 1 WHERE number = :number;
-
--- forget_chunk --
--- A piece that is wanted no longer.
-DELETE FROM feed_chunk WHERE number = :number;
 
 -- forget_chunks --
 -- No snapshot is being fetched.
@@ -160,6 +180,26 @@ DELETE FROM peer;
 -- wipe_versions --
 -- Keys of the feed name people.
 DELETE FROM feed_key WHERE topic IN ('customer', 'balance', 'lease', 'peer', 'use');
+
+-- wipe_sums --
+-- What these topics add up to is nothing.
+DELETE FROM feed_sum WHERE topic IN ('customer', 'balance', 'lease', 'peer', 'use');
+
+-- wipe_next_cards --
+-- No card of a checkpoint on its way.
+DELETE FROM card_next;
+
+-- wipe_next_balances --
+-- Nor any balance of it.
+DELETE FROM balance_next;
+
+-- wipe_feed --
+-- Whoever hears of a feed again hears all of it.
+DELETE FROM feed;
+
+-- wipe_chunks --
+-- Nor is any piece of a snapshot here.
+DELETE FROM feed_chunk;
 
 -- wipe_staged --
 -- Neither does anybody wait.

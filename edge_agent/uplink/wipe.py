@@ -19,7 +19,12 @@ _WIPES: Final = (
     "wipe_own_parts",
     "wipe_peers",
     "wipe_versions",
+    "wipe_sums",
     "wipe_staged",
+    "wipe_next_cards",
+    "wipe_next_balances",
+    "wipe_chunks",
+    "wipe_feed",
 )
 
 

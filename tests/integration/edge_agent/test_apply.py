@@ -16,7 +16,8 @@ from edge_agent.database.writer import Writer
 from edge_agent.leases.policy import Standing
 from edge_agent.leases.store import spendable_of
 from edge_agent.loyalty.store import balances_of, customer_by_id
-from edge_agent.uplink.apply import apply_page, feed_cursor
+from edge_agent.uplink.apply import apply_page
+from edge_agent.uplink.feed_state import feed_cursor
 from edge_agent.uplink.topics import wanted_bundle
 from shared.errors import TrustError
 from shared.wire.feed import (

@@ -17,8 +17,9 @@ import zstandard
 
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
-from edge_agent.uplink.apply import apply_page, feed_state
+from edge_agent.uplink.apply import apply_page
 from edge_agent.uplink.feed import FeedReader
+from edge_agent.uplink.feed_state import feed_state
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.transport import Transport
 from shared.errors import AppError

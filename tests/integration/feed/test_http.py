@@ -19,8 +19,8 @@ from central.uplink.server import Uplink
 from edge_agent.database.connection import open_writer
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
-from edge_agent.uplink.apply import feed_state
 from edge_agent.uplink.feed import FeedReader
+from edge_agent.uplink.feed_state import feed_state
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.transport import Transport
 from shared.system import SystemChance, SystemClock
