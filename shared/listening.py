@@ -14,6 +14,7 @@ import fcntl
 import resource
 import socket
 import ssl
+import struct
 import sys
 import termios
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,7 @@ DESCRIPTORS_KEPT: Final = 200
 """For the database, files and whatever else this process opens."""
 _ACKED_AT: Final = 120
 """Where ``tcpi_bytes_acked`` stands in Linux' ``struct tcp_info``."""
+_NO_LINGERING: Final = struct.pack("ii", 1, 0)
 _LOOK_S: Final = 1.0
 _SHUTDOWN_S: Final = 5.0
 _DESCRIPTORS_WANTED: Final = 65_536
@@ -107,8 +109,11 @@ class _Connection(asyncio.Protocol):
             self.leave()
 
     def leave(self) -> None:
-        """Cut it off; nothing is sent any more."""
+        """Cut it off; nothing is sent any more, and the system keeps nothing for it either."""
         if self._transport is not None:
+            end = self._transport.get_extra_info("socket")
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
             self._transport.abort()
 
     def _head_is_late(self, now_s: float) -> bool:
