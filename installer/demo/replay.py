@@ -89,16 +89,16 @@ class Replay:
         *,
         phase: str,
         is_online: Callable[[str], bool],
-        scans: bool = False,
+        scan_pause_s: float | None = None,
     ) -> None:
         """One till alone, one receipt after another: the measured series.
 
-        ``scans``: the till also prices after each article, without asking for points before the
-        end, as tills do whose card is read first.
+        ``scan_pause_s``: the till also prices after each article, without asking for points before
+        the end, as tills do whose card is read first; with such a pause for the next article.
         """
         for sale in sales:
-            if scans:
-                await self._scan(sale, phase=phase)
+            if scan_pause_s is not None:
+                await self._scan(sale, phase=phase, pause_s=scan_pause_s)
             await self._sell(sale, register="R1", phase=phase, is_online=is_online)
 
     async def storm(
@@ -178,13 +178,14 @@ class Replay:
             self._tally.latency_ms[phase, "calculate"].append(calculate_ms)
             self._tally.latency_ms[phase, "commit"].append(commit_ms)
 
-    async def _scan(self, sale: Sale, *, phase: str) -> None:
+    async def _scan(self, sale: Sale, *, phase: str, pause_s: float) -> None:
         receipt = receipt_json(sale, register="R1")
         receipt.pop("spend", None)
         for count in range(1, len(sale.lines) + 1):
             seen = {**receipt, "lines": receipt["lines"][:count]}
             _, ms = await self._post(self._tills[sale.store], "/v1/receipts/calculate", seen)
             self._tally.latency_ms[phase, "scan"].append(ms)
+            await asyncio.sleep(pause_s)
 
     async def _commit(
         self,
