@@ -18,7 +18,7 @@ from edge_agent.database.connection import is_sound, open_reader
 from edge_agent.database.migrate import SCHEMA_VERSION, copies_of, pragma_int
 from edge_agent.outbox.store import verify_chain
 from edge_agent.returns.replay import REPLAYS as RETURN_REPLAYS
-from edge_agent.uplink.apply import feed_cursor
+from edge_agent.uplink.feed_state import feed_cursor
 from edge_agent.witness.policy import Action
 from edge_agent.witness.start import Opened, open_media
 from shared.system import SystemChance, SystemClock
@@ -178,9 +178,12 @@ def _feed(connection: apsw.Connection, told: Told) -> list[str]:
     }
     cursor = feed_cursor(connection)
     versions = {int(name[1:]) for name in names} or {0}
-    done = int(cursor.partition("-")[0] or 0) if cursor else 0
-    if len(versions) != 1 or versions != {done}:
+    done = int(cursor or 0)
+    # A checkpoint is shown as a whole, and then its entries are moved; the cursor comes last.
+    if len(versions) != 1 or not {done} <= {
+        version - moved for version in versions for moved in (0, 1)
+    }:
         return [f"half a checkpoint: {sorted(names)} at {cursor!r}"]
-    if not told.checkpoint[0] <= done <= told.checkpoint[1]:
-        return [f"checkpoint {done}, told {told.checkpoint}"]
+    if not told.checkpoint[0] <= done <= max(versions) <= told.checkpoint[1]:
+        return [f"checkpoint {sorted(names)} at {cursor!r}, told {told.checkpoint}"]
     return []

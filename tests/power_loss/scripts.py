@@ -22,8 +22,10 @@ from edge_agent import app as application
 from edge_agent.app import Machine, make_app
 from edge_agent.bundles.service import BundleService
 from edge_agent.config import DATABASE_FILE, Config
+from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
-from edge_agent.uplink.apply import apply_page
+from edge_agent.uplink.feed import FeedCalls, FeedReader
+from edge_agent.uplink.link import LinkState
 from edge_agent.witness.start import Media, open_media
 from shared.system import SystemChance, SystemClock
 from shared.wire.feed import FeedChange, FeedPage, Operation, ProductEntry, Topic
@@ -98,8 +100,8 @@ async def _trade(
 ) -> None:
     day = _Day(tape=tape, chance=chance, bundles=bundles)
     for part in (steps * 2 // 3, steps // 3):
-        async with _agent(folder) as (till, writer, offered):
-            day.till, day.writer, day.offered = till, writer, offered
+        async with _agent(folder, day.central) as (till, news, offered):
+            day.till, day.news, day.offered = till, news, offered
             for _ in range(part):
                 await day.step()
 
@@ -108,13 +110,14 @@ class _Day:
     """What happens in the shop, and what is told of it."""
 
     till: TestClient[Any, Any]
-    writer: Writer
+    news: FeedReader
     offered: BundleService
 
     def __init__(self, *, tape: Tape, chance: random.Random, bundles: list[bytes]) -> None:
         self.tape = tape
         self.chance = chance
         self.bundles = bundles
+        self.central = _Central()
         self.version = 1
         self.checkpoint = 0
         self.receipts = 0
@@ -154,18 +157,21 @@ class _Day:
             self.tape.mark("told", "cancelled", receipt_id)
 
     async def feed(self) -> None:
-        """A checkpoint of two pages: all goods get another name."""
+        """A checkpoint, of one page or of two that wait for each other: all goods change."""
         self.checkpoint += 1
         number = self.checkpoint
         self.tape.mark("begun", "checkpoint", number)
         changes = [_renamed(index, number) for index in range(GOODS)]
-        half = GOODS // 2
-        for cursor, part, complete in (
-            (f"{number}-half", changes[:half], False),
-            (str(number), changes[half:], True),
-        ):
-            page = FeedPage(cursor=cursor, changes=part, complete=complete)
-            await self.writer.run(lambda connection, page=page: apply_page(connection, page))
+        if self.chance.random() < 0.3:
+            self.central.pages = [FeedPage(cursor=str(number), changes=changes, complete=True)]
+        else:
+            half = GOODS // 2
+            self.central.pages = [
+                FeedPage(cursor=f"{number}-half", changes=changes[:half], complete=False),
+                FeedPage(cursor=str(number), changes=changes[half:], complete=True),
+            ]
+        while self.central.pages:
+            await self.news.round()
         self.tape.mark("told", "checkpoint", number)
 
     async def bundle(self) -> None:
@@ -206,6 +212,17 @@ class _Day:
             return reply
 
 
+class _Central(FeedCalls):
+    """Tells the pages that it was given; nothing else is asked of it."""
+
+    def __init__(self) -> None:
+        self.pages: list[FeedPage] = []
+
+    async def feed(self, cursor: str, wait_s: float) -> FeedPage:
+        del cursor, wait_s
+        return self.pages.pop(0)
+
+
 def _renamed(index: int, number: int) -> FeedChange:
     entry = ProductEntry(sku=f"p{index}", name=f"v{number}", category="food")
     return FeedChange(
@@ -218,7 +235,9 @@ def _renamed(index: int, number: int) -> FeedChange:
 
 
 @asynccontextmanager
-async def _agent(folder: Path) -> AsyncIterator[tuple[TestClient[Any, Any], Writer, BundleService]]:
+async def _agent(
+    folder: Path, central: _Central
+) -> AsyncIterator[tuple[TestClient[Any, Any], FeedReader, BundleService]]:
     """The agent as its program wires it, with what its loops would write by."""
     machine = Machine(clock=SystemClock(), chance=SystemChance())
     with _folding_often(), pytest.MonkeyPatch.context() as patch:
@@ -232,11 +251,25 @@ async def _agent(folder: Path) -> AsyncIterator[tuple[TestClient[Any, Any], Writ
             made["bundles"] = BundleService(*parts)
             return made["bundles"]
 
+        def reader(*parts: Any) -> Reader:
+            made["reader"] = Reader(*parts)
+            return made["reader"]
+
         patch.setattr(application, "Writer", writer)
+        patch.setattr(application, "Reader", reader)
         patch.setattr(application, "BundleService", bundles)
         app = make_app(folder, Config.load(folder), machine)
         async with TestClient(TestServer(app), headers=HEADERS) as client:
-            yield client, made["writer"], made["bundles"]
+            news = FeedReader(
+                central=central,
+                writer=made["writer"],
+                reader=made["reader"],
+                link=LinkState(machine.clock),
+                clock=machine.clock,
+                wait_s=0,
+                on_bundle=lambda: None,
+            )
+            yield client, news, made["bundles"]
 
 
 @contextmanager
