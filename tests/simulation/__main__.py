@@ -1,6 +1,7 @@
 """Run towns by hand: ``python -m tests.simulation SEED...``, or a scenario as JSON.
 
-``--table N`` runs N towns of every kind of event and prints what came out; ``--trace`` prints
+``--table N`` runs N towns of every kind of event and prints what came out, ``--row TEXT`` those of
+rows with such a name alone; ``--trace`` prints
 everything that happened, ``--shrink`` looks for less of it that fails all the same, ``--digest``
 prints only the hash of the trace.
 """
@@ -23,12 +24,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("what", nargs="*", help="seeds, or scenarios as JSON")
     parser.add_argument("--table", type=int, metavar="N")
+    parser.add_argument("--row", default="", metavar="TEXT")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--shrink", action="store_true")
     parser.add_argument("--digest", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
-        return 0 if print_table(arguments.table) else 1
+        return 0 if print_table(arguments.table, arguments.row) else 1
     failed = 0
     for what in arguments.what:
         outcome = simulate(_scenario(what), keep_trace=arguments.trace)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -43,7 +43,8 @@ from tests.simulation import central as head_office
 from tests.simulation.central import Central
 from tests.simulation.disk import JournalFile, Media, Reads, SlotFile, Writes
 from tests.simulation.network import SILENCE_S, Network
-from tests.simulation.scenario import Scenario, Wrong
+from tests.simulation.releases import between
+from tests.simulation.scenario import Program, Scenario, Wrong
 from tests.simulation.world import MachineClock, World
 
 FEED_WAIT_S: Final = 6 * 3600.0
@@ -59,6 +60,7 @@ BACKOFF_S: Final = (1.0, 300.0)
 RECONNECT_WINDOW_S: Final = 300.0
 LAN_SILENCE_S: Final = 1.0
 _T = TypeVar("_T")
+_Message = TypeVar("_Message", bound=msgspec.Struct)
 
 
 class HubPlace(Protocol):
@@ -77,9 +79,9 @@ class Line:
         self._agent = agent
 
     async def hello(self, request: HelloRequest) -> HelloReply:
-        body = msgspec.json.encode(request)
+        body = msgspec.json.encode(self._between(request))
         answer = await self._call(lambda central, edge: central.hello(edge, body))
-        return msgspec.json.decode(answer, type=HelloReply)
+        return self._between(msgspec.json.decode(answer, type=HelloReply))
 
     async def put_batch(self, edge_id: int, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:
         if self._agent.path is not None:
@@ -87,7 +89,9 @@ class Line:
             if answer is not None:
                 return answer
         body = msgspec.msgpack.encode(batch)
-        return await self._call(lambda central, edge: central.put_batch(edge, lane, epoch, body))
+        return self._between(
+            await self._call(lambda central, edge: central.put_batch(edge, lane, epoch, body))
+        )
 
     async def put_adopted(self, edge_id: int, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:
         body = msgspec.msgpack.encode(batch)
@@ -107,8 +111,11 @@ class Line:
         return await self._call(lambda central, edge: central.borrow(edge, request))
 
     async def feed(self, cursor: str, wait_s: float) -> FeedPage | FeedReset:
-        return await self._call(
-            lambda central, edge: central.feed(edge, cursor, wait_s), silence_s=wait_s + SILENCE_S
+        return self._between(
+            await self._call(
+                lambda central, edge: central.feed(edge, cursor, wait_s),
+                silence_s=wait_s + SILENCE_S,
+            )
         )
 
     async def feed_buckets(self, cursor: str, topic: str) -> FeedBuckets | FeedReset:
@@ -130,6 +137,9 @@ class Line:
 
     async def bundle(self, version: int) -> bytes:
         raise UnavailableError("programmes are not simulated")
+
+    def _between(self, message: _Message) -> _Message:
+        return between(self._agent.scenario, Program(self._agent.kind.value), message)
 
     async def _call(
         self, handler: Callable[[Central, int], Awaitable[_T]], *, silence_s: float = SILENCE_S
@@ -288,6 +298,7 @@ class Agent:
         self.writes.closed = True
         self.world.note(self.name, "agent.crashed")
         await self.supervisor.stop()
+        await self.visits.close()
 
     def note_sale(self) -> None:
         """A sale was recorded; what ``edge_agent.app`` does then."""
@@ -424,8 +435,8 @@ class Agent:
         mean_s = UPKEEP_S[self.scenario.brisk] * self.scenario.calm
         return self.dice.uniform(0.5, 1.5) * mean_s
 
-    async def _bring(self, owner: str) -> None:
-        await self.visits.bring(owner)
+    async def _bring(self, owner: str) -> Mapping[str, int]:
+        return await self.visits.bring(owner)
 
     def _recorded(self) -> None:
         self.uplink.note_flush()

@@ -23,7 +23,7 @@ from central.accounts.books import (
     Purse,
     Transfer,
 )
-from central.accounts.policy import Lending
+from central.accounts.policy import Lending, lending_of
 from central.accounts.visiting import lend_for_visit
 from central.uplink.posting import post, sort_out
 from central.uplink.reading import Stream, read_records
@@ -36,6 +36,7 @@ from tests.simulation.goods import ACCOUNT
 from tests.simulation.scenario import Scenario, Wrong
 
 ASSET: Final = points_asset(ACCOUNT)
+CENTI: Final = 100
 HOUR_MS: Final = 3_600_000
 _BELOW_ZERO: Final = frozenset({AccountKind.DEBT}) | SYSTEM
 
@@ -117,6 +118,16 @@ class Bank:
         self.settle_up()
         self.lend(now_ms)
 
+    def give(self, now_ms: int) -> None:
+        """A gift to everybody who has less than plenty."""
+        for customer_id in self.members:
+            purse = self.books.purse(customer_id, ASSET)
+            missing = self.scenario.plenty_points * CENTI - self.books.owned(purse)
+            if missing > 0:
+                cause = f"gift{now_ms}{customer_id}".encode()
+                lending.fund(self.books, purse.owner, ASSET, missing, cause=cause)
+        self.settle_up()
+
     def freeze(self, edge_id: int, epoch: int, now_ms: int) -> None:
         """Nothing of this edge's leases comes back until it is known what became of them."""
         lending.freeze(self.books, edge_id, epoch, now_ms=now_ms)
@@ -164,8 +175,10 @@ class Bank:
                 )
 
     def _rules(self, homes: int) -> Lending:
+        cap = self.scenario.cap_points * CENTI
         return Lending(
             share_ppm=900_000 // homes,
+            cap=cap or lending_of(ASSET).cap,
             term_ms=self.scenario.term_hours * HOUR_MS,
             renew_below_ms=self.scenario.term_hours * HOUR_MS // 2,
         )

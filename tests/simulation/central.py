@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,8 +31,14 @@ from central.uplink.policy import (
 from central.uplink.reading import Stream
 from shared.crypto.chain import NONCE_BYTES, chain_genesis
 from shared.crypto.tags import card_tag
-from shared.errors import ForbiddenError, NotFoundError, UnauthorizedError, UnavailableError
-from shared.frames import LAYOUT_COLUMNS, decode_batch, encoded_records
+from shared.errors import (
+    ForbiddenError,
+    InputError,
+    NotFoundError,
+    UnauthorizedError,
+    UnavailableError,
+)
+from shared.frames import LAYOUT_COLUMNS, LAYOUT_RECORDS, decode_batch, encoded_records
 from shared.limits import BATCH_RECORDS_MAX
 from shared.wire.enrol import EdgeKind, HelloReply, HelloRequest, LaneHead, LaneStart
 from shared.wire.feed import (
@@ -48,7 +55,7 @@ from shared.wire.loan import LoanReply, LoanRequest
 from shared.wire.stream import Ack, Batch, Lane, Refusal
 from tests.simulation.bank import Bank
 from tests.simulation.feed import EVERY_STORE, FeedTables
-from tests.simulation.scenario import Scenario, Wrong
+from tests.simulation.scenario import Program, Scenario, Wrong
 from tests.simulation.world import World
 
 NAME: Final = "central"
@@ -120,6 +127,8 @@ class Central:
         self._changed: dict[str, asyncio.Event] = {}
         self._next_edge_id = 1001
         self._chunks: dict[bytes, bytes] = {}
+        self.layouts: dict[EdgeKind, set[int]] = defaultdict(set)
+        """Of the frames that came, by what sent them."""
 
     # --- what the office does
 
@@ -311,6 +320,9 @@ class Central:
 
     def take(self, edge: EdgeRow, lane: int, epoch: int, batch: Batch) -> Ack | Refusal:
         """Take a batch or say why not."""
+        if batch.schema_version > self._layout():
+            raise InputError("frames of this layout are not known here", code="unknown_layout")
+        self.layouts[edge.kind].add(batch.schema_version)
         records = encoded_records(batch)
         hashes = chain_of(batch, records)
         key = (edge.edge_id, lane, epoch)
@@ -463,6 +475,11 @@ class Central:
         if edge is None:
             raise UnauthorizedError("central does not know this agent")
         return edge
+
+    def _layout(self) -> int:
+        """The newest layout of frames that this central reads."""
+        old = Program.CENTRAL in self.scenario.first_release
+        return LAYOUT_RECORDS if old else LAYOUT_COLUMNS
 
     def _lanes(self, edge: EdgeRow) -> list[tuple[int, StreamRow]]:
         found = ((lane, self.tables.streams.get((edge.edge_id, lane, edge.epoch))) for lane in Lane)

@@ -34,6 +34,8 @@ class Outcome:
     tally: Counter[str]
     trace: tuple[str, ...]
     store_days: float
+    layouts: dict[str, list[int]]
+    """Of the frames that central took, by what sent them."""
 
     def __str__(self) -> str:
         """What a failing test shows: how to have it again, what broke, and how it ended."""
@@ -73,6 +75,7 @@ def simulate(scenario: Scenario, *, keep_trace: bool = False) -> Outcome:
         tally=tally,
         trace=tuple(world.trace.lines),
         store_days=scenario.stores * world.now_s() / DAY_S,
+        layouts={kind.value: sorted(seen) for kind, seen in town.central.layouts.items()},
     )
 
 

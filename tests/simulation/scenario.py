@@ -70,6 +70,14 @@ class Wrong(enum.StrEnum):
     """the feed is read by ``id > last``"""
 
 
+class Program(enum.StrEnum):
+    """Who may be of the first release when the others are of this one."""
+
+    CENTRAL = "central"
+    HUB = "hub"
+    TILL = "till"
+
+
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """One run.
 
@@ -78,7 +86,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     written off, 0: never, a person decides; ``calm``: how many times longer than usual idle agents
     wait between hellos and upkeep, for long runs. ``brisk``: the first day begins as the shops
     open, and agents that have nothing to do look less often whether they have; what was kept from
-    before there were brisk runs is as it was.
+    before there were brisk runs is as it was. ``cap_points``: the most that a lease holds, 0: the
+    product's own; ``plenty_points``: every few hours each member is given so much that they have
+    this again, so that there is something to lose all day long; ``first_release``: who was not
+    updated yet.
     """
 
     seed: int
@@ -92,6 +103,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     write_off_hours: int = 0
     calm: int = 1
     brisk: bool = False
+    cap_points: int = 0
+    plenty_points: int = 0
+    first_release: tuple[Program, ...] = ()
     wrong: Wrong = Wrong.NONE
 
 
@@ -106,9 +120,11 @@ def scenario_of(seed: int) -> Scenario:
         stores=dice.choice((2, 2, 2, 3)),
         tills=dice.choice((0, 1, 1, 1, 2)),
         members=dice.number(2, 5),
-        receipts_per_day=dice.number(6, 16),
+        receipts_per_day=dice.number(8, 32),
         term_hours=dice.choice((4, 8, 12)),
         faults=tuple(fault for fault in Fault if fault in chosen),
         write_off_hours=dice.choice((0, 0, 0, 4)),
         brisk=True,
+        cap_points=dice.choice((0, 100)),
+        plenty_points=dice.choice((0, 150)),
     )

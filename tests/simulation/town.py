@@ -57,6 +57,7 @@ class Town:
         if scenario.brisk:
             world.loop.advance(OPEN_S)
             self.span_s -= OPEN_S
+        self.end_s = world.now_s() + self.span_s
         self.agents: list[Agent] = []
         self.shops: list[Shop] = []
         self.members: list[str] = []
@@ -122,7 +123,7 @@ class Town:
                 register.agent = another
         another.boot()
 
-    def start_copy(self, agent: Agent, image: MediaImage) -> None:
+    def start_copy(self, agent: Agent, image: MediaImage) -> Agent:
         """The same machine once more, with a register of its own."""
         shop = self._shop_of(agent)
         copy = self._machine(shop, agent.kind, f"{agent.name}-copy")
@@ -132,6 +133,7 @@ class Town:
         register = Register(copy, self.truth, self.world.dice(f"register/{copy.name}"))
         shop.registers.append(register)
         self._customer_tasks.append(asyncio.create_task(self._customers(register)))
+        return copy
 
     async def _people(self) -> None:
         """Somebody looks at the agents' lamps now and then, and enrols again who must be."""
@@ -216,6 +218,8 @@ class Town:
                 if now_ms - edge.last_contact_ms < self.scenario.term_hours * 1_800_000
             }
             today = datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+            if self.scenario.plenty_points and self.world.now_s() < self.end_s:
+                tables.bank.give(now_ms)
             tables.bank.turn(today, now_ms, in_touch)
             self.central.announce()
             self.world.note("central", "turn.taken", day=today)
@@ -251,10 +255,11 @@ class Town:
         """Members are edited now and then, in transactions of any length."""
         dice = self.world.dice("office")
         while True:
-            await asyncio.sleep(dice.wait_s(DAY_S / 6))
+            edits_a_day, span_s_max = (24, 120.0) if self.scenario.brisk else (6, 30.0)
+            await asyncio.sleep(dice.wait_s(DAY_S / edits_a_day))
             if self.central.up:
                 some = dice.sample(self.members, dice.number(1, len(self.members)))
-                self.spawn(self.central.edit_customers(some, dice.uniform(0.1, 30.0)))
+                self.spawn(self.central.edit_customers(some, dice.uniform(0.1, span_s_max)))
 
     def excuse(self, reason: str) -> None:
         """Something happened after which points may be spent beyond what was given (I10)."""

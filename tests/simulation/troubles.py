@@ -260,7 +260,13 @@ async def clone(town: Town, dice: Dice) -> None:
     image = agent.media.image()
     town.excuse("clone")
     await asyncio.sleep(dice.uniform(0.0, 0.1) * town.span_s)
-    town.start_copy(agent, image)
+    copy = town.start_copy(agent, image)
+    if town.scenario.brisk and dice.happens(0.7):
+        # One of the two has no link for a while, or the first sale would show that there are two.
+        alone = dice.choice((agent, copy))
+        town.network.cut(alone.name, CENTRAL)
+        await asyncio.sleep(dice.uniform(0.05, 0.3) * town.span_s)
+        town.network.mend(alone.name, CENTRAL)
 
 
 async def till_crash(town: Town, dice: Dice) -> None:
