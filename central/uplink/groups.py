@@ -44,9 +44,11 @@ POISON: Final = (
     LookupError,
 )
 """Something in the batch is refused, and would be again."""
-AT_A_TIME: Final = 1
-"""Groups of a process: while one is in the database the next gathers and is read. Two would be
-smaller, and wait for each other's members."""
+AT_A_TIME: Final = 2
+"""Groups of a process: more would be smaller, and wait for each other's members."""
+SECOND_RECORDS_MIN: Final = 300
+"""So many waiting make a second group worth its statements: it is posted while the first one is in
+the database."""
 GROUP_RECORDS_MAX: Final = 2 * BATCH_RECORDS_MAX
 """A larger transaction keeps its members' accounts and the feed's readers waiting for longer."""
 ALONE_NS: Final = 60 * 1_000_000_000
@@ -99,10 +101,16 @@ class Groups:
         return False
 
     def _begin(self) -> None:
-        while self._waiting and len(self._running) < AT_A_TIME:
+        while self._waiting and self._may_begin():
             task = asyncio.create_task(self._run(self._next()), name="uplink.group")
             self._running.add(task)
             task.add_done_callback(self._ended)
+
+    def _may_begin(self) -> bool:
+        if not self._running:
+            return True
+        waiting = sum(len(work.read) for work, _ in self._waiting)
+        return len(self._running) < AT_A_TIME and waiting >= SECOND_RECORDS_MIN
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
