@@ -44,12 +44,27 @@ def coupons_used(
         if not _holds(condition, shown):
             continue  # Something else than coupons made it act.
         kept = {code for code in order if code not in used}
-        for code in reversed(order):
-            less = kept - {code}
-            if code in kept and _holds(condition, _without(shown, mine - less - set(used))):
-                kept = less
+        while code := _spare(condition, shown, order, kept, mine - set(used)):
+            kept.remove(code)
         used += [code for code in order if code in kept]
     return used
+
+
+def _spare(
+    condition: Condition,
+    shown: Sequence[Coupon],
+    order: Sequence[str],
+    kept: set[str],
+    mine: set[str],
+) -> str | None:
+    """The last of ``kept`` that the condition can do without. Asked again after each.
+
+    A condition that says ``not`` may let go of a coupon only when another one has gone.
+    """
+    for code in reversed(order):
+        if code in kept and _holds(condition, _without(shown, mine - (kept - {code}))):
+            return code
+    return None
 
 
 def _without(shown: Iterable[Coupon], codes: Container[str]) -> list[Coupon]:

@@ -57,6 +57,7 @@ def test_a_condition_is_read_by_what_it_says_of_coupons() -> None:
     assert used(shown("A"), AnyOf(parts=[AllOf(parts=[codes("A"), codes("B")]), HERE])) == []
     assert used(shown("A"), Not(part=codes("A"))) == []
     assert used(shown("A"), AllOf(parts=[Not(part=codes("B")), codes("A")])) == ["A"]
+    assert used(shown("B", "A"), AnyOf(parts=[codes("A"), Not(part=series("S"))])) == []
 
 
 def test_only_promotions_that_acted_and_speak_of_coupons_count() -> None:
