@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from edge_agent.app import Machine, agent_version, ask_status, folder_lock, serv
 from edge_agent.config import DATABASE_FILE, TILL_TOKEN_FILE, Config, read_secret
 from edge_agent.database.backup import back_up
 from edge_agent.database.connection import open_reader
+from edge_agent.kit.options import KIT_COMMANDS, add_kit
 from edge_agent.page.entry import entry_code
 from edge_agent.uplink.enrol import EnrolOrder, enrol
 from edge_agent.witness.proof import prove, prove_database
@@ -28,13 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when all is well, 1 when not, with the reason on standard error."""
     options = _parser().parse_args(arguments)
     try:
-        _COMMANDS[options.command](options)
+        return _COMMANDS[options.command](options) or 0
     except AppError as error:
         print(f"kopilka-edge: {error.message}", file=sys.stderr)
         if error.hint:
             print(error.hint, file=sys.stderr)
         return 1
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
             _add_enrol(command)
         if name == "backup":
             command.add_argument("file", type=Path, help="where to; it must not be there yet")
+    add_kit(commands)
     return parser
 
 
@@ -142,6 +144,12 @@ def _backup(options: argparse.Namespace) -> None:
     print(f"{options.file.name}: {size_bytes} bytes, proven")
 
 
+def _kit(options: argparse.Namespace) -> int:
+    """The test kit, which is brought in only here: no agent needs its checks and texts."""
+    command = importlib.import_module("edge_agent.kit.command")
+    return int(command.run(options, SystemClock(), SystemChance()))
+
+
 def _database(folder: Path) -> Path:
     path = folder / DATABASE_FILE
     if not path.is_file():
@@ -149,13 +157,14 @@ def _database(folder: Path) -> Path:
     return path
 
 
-_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int | None]]] = {
     "enrol": _enrol,
     "run": _run,
     "status": _status,
     "page": _page,
     "verify": _verify,
     "backup": _backup,
+    **dict.fromkeys(KIT_COMMANDS, _kit),
 }
 
 if __name__ == "__main__":
