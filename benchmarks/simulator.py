@@ -39,6 +39,7 @@ def measure() -> dict[str, Any]:
         term_hours=14 * 24,
         faults=(Fault.WEATHER, Fault.CRASH),
         calm=6,
+        brisk=True,
     )
     began_s = time.process_time()
     outcome = simulate(scenario)
