@@ -46,11 +46,11 @@ POISON: Final = (
 """Something in the batch is refused, and would be again."""
 AT_A_TIME: Final = 2
 """Groups of a process: more would be smaller, and wait for each other's members."""
-SECOND_RECORDS_MIN: Final = 300
-"""So many waiting make a second group worth its statements: it is posted while the first one is in
-the database."""
 GROUP_RECORDS_MAX: Final = 2 * BATCH_RECORDS_MAX
 """A larger transaction keeps its members' accounts and the feed's readers waiting for longer."""
+SECOND_RECORDS_MIN: Final = GROUP_RECORDS_MAX
+"""A second group begins when as much waits as fits into one. At less, two small ones cost the
+database a third more than one."""
 ALONE_NS: Final = 60 * 1_000_000_000
 """How long an edge goes alone after it was in trouble."""
 _ALONE_MAX: Final = 10_000
