@@ -13,8 +13,8 @@ from typing import Final, Protocol
 from edge_agent.kit.level import Level
 
 KIT_COMMANDS: Final = ("certify", "simulate")
-TILLS_MAX: Final = 256
-"""The largest hypermarkets have a hundred."""
+TILLS_MAX: Final = 200
+"""The largest hypermarkets have a hundred; an agent keeps 256 connections, for others as well."""
 RECEIPTS_MAX: Final = 1_000_000
 """Of one till; a till rings a few hundred on a busy day."""
 RATE_MAX: Final = 10_000
