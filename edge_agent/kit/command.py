@@ -121,6 +121,6 @@ def _write_report(file: Path | None, report: Callable[[], dict[str, Any]]) -> No
     if file is None:
         return
     try:
-        file.write_text(json.dumps(report(), indent=1, ensure_ascii=False) + "\n", "utf-8")
+        file.write_text(json.dumps(report(), indent=1) + "\n", "utf-8")
     except OSError as error:
         raise InputError("the report cannot be written", code="bad_argument") from error

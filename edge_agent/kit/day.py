@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from edge_agent.kit.figures import Figures
+from edge_agent.kit.reply import printable
 
+ERROR_CHARS_MAX: Final = 100
 CODES_MAX: Final = 50
 """Kinds of errors that are told apart; a stranger's server may invent them without end."""
 
@@ -45,5 +47,6 @@ class Day:
 
     def failed(self, what: str) -> None:
         """Count an error by its name."""
+        what = printable(what)[:ERROR_CHARS_MAX]
         known = what in self.errors or len(self.errors) < CODES_MAX
         self.errors[what if known else "other"] += 1

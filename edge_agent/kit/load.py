@@ -92,15 +92,16 @@ class Shop:
                 return False
         body = {
             "receipt": receipt,
-            "calculation_id": priced.get("calculation_id"),
-            "to_pay": priced.get("total", {}).get("to_pay"),
+            "calculation_id": _told(priced, "calculation_id"),
+            "to_pay": _told(_told(priced, "total"), "to_pay"),
         }
         path = f"/v1/receipts/{receipt['receipt_id']}"
         if await self._call("freeze", f"{path}/freeze", body) is None:
             return False
         made = await self._call("commit", f"{path}/commit", body)
-        for incident in () if made is None else made.get("incidents", ()):
-            self.day.failed(f"incident {incident.get('code')}")
+        incidents = _told(made, "incidents")
+        for incident in incidents if isinstance(incidents, list) else ():
+            self.day.failed(f"incident {_told(incident, 'code')}")
         return made is not None
 
     def _line(self, line: int) -> dict[str, Any]:
@@ -118,8 +119,7 @@ class Shop:
         self.day.calls[name].add((self._clock.mono_ns() - before_ns) // 1000)
         if reply.status == 200 and isinstance(reply.body, dict):
             return reply.body
-        code = reply.body.get("code", "") if isinstance(reply.body, dict) else ""
-        self.day.failed(f"{name} {reply.status} {code}".strip())
+        self.day.failed(f"{name} {reply.status} {_told(reply.body, 'code') or ''}".strip())
         return None
 
     def _number(self, low: int, high: int) -> int:
@@ -127,3 +127,8 @@ class Shop:
 
     def _picked(self, among: Sequence[str]) -> str:
         return among[self._number(0, len(among) - 1)]
+
+
+def _told(value: Any, key: str) -> Any:
+    """What a stranger's reply says there; None where it has another shape."""
+    return value.get(key) if isinstance(value, dict) else None

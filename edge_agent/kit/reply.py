@@ -10,6 +10,7 @@ from typing import Any, Final
 from edge_agent.kit.finding import MismatchError, require
 
 PROBLEM: Final = "application/problem+json"
+CAME_CHARS_MAX: Final = 1_000
 SHOWN_CHARS_MAX: Final = 300
 """A reply in a report: enough to know it by, not a page of it."""
 _CENTI: Final = re.compile(r"(-?)([0-9]{1,12})\.([0-9]{2})")
@@ -30,7 +31,7 @@ class Reply:
         text = json.dumps(self.body, ensure_ascii=False)
         if self.content_type == PROBLEM and isinstance(self.body, dict) and "code" in self.body:
             text = f"{self.body['code']}: {self.body.get('detail', '')}"
-        return f"{self.status} {text[:SHOWN_CHARS_MAX]}"
+        return f"{self.status} {printable(text)[:SHOWN_CHARS_MAX]}"
 
     def at(self, *path: str | int) -> Any:
         """What stands there.
@@ -39,6 +40,11 @@ class Reply:
             MismatchError: nothing does.
         """
         return at(self.body, *path)
+
+
+def printable(text: str) -> str:
+    """Of a stranger's text what a terminal and a report can bear, and no more than a paragraph."""
+    return "".join(each if each.isprintable() else "?" for each in text[:CAME_CHARS_MAX])
 
 
 def at(value: Any, *path: str | int) -> Any:

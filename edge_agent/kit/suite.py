@@ -14,6 +14,7 @@ from edge_agent.kit.full import FULL
 from edge_agent.kit.level import LEVELS, Level
 from edge_agent.kit.middle import MIDDLE
 from edge_agent.kit.minimum import MINIMUM
+from edge_agent.kit.reply import printable
 from shared.errors import InputError, UnavailableError
 
 CHECKS: Final[tuple[Check, ...]] = (*MINIMUM, *MIDDLE, *FULL)
@@ -73,12 +74,11 @@ async def results_of(
 
 
 def is_certified(results: Collection[Result], level: Level) -> bool:
-    """Whether every check up to this level passed, but those left out by wish."""
+    """Whether every check up to this level passed, but those left out by wish: never all of it."""
     asked = [each for each in results if LEVELS.index(each.check.level) <= LEVELS.index(level)]
-    return (
-        any(each.check.level is level for each in asked)
-        and all(each.outcome in {Outcome.PASSED, Outcome.LEFT_OUT} for each in asked)
-        and any(each.outcome is Outcome.PASSED for each in asked)
+    passed = {each.check.level for each in asked if each.outcome is Outcome.PASSED}
+    return level in passed and all(
+        each.outcome in {Outcome.PASSED, Outcome.LEFT_OUT} for each in asked
     )
 
 
@@ -91,7 +91,7 @@ async def _result_of(cashier: Cashier, check: Check) -> Result:
         return _result(cashier, check, Outcome.NOT_CHECKED, reason=found.message)
     except UnavailableError as error:
         return _result(cashier, check, Outcome.FAILED, came=error.message)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # A stranger's reply may have any shape; what trips over it is a finding about the reply.
         return _result(cashier, check, Outcome.FAILED, came=repr(error), expected=SHAPE)
     return _result(cashier, check, Outcome.PASSED, came=came)
@@ -110,7 +110,7 @@ def _result(
         check=check,
         outcome=outcome,
         expected=expected or check.expected,
-        came=came,
+        came=printable(came),
         reason=reason,
         calls=tuple(cashier.till.calls),
     )

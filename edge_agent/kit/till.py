@@ -57,7 +57,12 @@ class Till:
             headers["Content-Type"] = "application/json"
         try:
             async with self.session.request(
-                method, self.url + path, params=query, data=data, headers=headers
+                method,
+                self.url + path,
+                params=query,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
             ) as response:
                 text = await _bounded(response)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from central.database.pool import Pool
@@ -18,11 +19,14 @@ from edge_agent.app import Machine, make_app
 from edge_agent.config import Config
 from edge_agent.kit.cashier import NO_CARD, NO_GIFT_CARD, Cashier, Stand
 from edge_agent.kit.check import Check
+from edge_agent.kit.command import PACKAGE
 from edge_agent.kit.full import NO_HEAD_OFFICE
 from edge_agent.kit.level import Level
+from edge_agent.kit.printed import report_of, result_lines
 from edge_agent.kit.suite import CHECKS, Outcome, Result, is_certified, results_of
 from edge_agent.kit.till import a_till
 from shared.system import SystemChance, SystemClock
+from shared.tongues import Tongue
 from tests.support.agent_process import an_agent
 from tests.support.both_ends import a_town
 from tests.support.gift_cards import CARDS, PIN, SECRET, cards_file
@@ -162,3 +166,57 @@ async def test_silence_fails_each_check_and_stops_none() -> None:
     results = await played("http://127.0.0.1:9", CHECKS[:3], stand("silent"))
     assert [each.outcome for each in results] == [Outcome.FAILED] * 3
     assert "no answer" in results[0].came
+
+
+SHAPES: list[bytes] = [
+    b"",
+    b"null",
+    b"[]",
+    b"{}",
+    b"[" * 100_000,
+    b'"text"',
+    b"1e999",
+    b'{"code": "\\ud800 \\u001b[2J", "total": [], "lines": {}, "spendable": {"main": 5}}',
+    b'{"total": {"list": "x"}, "spendable": {"main": "99.00"}, "notices": 1, "incidents": [1]}',
+    b'{"sales": 1e999, "calculation_id": 1, "total": {"to_pay": {}}, "hints": null}',
+]
+
+
+@pytest.mark.parametrize("status", [200, 409])
+async def test_strange_replies_are_findings(status: int, tmp_path: Path) -> None:
+    """Whatever a server says, the suite comes to its end, and can be printed and written."""
+    said = [b""]
+
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=status, body=said[-1], content_type="application/problem+json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", answer)
+    async with TestServer(app) as server:
+        for shape in SHAPES:
+            said.append(shape)
+            at = stand("strange", gift_card="1")
+            results = await played(str(server.make_url("")), CHECKS, at)
+            assert {each.outcome for each in results} <= {Outcome.FAILED, Outcome.NOT_CHECKED}
+            told = "\n".join(
+                line for each in results for line in result_lines(each, Tongue("ru", PACKAGE))
+            )
+            assert "\x1b" not in told
+            told.encode()
+            json.dumps(report_of(results, url="", run="", time="")).encode()
+
+
+def test_a_level_that_was_left_out_is_not_certified() -> None:
+    def result(name: str, outcome: Outcome) -> Result:
+        words = {"expected": "", "came": "", "reason": "", "calls": ()}
+        return Result(check=BY_NAME[name], outcome=outcome, **words)
+
+    health, points = result("health", Outcome.PASSED), result("points", Outcome.LEFT_OUT)
+    assert is_certified([health], Level.MINIMUM)
+    assert not is_certified([health, points], Level.MIDDLE)
+    assert is_certified([health, points, result("totals", Outcome.PASSED)], Level.MIDDLE)
+    for outcome in (Outcome.FAILED, Outcome.NOT_CHECKED):
+        below = result("price", outcome)
+        assert not is_certified([health, below], Level.MINIMUM)
+        assert not is_certified([health, below, result("totals", Outcome.PASSED)], Level.MIDDLE)

@@ -16,7 +16,15 @@ import pytest
 
 from tests.support.agent_process import an_agent
 from tests.support.shop import HEADERS, a_bundle, make_shop
-from tests.support.wrong_agent import Asked, Door, Told, a_wrong_agent, in_answers, refused
+from tests.support.wrong_agent import (
+    Asked,
+    Door,
+    Told,
+    a_wrong_agent,
+    accepted,
+    in_answers,
+    refused,
+)
 
 pytestmark = pytest.mark.processes
 PATIENCE_S = 60
@@ -86,6 +94,25 @@ async def test_errors_are_counted_by_name(agent: str, tmp_path: Path) -> None:
     assert "2 × freeze 503 disk" in out.decode()
     assert "2 × incident to_pay_differs" in out.decode()
     assert "2 receipts in" in out.decode()
+
+
+async def test_strange_replies_end_no_shop(agent: str, tmp_path: Path) -> None:
+    """A list where an object must be, sums that are none, incidents that are none."""
+
+    async def wrong(door: Door, asked: Asked) -> Told:
+        told = await door.ask(asked)
+        if asked.what == "calculate" and "SIM1" in str(asked.body):
+            return accepted(told, [])
+        if asked.what == "calculate":
+            return accepted(told, {"total": [1]})
+        return accepted(told, {"incidents": [5]}) if asked.what == "commit" else told
+
+    async with a_wrong_agent(agent, wrong) as door:
+        process = await started(tmp_path, door, "--tills", "2", "--receipts", "1", "--lines", "1")
+        out, _ = await process.communicate()
+    assert process.returncode == 1
+    assert "1 × scan 200" in out.decode()
+    assert "1 × incident None" in out.decode()
 
 
 async def test_ctrl_c_gives_the_summary_so_far(agent: str, tmp_path: Path) -> None:
