@@ -24,7 +24,7 @@ test: setup-tests ## every check and every test: unit, PostgreSQL, SQLite, proce
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 4 $(ARGS)
+	$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
 
 check: setup lint type imports unit ## quick: format, lint, types, imports, unit tests
 
