@@ -119,6 +119,11 @@ def begin_rebuild(connection: apsw.Connection, manifest: SnapshotManifest) -> bo
             discard(connection)
             return False
         connection.execute(_QUERIES["forget_chunks"])
+    # One that is named no more cannot be fetched, and would be asked for for ever.
+    connection.executemany(
+        _QUERIES["forget_chunk"],
+        [(sha256,) for _, sha256, *_ in chunks if sha256 not in wanted],
+    )
     connection.executemany(
         _QUERIES["put_chunk"],
         [(chunk.sha256, chunk.size_bytes, chunk.raw_bytes) for chunk in manifest.chunks],

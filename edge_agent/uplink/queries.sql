@@ -124,6 +124,10 @@ VALUES (:sha256, :size_bytes, :raw_bytes, 0) ON CONFLICT (sha256) DO NOTHING;
 -- A piece is here.
 UPDATE feed_chunk SET staged = 1 WHERE number = :number;
 
+-- forget_chunk --
+-- A piece that the snapshot being fetched does not name.
+DELETE FROM feed_chunk WHERE sha256 = ?;
+
 -- forget_chunks --
 -- No snapshot is being fetched.
 DELETE FROM feed_chunk;

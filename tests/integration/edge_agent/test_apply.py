@@ -17,12 +17,14 @@ from edge_agent.leases.policy import Standing
 from edge_agent.leases.store import spendable_of
 from edge_agent.loyalty.store import balances_of, customer_by_id
 from edge_agent.uplink.apply import apply_page
-from edge_agent.uplink.feed_state import feed_cursor
+from edge_agent.uplink.changeover import begin_rebuild, stage_chunk, sweep
+from edge_agent.uplink.feed_state import feed_cursor, feed_state
 from edge_agent.uplink.topics import wanted_bundle
 from shared.errors import TrustError
 from shared.wire.feed import (
     BalanceEntry,
     BundleEntry,
+    ChunkRef,
     CouponEntry,
     CustomerEntry,
     FeedChange,
@@ -31,6 +33,7 @@ from shared.wire.feed import (
     LeaseState,
     Operation,
     ProductEntry,
+    SnapshotManifest,
     Topic,
 )
 
@@ -157,3 +160,30 @@ async def test_bad_change_leaves_nothing_of_its_page(tmp_path: Path, bad: FeedCh
     assert again.applied == 1
     reader.close()
     writer.close()
+
+
+def test_what_is_missing_is_named_by_the_newest_snapshot(tmp_path: Path) -> None:
+    """Whatever was begun before, and however much of it came: no piece is asked for for ever."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    connection = open_writer(tmp_path / "edge.sqlite")
+    refs = [ChunkRef(sha256=bytes([n]) * 32, size_bytes=1, raw_bytes=1) for n in range(6)]
+    for number in range(60):
+        chunks = chance.sample(refs, chance.randint(1, 4))
+        manifest = SnapshotManifest(cursor=f"c{number}", chunks=chunks)
+        with connection:
+            begun = begin_rebuild(connection, manifest)
+        while not begun:
+            with connection:
+                if sweep(connection):
+                    begun = begin_rebuild(connection, manifest)
+        for _ in range(chance.randint(0, 3)):
+            missing = feed_state(connection).missing
+            if missing is None:
+                break
+            assert missing in chunks
+            change = product(number + 1, str(number))
+            with connection:
+                stage_chunk(connection, chunk=missing, changes=[change], last=True)
+    connection.close()
