@@ -17,6 +17,12 @@ from typing import Any, Final
 
 _RESOLUTION_S: Final = 1e-6
 """Timers closer than a microsecond are one instant."""
+TURNS_MAX: Final = 20_000_000
+"""A thousand times as many as a town of a few days needs."""
+
+
+class NeverRestsError(Exception):
+    """A run that goes round and round: somebody asks for the same thing for ever."""
 
 
 class NothingWillHappenError(Exception):
@@ -65,6 +71,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[float, int, _Call]] = []
         """The number keeps timers of one instant in the order in which they were set."""
         self._timers_set = 0
+        self._turns = 0
 
     def time(self) -> float:
         return self._now_s
@@ -105,6 +112,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _run_once(self) -> None:
         """One turn: what is ready now, and what it makes ready comes in the next turn."""
+        self._turns += 1
+        if self._turns > TURNS_MAX:
+            raise NeverRestsError(f"{TURNS_MAX} turns")
         ready, timers = self._ready, self._timers
         while timers and timers[0][2].cancelled():
             heappop(timers)
