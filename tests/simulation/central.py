@@ -157,8 +157,10 @@ class Central:
             self.announce()
 
     def image(self) -> Tables:
-        """A backup."""
-        return copy.deepcopy(self.tables)
+        """A backup; of transactions under way it holds nothing."""
+        image = copy.deepcopy(self.tables)
+        image.feed.undo_running()
+        return image
 
     def restore(self, tables: Tables) -> None:
         """Be as the backup was. The sequence of edge ids is not part of what went back."""
@@ -170,8 +172,7 @@ class Central:
         """End; transactions under way were never committed, and nobody who waits hears of it."""
         self.up = False
         self.wake_all()
-        for xid in sorted(self.tables.feed.running):
-            self.tables.feed.undo(xid)
+        self.tables.feed.undo_running()
         self.world.note(NAME, "central.crashed")
 
     def start(self) -> None:

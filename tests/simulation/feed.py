@@ -130,6 +130,11 @@ class FeedTables:
         self.running.discard(xid)
         self.log = [row for row in self.log if row.xid != xid]
 
+    def undo_running(self) -> None:
+        """Everything under way never was."""
+        for xid in sorted(self.running):
+            self.undo(xid)
+
     def publish(self, *, naive: bool = False) -> set[str]:
         """Give positions to what can be read now; the scopes that changed.
 
