@@ -47,6 +47,7 @@ from edge_agent.http.routes import TillApi
 from edge_agent.http.shop import ShopApi
 from edge_agent.http.status import StatusReport
 from edge_agent.lan.service import ShopNetwork
+from edge_agent.leases.till import lapse_parts
 from edge_agent.returns.replay import REPLAYS as RETURN_REPLAYS
 from edge_agent.returns.service import Returns
 from edge_agent.serial.service import SerialPorts
@@ -108,7 +109,9 @@ def make_app(
     (folder / BUNDLES_FOLDER).mkdir(mode=0o700, exist_ok=True)
     trusted = _trusted_keys(folder / config.trusted_keys_file)
     bundles = BundleService(folder / BUNDLES_FOLDER, trusted)
-    opened = open_media(_media(folder, config), _REPLAYS, clock=clock, chance=chance)
+    opened = open_media(
+        _media(folder, config), _REPLAYS, clock=clock, chance=chance, lapse=lapse_parts
+    )
     guard = opened.guard
     disk = Disk(folder) if disk is None else disk
     disk.hold_reserve()

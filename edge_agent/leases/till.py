@@ -221,6 +221,14 @@ def parts_over(connection: apsw.Connection, standing: Standing, limit: int) -> l
     return [sub_lease_id for (sub_lease_id,) in rows]
 
 
+def lapse_parts(connection: apsw.Connection) -> None:
+    """Spend no more of any part: this database was put back, and the hub may have them again.
+
+    Giving a part back is no record of the till's, so no journal remembers it.
+    """
+    connection.execute(_QUERIES["lapse_own_parts"])
+
+
 def begin_return(connection: apsw.Connection, sub_lease_id: str) -> bool:
     """Never spend on this part again; False while something of it is held, or it is not open."""
     row: Any = connection.execute(

@@ -63,6 +63,10 @@ SELECT sub_lease_id FROM own_sub_lease
 WHERE state = 'open' AND (spend_until_ms <= :now_ms OR epoch <> :epoch)
 ORDER BY sub_lease_id LIMIT :limit;
 
+-- lapse_own_parts --
+-- Their time is over at once.
+UPDATE own_sub_lease SET spend_until_ms = 0 WHERE state = 'open';
+
 -- own_part_use --
 -- What became of a part: what is held of it, how many spends there were and their sum.
 SELECT s.state, coalesce(u.held_amount, 0), coalesce(u.spend_count, 0), coalesce(u.spent_amount, 0)

@@ -5,7 +5,7 @@ Nothing is thrown away: a damaged file is moved to the folder ``aside`` with its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,7 @@ from shared.logs import get_logger
 
 ASIDE_FOLDER: Final = "aside"
 RECOVERY_ID_BYTES: Final = 16
+Lapse = Callable[[apsw.Connection], None]
 _LOG = get_logger(__name__)
 
 
@@ -62,11 +63,17 @@ class Opened:
 
 
 def open_media(
-    media: Media, replays: Mapping[str, Replay], *, clock: BootClock, chance: Chance
+    media: Media,
+    replays: Mapping[str, Replay],
+    *,
+    clock: BootClock,
+    chance: Chance,
+    lapse: Lapse = lambda _connection: None,
 ) -> Opened:
     """Make the database one that may be written, and stand the guard at it.
 
-    ``replays``: for each kind of fact, what makes its business rows again.
+    ``replays``: for each kind of fact, what makes its business rows again. ``lapse``: ends rights
+    whose giving back is no fact of this agent's, and so was forgotten; with the rebuilding.
 
     Raises:
         CorruptionError: ``foreign_database``; it was not touched.
@@ -90,7 +97,9 @@ def open_media(
             _set_aside(media.database, clock.now_ms())
         connection = open_writer(media.database)
     try:
-        return begin(connection, start, facts, beside, replays, clock=clock, chance=chance)
+        return begin(
+            connection, start, facts, beside, replays, clock=clock, chance=chance, lapse=lapse
+        )
     finally:
         connection.close()
 
@@ -132,6 +141,7 @@ def begin(
     *,
     clock: BootClock,
     chance: Chance,
+    lapse: Lapse = lambda _connection: None,
 ) -> Opened:
     """Do in the database what was decided, and stand the guard at it."""
     trusted = TrustedClock(clock, kept_floor(connection), floor_of(beside.statement))
@@ -145,7 +155,7 @@ def begin(
     rebuilt: int | None = 0
     if start.rebuild:
         assert beside.journal is not None, "only a journal can give back"
-        rebuilt = _rebuild(connection, beside.journal, replays)
+        rebuilt = _rebuild(connection, beside.journal, replays, lapse)
         if rebuilt is None:
             start = Start(action=Action.RECOVER, reason="journal_unusable", notes=start.notes)
     if start.action is Action.RECOVER:
@@ -266,12 +276,13 @@ def _set_aside(path: Path, now_ms: int) -> None:
 
 
 def _rebuild(
-    connection: apsw.Connection, journal: Journal, replays: Mapping[str, Replay]
+    connection: apsw.Connection, journal: Journal, replays: Mapping[str, Replay], lapse: Lapse
 ) -> int | None:
     """How many facts came back; None when the journal was of no use, and nothing was changed."""
     try:
         with connection:
             count = rebuild(connection, journal.entries(), replays)
+            lapse(connection)
     except (CorruptionError, apsw.Error, OSError) as error:
         _LOG.error("journal.unusable", detail=str(error))
         return None

@@ -22,6 +22,7 @@ from edge_agent.lan.hub import HubDesk, HubGate
 from edge_agent.lan.link import HubLink, NotReachedError, SealedLink
 from edge_agent.lan.path import HubPath
 from edge_agent.lan.till import TillDesk
+from edge_agent.leases.till import lapse_parts
 from edge_agent.outbox.held import held_counts
 from edge_agent.outbox.store import begin_epoch, name_owner, start_stream, streams_of
 from edge_agent.supervisor import Supervisor
@@ -335,7 +336,14 @@ class Agent:
         found = look_at(connection, beside.statement)
         start, facts = compare(found, beside)
         opened = begin(
-            connection, start, facts, beside, REPLAYS, clock=self.clock, chance=self.dice
+            connection,
+            start,
+            facts,
+            beside,
+            REPLAYS,
+            clock=self.clock,
+            chance=self.dice,
+            lapse=lapse_parts,
         )
         if opened.start.action is not Action.GO_ON:
             self.world.note(
