@@ -24,7 +24,7 @@ async def faulty(
     ``when`` counts the calls of each thread by itself; in this agent one thread writes records.
     """
     if shutil.which("strace") is None:
-        pytest.skip("there is no strace here; installer/setup.sh --tests installs it")
+        pytest.fail("there is no strace here; installer/setup.sh --tests installs it")
     tracer = await asyncio.create_subprocess_exec(
         *("strace", "-f", "-qq", "-o", "/dev/null", "-p", str(process.pid)),
         *("-e", f"trace={calls}", "-e", f"inject={calls}:{fault}"),
