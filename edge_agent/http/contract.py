@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edge_agent.http import gift_models, models
+from edge_agent.http import answers, gift_models, models
 
 _LINES: Final = [{"line": 1, "sku": "tea", "qty": "3", "price": "100.00"}]
 _RECEIPT: Final[dict[str, Any]] = {
@@ -72,7 +72,7 @@ OPERATIONS: Final = (
         path="/v1/health",
         name="health",
         says="The agent lives; whether all is well is for status to say.",
-        answers=(models.Alive,),
+        answers=(answers.Alive,),
         open=True,
     ),
     Operation(
@@ -80,14 +80,14 @@ OPERATIONS: Final = (
         path="/v1/status",
         name="status",
         says="How every part of the agent is.",
-        answers=(models.StatusNow,),
+        answers=(answers.StatusNow,),
     ),
     Operation(
         method="GET",
         path="/v1/customers",
         name="find_customer",
         says="A member by card or by id: who this is, and what may be spent here.",
-        answers=(models.Member,),
+        answers=(answers.Member,),
         parameters=(
             Parameter(name="card", place="query", says="the number on the card", example="100"),
             Parameter(name="id", place="query", says="the member's id", example=""),
@@ -100,7 +100,7 @@ OPERATIONS: Final = (
         name="calculate",
         says="Price a whole receipt. Nothing is recorded; ask as often as you like.",
         body=models.ReceiptTold,
-        answers=(models.Calculated,),
+        answers=(answers.Calculated,),
         example=_RECEIPT,
         parameters=(
             Parameter(name="trace", place="query", says="1: why and why not", example="1"),
@@ -114,7 +114,7 @@ OPERATIONS: Final = (
         name="freeze",
         says="Set aside what the receipt is to take, before the customer pays the rest.",
         body=models.SaleMade,
-        answers=(models.Frozen,),
+        answers=(answers.Frozen,),
         example=_SALE,
         parameters=(_RECEIPT_ID,),
         refusals=(
@@ -129,7 +129,7 @@ OPERATIONS: Final = (
         name="commit",
         says="The sale was made. Durable before the answer; a repeat gives the first answer.",
         body=models.SaleMade,
-        answers=(models.SaleRecorded,),
+        answers=(answers.SaleRecorded,),
         example=_SALE,
         parameters=(_RECEIPT_ID,),
         refusals=((400, "bad_commit"), (409, "receipt_changed"), (409, "receipt_cancelled")),
@@ -139,7 +139,7 @@ OPERATIONS: Final = (
         path="/v1/receipts/{id}",
         name="find_receipt",
         says="What became of a receipt.",
-        answers=(models.SaleFound, models.Cancelled),
+        answers=(answers.SaleFound, answers.Cancelled),
         parameters=(_RECEIPT_ID,),
         refusals=((404, "not_found"),),
     ),
@@ -148,7 +148,7 @@ OPERATIONS: Final = (
         path="/v1/receipts/{id}/cancel",
         name="cancel",
         says="The receipt will not be sold; what was set aside for it is free again.",
-        answers=(models.Cancelled,),
+        answers=(answers.Cancelled,),
         parameters=(
             Parameter(name="id", place="path", says="the till's id of the receipt", example="r2"),
         ),
@@ -160,7 +160,7 @@ OPERATIONS: Final = (
         name="calculate_return",
         says="What is due for goods of a sale that come back. Nothing is recorded.",
         body=models.ReturnAsked,
-        answers=(models.RefundTold,),
+        answers=(answers.RefundTold,),
         example={"sale": "r1", "return": [{"line": 1, "qty": "1"}]},
         refusals=((404, "sale_not_here"), (400, "too_much"), (400, "part_of_piece")),
     ),
@@ -170,7 +170,7 @@ OPERATIONS: Final = (
         name="commit_return",
         says="The money was given. Durable before the answer; a repeat gives the first answer.",
         body=models.ReturnMade,
-        answers=(models.ReturnRecorded,),
+        answers=(answers.ReturnRecorded,),
         example={
             "sale": "r1",
             "return": [{"line": 1, "qty": "1"}],
@@ -184,7 +184,7 @@ OPERATIONS: Final = (
         path="/v1/returns/{id}",
         name="find_return",
         says="What was recorded of a return.",
-        answers=(models.ReturnRecorded,),
+        answers=(answers.ReturnRecorded,),
         parameters=(_RETURN_ID,),
         refusals=((404, "not_found"),),
     ),
@@ -193,7 +193,7 @@ OPERATIONS: Final = (
         path="/v1/preview",
         name="preview",
         says="What an article costs by itself, for anybody and with a card: for price checkers.",
-        answers=(models.Preview,),
+        answers=(answers.Preview,),
         parameters=(
             Parameter(name="sku", place="query", says="the article", example="tea"),
             Parameter(name="price", place="query", says="its shelf price", example="100.00"),
@@ -206,7 +206,7 @@ OPERATIONS: Final = (
         path="/v1/coupons",
         name="find_coupon",
         says="Whether a code would count now, for the member of a card if one is named.",
-        answers=(models.CouponNow,),
+        answers=(answers.CouponNow,),
         parameters=(
             Parameter(name="code", place="query", says="the code as printed", example="GOOD"),
             Parameter(name="card", place="query", says="the member's card", example="100"),
@@ -218,7 +218,7 @@ OPERATIONS: Final = (
         path="/v1/totals",
         name="totals",
         says="What was sold and returned on a shop day: for the end of a shift.",
-        answers=(models.DayTotals,),
+        answers=(answers.DayTotals,),
         parameters=(
             Parameter(name="date", place="query", says="the shop day", example="2026-11-23"),
             Parameter(name="register", place="query", says="one register's", example="R1"),

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
+from edge_agent.http.answers import Refused
 from edge_agent.http.contract import OPERATIONS, Operation, Parameter
-from edge_agent.http.models import Refused
 from shared.wire.problem import PROBLEM_CONTENT_TYPE
 
 _JSON: Final = "application/json"
