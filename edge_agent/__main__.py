@@ -12,13 +12,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
-from edge_agent.app import Machine, agent_version, ask_status, folder_lock, serve
 from edge_agent.config import DATABASE_FILE, TILL_TOKEN_FILE, Config, read_secret
 from edge_agent.database.backup import back_up
 from edge_agent.database.connection import open_reader
 from edge_agent.kit.options import KIT_COMMANDS, add_kit
 from edge_agent.page.entry import entry_code
+from edge_agent.serving import ask_status, folder_lock, serve
 from edge_agent.uplink.enrol import EnrolOrder, enrol
+from edge_agent.wiring.ground import Machine, agent_version
 from edge_agent.witness.proof import prove, prove_database
 from shared.errors import AppError, InputError, NotFoundError
 from shared.logs import configure_logs

@@ -18,14 +18,15 @@ import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from edge_agent import app as application
-from edge_agent.app import Machine, make_app
+from edge_agent.app import make_app
 from edge_agent.bundles.service import BundleService
 from edge_agent.config import DATABASE_FILE, Config
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.uplink.feed import FeedCalls, FeedReader
 from edge_agent.uplink.link import LinkState
+from edge_agent.wiring import ground
+from edge_agent.wiring.ground import Machine
 from edge_agent.witness.start import Media, open_media
 from shared.system import SystemChance, SystemClock
 from shared.wire.feed import FeedChange, FeedPage, Operation, ProductEntry, Topic
@@ -255,9 +256,9 @@ async def _agent(
             made["reader"] = Reader(*parts)
             return made["reader"]
 
-        patch.setattr(application, "Writer", writer)
-        patch.setattr(application, "Reader", reader)
-        patch.setattr(application, "BundleService", bundles)
+        patch.setattr(ground, "Writer", writer)
+        patch.setattr(ground, "Reader", reader)
+        patch.setattr(ground, "BundleService", bundles)
         app = make_app(folder, Config.load(folder), machine)
         async with TestClient(TestServer(app), headers=HEADERS) as client:
             news = FeedReader(

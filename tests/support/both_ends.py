@@ -22,7 +22,7 @@ from central.publishing.service import Publishing
 from central.uplink.enrol import Enrolment
 from central.uplink.ingest import Ingest
 from central.uplink.server import Uplink
-from edge_agent.app import Machine, make_app
+from edge_agent.app import make_app
 from edge_agent.config import (
     BUNDLES_FOLDER,
     CONFIG_FILE,
@@ -33,6 +33,7 @@ from edge_agent.config import (
 )
 from edge_agent.uplink.enrol import EnrolOrder
 from edge_agent.uplink.enrol import enrol as enrol_folder
+from edge_agent.wiring.ground import Machine
 from shared.crypto.signing import Signer
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind, TrustedKey

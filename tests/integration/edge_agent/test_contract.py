@@ -11,13 +11,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from edge_agent.app import Machine, make_app
+from edge_agent.app import make_app
 from edge_agent.config import Config
 from edge_agent.http import models
 from edge_agent.http.contract import OPERATIONS, Operation
 from edge_agent.http.docs import OPEN_PATHS
 from edge_agent.http.openapi import openapi_document, refusals_of
 from edge_agent.http.page import is_page
+from edge_agent.wiring.ground import Machine
 from shared.errors import AppError
 from shared.system import SystemChance, SystemClock
 from shared.wire import receipt_json

@@ -12,13 +12,14 @@ import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from edge_agent.app import Machine, make_app
+from edge_agent.app import make_app
 from edge_agent.checkout.replay import REPLAYS
 from edge_agent.config import DATABASE_FILE, Config
 from edge_agent.database.connection import open_writer
 from edge_agent.limits.store import name_owner, put_told
 from edge_agent.loyalty.store import put_lease
 from edge_agent.outbox.store import Kept, kept_after, streams_of
+from edge_agent.wiring.ground import Machine
 from edge_agent.witness.rebuild import Remembered
 from shared.bundle.trust import open_bundle
 from shared.engine.evaluate import evaluate

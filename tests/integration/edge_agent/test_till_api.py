@@ -13,8 +13,9 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge_agent.__main__ import main
-from edge_agent.app import Machine, make_app
+from edge_agent.app import make_app
 from edge_agent.config import Config
+from edge_agent.wiring.ground import Machine
 from shared.crypto.tags import card_tag
 from shared.limits import TILL_BODY_BYTES_MAX
 from shared.system import SystemChance, SystemClock

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from central.database.pool import Pool
 from central.gift_cards.importing import register_cards
-from edge_agent.app import Machine, make_app
+from edge_agent.app import make_app
 from edge_agent.config import Config
 from edge_agent.kit.cashier import NO_CARD, NO_GIFT_CARD, Cashier, Stand
 from edge_agent.kit.check import Check
@@ -25,6 +25,7 @@ from edge_agent.kit.level import Level
 from edge_agent.kit.printed import report_of, result_lines
 from edge_agent.kit.suite import CHECKS, Outcome, Result, is_certified, results_of
 from edge_agent.kit.till import a_till
+from edge_agent.wiring.ground import Machine
 from shared.system import SystemChance, SystemClock
 from shared.tongues import Tongue
 from tests.support.agent_process import an_agent

@@ -13,13 +13,14 @@ import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from edge_agent.app import Machine, make_app
+from edge_agent.app import make_app
 from edge_agent.checkout.desk import ShopDesk
 from edge_agent.config import DATABASE_FILE, Config
 from edge_agent.database.connection import open_writer
 from edge_agent.lan.peers import put_peers
 from edge_agent.limits.store import add_own
 from edge_agent.loyalty.store import put_lease
+from edge_agent.wiring.ground import Machine
 from shared.crypto.signing import Signer
 from shared.errors import InputError
 from shared.system import SystemChance, SystemClock

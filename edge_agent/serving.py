@@ -1,0 +1,127 @@
+"""A folder's agent as a process: one at a time, from its first address to the last signal."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import gc
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from edge_agent.app import make_app
+from edge_agent.config import TILL_TOKEN_FILE, Config, read_secret, write_private
+from edge_agent.database.disk import Disk
+from edge_agent.wiring.ground import Machine
+from shared.errors import ConflictError, NotFoundError, UnavailableError
+from shared.listening import PatientSite, patiently
+
+ADDRESS_FILE: Final = "listening"
+"""Where the running agent answers; the port may be another at every start."""
+LOCK_FILE: Final = "lock"
+STOP_GRACE_S: Final = 5.0
+"""How long open requests may take to finish when the agent is told to stop."""
+STATUS_TIMEOUT_S: Final = 10.0
+
+
+async def serve(
+    folder: Path, config: Config, machine: Machine, announce: Callable[[str], None]
+) -> None:
+    """Serve tills until SIGTERM or SIGINT; ``announce`` gets the address when it answers.
+
+    Raises:
+        ConflictError: another agent runs in this folder.
+        UnavailableError: the address cannot be listened at; ``disk_failed``: the agent has to be
+            started anew, which systemd does.
+        AppError: a file of the folder is missing, damaged or of another release.
+    """
+    with folder_lock(folder):
+        await _serve(folder, config, machine, announce)
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Keep a folder for one program; the system takes the lock back however the program ends.
+
+    Raises:
+        ConflictError: another agent runs in this folder.
+        NotFoundError: there is no such folder.
+    """
+    try:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise NotFoundError("this folder cannot be used", hint="Check --folder.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise ConflictError(
+            "another agent runs in this folder",
+            hint="Stop it first, or name another folder; two would use the same numbers.",
+            code="folder_in_use",
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def ask_status(folder: Path) -> Any:
+    """What the running agent of a folder answers to GET /v1/status.
+
+    Raises:
+        UnavailableError: no agent answers.
+    """
+    headers = {"Authorization": f"Bearer {read_secret(folder / TILL_TOKEN_FILE)}"}
+    timeout = aiohttp.ClientTimeout(total=STATUS_TIMEOUT_S)
+    try:
+        address = (folder / ADDRESS_FILE).read_text("utf-8")
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+            session.get(f"{address}/v1/status") as response,
+        ):
+            response.raise_for_status()
+            return await response.json()
+    except (OSError, TimeoutError, aiohttp.ClientError) as error:
+        raise UnavailableError("the agent does not answer", hint="Is it running?") from error
+
+
+async def _serve(
+    folder: Path, config: Config, machine: Machine, announce: Callable[[str], None]
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def stop_soon() -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    disk = Disk(folder, on_failure=stop_soon)
+    runner = patiently(make_app(folder, config, machine, disk), stop_grace_s=STOP_GRACE_S)
+    try:
+        await runner.setup()
+        # The programme is most of what lives in this process, and lives long: the collector need
+        # not walk over it again and again while tills wait.
+        gc.freeze()
+        try:
+            await PatientSite(runner, config.listen_host, config.listen_port).start()
+        except OSError as error:
+            raise UnavailableError(
+                f"{config.listen_host}:{config.listen_port} cannot be listened at",
+                hint="Is the port taken? See listen_port in edge.toml.",
+            ) from error
+        host, port = runner.addresses[0][:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        write_private(folder / ADDRESS_FILE, address.encode())
+        announce(address)
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+    if disk.fault is not None:
+        raise disk.refusal(disk.fault)

@@ -1,0 +1,1 @@
+"""What the application is put together of before anything is served."""
