@@ -18,6 +18,7 @@ from edge_agent.database.connection import open_reader
 from edge_agent.kit.options import KIT_COMMANDS, add_kit
 from edge_agent.page.entry import entry_code
 from edge_agent.serving import ask_status, folder_lock, serve
+from edge_agent.tills import command as tills
 from edge_agent.uplink.enrol import EnrolOrder, enrol
 from edge_agent.wiring.ground import Machine, agent_version
 from edge_agent.witness.proof import prove, prove_database
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
             _add_enrol(command)
         if name == "backup":
             command.add_argument("file", type=Path, help="where to; it must not be there yet")
+    tills.add_till_command(commands)
     add_kit(commands)
     return parser
 
@@ -145,6 +147,11 @@ def _backup(options: argparse.Namespace) -> None:
     print(f"{options.file.name}: {size_bytes} bytes, proven")
 
 
+def _till(options: argparse.Namespace) -> None:
+    for line in tills.run(options, SystemClock(), SystemChance()):
+        print(line)
+
+
 def _kit(options: argparse.Namespace) -> int:
     """The test kit, which is brought in only here: no agent needs its checks and texts."""
     command = importlib.import_module("edge_agent.kit.command")
@@ -165,6 +172,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int | None]]] = {
     "page": _page,
     "verify": _verify,
     "backup": _backup,
+    tills.TILL_COMMAND: _till,
     **dict.fromkeys(KIT_COMMANDS, _kit),
 }
 

@@ -28,6 +28,7 @@ from edge_agent.returns.service import Returns
 from edge_agent.serial.service import SerialPorts
 from edge_agent.serial.services import Services
 from edge_agent.supervisor import Supervisor
+from edge_agent.tills.service import Tills
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import backoff_bounds_s
 from edge_agent.wiring.ground import Ground, Machine, agent_version, lay_ground
@@ -47,6 +48,7 @@ def make_app(
         AppError: a file of the folder is missing, damaged or of another release.
     """
     token = read_secret(folder / TILL_TOKEN_FILE)
+    tills = Tills(folder, common_token=token, common_sells=config.common_token, clock=machine.clock)
     ground = lay_ground(folder, config, machine, Disk(folder) if disk is None else disk)
     supervisor = Supervisor(ground.clock, _full_jitter(config, ground.link, ground.chance))
 
@@ -63,12 +65,12 @@ def make_app(
         supervisor=supervisor,
         queue=line.uplink.queue,
         clock=ground.clock,
-        more=lambda: [*ground.statuses(), *line.statuses(), *ports.status()],
+        more=lambda: [*ground.statuses(), *line.statuses(), *ports.status(), tills.status()],
     )
     ports = SerialPorts(config.serial, _services(ground, line, counter, report))
     for name, one_round in (*line.rounds(), *ground.rounds(), *ports.rounds()):
         supervisor.add(name, one_round)
-    app = _listener(ground, line, counter, report, token)
+    app = _listener(ground, line, counter, report, tills, token)
 
     async def loops(_app: web.Application) -> AsyncIterator[None]:
         await line.open()
@@ -134,7 +136,12 @@ def _services(ground: Ground, line: Line, counter: _Counter, report: StatusRepor
 
 
 def _listener(
-    ground: Ground, line: Line, counter: _Counter, report: StatusReport, token: str
+    ground: Ground,
+    line: Line,
+    counter: _Counter,
+    report: StatusReport,
+    tills: Tills,
+    token: str,
 ) -> web.Application:
     """Every address that HTTP tills and people of the shop reach."""
     reader, clock = ground.reader, ground.clock
@@ -159,7 +166,7 @@ def _listener(
         on_commit=line.note_sale,
     )
     return till.application(
-        token=token,
+        tills=tills,
         chance=ground.chance,
         more=[
             *ReturnsApi(counter.returns, on_commit=line.uplink.note_flush).routes(),

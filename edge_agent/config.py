@@ -35,7 +35,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     it the machine's own authorities are asked. ``trusted_keys_file``: who may sign bundles.
     ``lan_listen``: HOST:PORT where this hub's tills reach it; ``hub_url``: this agent is a till of
     the hub there; ``find_hub``: of the one that announces itself, as hubs do with ``announce_hub``.
-    An agent is a hub, a till, or neither. ``serial``: docs/serial.md.
+    An agent is a hub, a till, or neither. ``common_token`` False: only tokens that
+    `kopilka-edge till` made sell; till.token is then for reports and the page.
+    ``serial``: docs/serial.md.
     """
 
     central_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)]
@@ -58,6 +60,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     hub_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)] | None = None
     find_hub: bool = False
     announce_hub: bool = True
+    common_token: bool = True
     serial: SerialSettings = SerialSettings()
 
     @classmethod

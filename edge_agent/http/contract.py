@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge_agent.http import answers, gift_models, models
+from edge_agent.tills.policy import Right
 
 _LINES: Final = [{"line": 1, "sku": "tea", "qty": "3", "price": "100.00"}]
 _RECEIPT: Final[dict[str, Any]] = {
@@ -46,6 +47,8 @@ class Operation:
     """Needs no token."""
     asks_central: bool = False
     """Without the line to head office it is refused with 503."""
+    right: Right | None = None
+    """What the caller's token must be good for; None: whoever has a token."""
 
 
 _RECEIPT_ID: Final = Parameter(
@@ -86,6 +89,7 @@ OPERATIONS: Final = (
         method="GET",
         path="/v1/customers",
         name="find_customer",
+        right=Right.CUSTOMERS,
         says="A member by card or by id: who this is, and what may be spent here.",
         answers=(answers.Member,),
         parameters=(
@@ -98,6 +102,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/receipts/calculate",
         name="calculate",
+        right=Right.SELL,
         says="Price a whole receipt. Nothing is recorded; ask as often as you like.",
         body=models.ReceiptTold,
         answers=(answers.Calculated,),
@@ -112,6 +117,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/receipts/{id}/freeze",
         name="freeze",
+        right=Right.SELL,
         says="Set aside what the receipt is to take, before the customer pays the rest.",
         body=models.SaleMade,
         answers=(answers.Frozen,),
@@ -127,6 +133,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/receipts/{id}/commit",
         name="commit",
+        right=Right.SELL,
         says="The sale was made. Durable before the answer; a repeat gives the first answer.",
         body=models.SaleMade,
         answers=(answers.SaleRecorded,),
@@ -138,6 +145,7 @@ OPERATIONS: Final = (
         method="GET",
         path="/v1/receipts/{id}",
         name="find_receipt",
+        right=Right.SELL,
         says="What became of a receipt.",
         answers=(answers.SaleFound, answers.Cancelled),
         parameters=(_RECEIPT_ID,),
@@ -147,6 +155,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/receipts/{id}/cancel",
         name="cancel",
+        right=Right.SELL,
         says="The receipt will not be sold; what was set aside for it is free again.",
         answers=(answers.Cancelled,),
         parameters=(
@@ -158,6 +167,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/returns/calculate",
         name="calculate_return",
+        right=Right.RETURN,
         says="What is due for goods of a sale that come back. Nothing is recorded.",
         body=models.ReturnAsked,
         answers=(answers.RefundTold,),
@@ -168,6 +178,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/returns/{id}/commit",
         name="commit_return",
+        right=Right.RETURN,
         says="The money was given. Durable before the answer; a repeat gives the first answer.",
         body=models.ReturnMade,
         answers=(answers.ReturnRecorded,),
@@ -183,6 +194,7 @@ OPERATIONS: Final = (
         method="GET",
         path="/v1/returns/{id}",
         name="find_return",
+        right=Right.RETURN,
         says="What was recorded of a return.",
         answers=(answers.ReturnRecorded,),
         parameters=(_RETURN_ID,),
@@ -192,6 +204,7 @@ OPERATIONS: Final = (
         method="GET",
         path="/v1/preview",
         name="preview",
+        right=Right.PRICES,
         says="What an article costs by itself, for anybody and with a card: for price checkers.",
         answers=(answers.Preview,),
         parameters=(
@@ -205,6 +218,7 @@ OPERATIONS: Final = (
         method="GET",
         path="/v1/coupons",
         name="find_coupon",
+        right=Right.PRICES,
         says="Whether a code would count now, for the member of a card if one is named.",
         answers=(answers.CouponNow,),
         parameters=(
@@ -217,6 +231,7 @@ OPERATIONS: Final = (
         method="GET",
         path="/v1/totals",
         name="totals",
+        right=Right.REPORT,
         says="What was sold and returned on a shop day: for the end of a shift.",
         answers=(answers.DayTotals,),
         parameters=(
@@ -229,6 +244,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/gift-cards/activate",
         name="sell_gift_card",
+        right=Right.GIFT_CARDS,
         says="A gift card was sold: from now on it pays. Repeat it freely.",
         body=gift_models.GiftCardSold,
         answers=(gift_models.GiftCardNow,),
@@ -250,6 +266,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/gift-cards/balance",
         name="gift_card_balance",
+        right=Right.GIFT_CARDS,
         says="What is on a gift card, and until when it pays.",
         body=gift_models.GiftCardAsked,
         answers=(gift_models.GiftCardNow,),
@@ -261,6 +278,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/gift-cards/redeem",
         name="redeem_gift_card",
+        right=Right.GIFT_CARDS,
         says="A gift card pays for a receipt, in part or with all that is on it. Repeat it freely.",
         body=gift_models.GiftCardPays,
         answers=(gift_models.GiftCardNow,),
@@ -285,6 +303,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/gift-cards/reverse",
         name="reverse_gift_card",
+        right=Right.GIFT_CARDS,
         says="A sale or redemption is undone, or never done when it was not heard of.",
         body=gift_models.GiftCardUndone,
         answers=(gift_models.GiftCardNow,),
@@ -294,3 +313,6 @@ OPERATIONS: Final = (
     ),
 )
 """In the order of a working day: the examples are answered one after the other."""
+
+RIGHTS: Final = {(each.method, each.path): each.right for each in OPERATIONS}
+"""By method and path; what tills do not call is for reports."""

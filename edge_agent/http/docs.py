@@ -74,9 +74,10 @@ def page_of(document: dict[str, Any]) -> str:
         f"<header><h1>{escape(info['title'])}</h1>"
         f"<p>{escape(info['description'])} Version {escape(info['version'])}; for programs: "
         '<a href="/openapi.json">openapi.json</a>.</p>'
-        "<p>Every call but health shows <code>Authorization: Bearer</code> with the line in "
-        "<code>till.token</code>. Money, quantities and points are decimal strings. What a newer "
-        "agent adds to an answer, an older till passes over.</p></header>"
+        "<p>Every call but health shows <code>Authorization: Bearer</code> with the till's own "
+        "token, which <code>kopilka-edge till add</code> made. Money, quantities and points are "
+        "decimal strings. What a newer agent adds to an answer, an older till passes over.</p>"
+        "</header>"
         f"<nav><ol>{links}</ol></nav><main>{calls}<h2>Structures</h2>{structures}</main>"
         "</body></html>"
     )

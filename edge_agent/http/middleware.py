@@ -1,8 +1,7 @@
-"""What surrounds every handler: a request id, the till's token, refusals as problems."""
+"""What surrounds every handler: a request id, who calls, refusals as problems."""
 
 from __future__ import annotations
 
-import hmac
 import re
 from typing import Final
 
@@ -10,16 +9,20 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from edge_agent.http.contract import RIGHTS
 from edge_agent.http.docs import OPEN_PATHS as DESCRIPTION
 from edge_agent.http.page import is_page
 from edge_agent.http.problems import is_expected, problem_response
-from shared.errors import UnauthorizedError
+from edge_agent.tills.policy import Caller, Right
+from edge_agent.tills.service import Tills, check_right
 from shared.ids import Chance
 from shared.logs import get_logger
 
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 OPEN_PATHS: Final = frozenset({"/v1/health"}) | DESCRIPTION
 """What needs no token: a balancer or a browser may ask whether the agent lives."""
+CALLER: Final = web.RequestKey("caller", Caller)
+"""Whose token the request shows."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LOG = get_logger(__name__)
 
@@ -45,19 +48,26 @@ def refusals(chance: Chance) -> Middleware:
     return middleware
 
 
-def bearer_token(token: str) -> Middleware:
-    """Let only those in who show the tills' token; the comparison takes the same time always."""
-    expected = f"Bearer {token}".encode()
+def admission(tills: Tills) -> Middleware:
+    """Let only those in who show a token, each to what it is good for and as often as it may."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN_PATHS and not is_page(request.path):
-            shown = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-            if not hmac.compare_digest(shown, expected):
-                raise UnauthorizedError(
-                    "the till's token is missing or wrong",
-                    hint="Send `Authorization: Bearer` with the contents of till.token.",
-                )
-        return await handler(request)
+        if request.path in OPEN_PATHS or is_page(request.path):
+            return await handler(request)
+        caller = await tills.admit(request.headers.get("Authorization", ""))
+        right = _right_of(request)
+        if right is not None:
+            check_right(caller, right)
+        request[CALLER] = caller
+        with structlog.contextvars.bound_contextvars(till=caller.name):
+            return await handler(request)
 
     return middleware
+
+
+def _right_of(request: web.Request) -> Right | None:
+    resource = request.match_info.route.resource
+    if resource is None:  # no such address or method: that is said to whoever has a token
+        return None
+    return RIGHTS.get((request.method, resource.canonical), Right.REPORT)

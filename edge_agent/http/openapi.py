@@ -15,7 +15,9 @@ _JSON: Final = "application/json"
 _REFERENCE: Final = "#/components/schemas/{name}"
 _OF_EVERY_CALL: Final[dict[int, tuple[str, ...]]] = {
     401: ("unauthorized",),
+    403: ("till_may_not",),
     413: ("too_large",),
+    429: ("too_many_calls",),
     503: ("unavailable",),
 }
 _OF_EVERY_BODY: Final[dict[int, tuple[str, ...]]] = {400: ("json", "input")}
@@ -43,7 +45,7 @@ def openapi_document(version: str) -> dict[str, Any]:
                 "till": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The line in till.token in the agent's folder.",
+                    "description": "The till's own token, as `kopilka-edge till add` printed it.",
                 }
             },
         },
@@ -94,6 +96,8 @@ def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     }
     if operation.open:
         told["security"] = []
+    if operation.right is not None:
+        told["x-kopilka-right"] = operation.right.value
     if operation.body is not None:
         content: dict[str, Any] = {"schema": schemas[operation.body]}
         if operation.example is not None:

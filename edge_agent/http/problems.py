@@ -14,6 +14,7 @@ from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem, problem_of
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 _HINTS: Final = {
     400: "Correct the place that the pointer names and send the request again.",
+    403: "The token of this till is not for this call; ask who set the till up.",
     404: "Check the address and the id; what head office added lately comes with the uplink.",
     405: "The header Allow names the methods of this address.",
     409: "Ask what is recorded: GET /v1/receipts/{id}.",

@@ -15,8 +15,9 @@ from edge_agent.checkout.knowledge import points_spendable
 from edge_agent.checkout.service import Checkout
 from edge_agent.checkout.store import Recorded
 from edge_agent.database.reader import Reader
-from edge_agent.http.middleware import bearer_token, refusals
+from edge_agent.http.middleware import admission, refusals
 from edge_agent.loyalty.store import balances_of, customer_by_card, customer_by_id
+from edge_agent.tills.service import Tills
 from shared.crypto.tags import card_tag
 from shared.errors import InputError, NotFoundError
 from shared.ids import Chance
@@ -52,18 +53,18 @@ class TillApi:
     def application(
         self,
         *,
-        token: str,
+        tills: Tills,
         chance: Chance,
         more: Sequence[web.RouteDef] = (),
         around: Sequence[Middleware] = (),
     ) -> web.Application:
-        """The listener's application; ``token`` is what tills show.
+        """The listener's application; ``tills`` are those who may call.
 
         ``more``: other addresses; ``around``: what sees every call and its answer.
         """
         app = web.Application(
             client_max_size=TILL_BODY_BYTES_MAX,
-            middlewares=[*around, refusals(chance), bearer_token(token)],
+            middlewares=[*around, refusals(chance), admission(tills)],
         )
         app.add_routes(
             [

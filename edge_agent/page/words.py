@@ -27,6 +27,7 @@ COMPONENTS: Final = {
     "hub": "Settling with the shop's server",
     "leases": "Rights to points",
     "budgets": "Shares of budgets",
+    "tills": "Tokens of tills",
 }
 """A part that is not here is shown by its own name."""
 HEALTHS: Final = {

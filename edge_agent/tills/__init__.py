@@ -1,0 +1,1 @@
+"""Tills of other makers: a token for each, what it may, and how often."""
