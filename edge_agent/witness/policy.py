@@ -1,9 +1,9 @@
 """What to do at start with what the media say. Pure.
 
-The database is believed unless somebody remembers more than it, or it is damaged. What it lacks is
-put back from the second journal, if that has all of it; else the shop recovers: it sells, but
-numbers and spends nothing until central gives a new epoch. Without a witness the database is
-believed, and central's heads are the last that may know better.
+The database is believed unless somebody remembers more than it, or it is damaged. Then the shop
+recovers: it sells, but numbers and spends nothing until central gives a new epoch. What the
+database lacks is first put back from the second journal, if that has all of it. Without a witness
+the database is believed, and central's heads are the last that may know better.
 """
 
 from __future__ import annotations
@@ -101,16 +101,20 @@ def decide_start(
     behind = _behind(database.heads, witness or {})
     journal_ahead = journal is not None and bool(_behind(database.heads, journal.heads))
     if behind or journal_ahead:
-        if (
+        # The media hear of a commit after it, so the database was put back. The journal gives back
+        # every record; what was only promised, to tills and to receipts not yet paid, is in none.
+        rebuild = (
             journal is not None
             and _remembers_all(journal, witness)
             and _behind(database.heads, journal.heads) | behind <= journal.continues
-        ):
-            return Start(
-                action=Action.GO_ON, reason="database_behind_journal", rebuild=True, notes=notes
-            )
-        who = "witness" if behind else "journal"
-        return Start(action=Action.RECOVER, reason=f"database_behind_{who}", notes=notes)
+        )
+        who = "witness" if behind and not rebuild else "journal"
+        return Start(
+            action=Action.RECOVER,
+            reason=f"database_behind_{who}",
+            rebuild=rebuild,
+            notes=notes,
+        )
     if database.forgets:
         # All records are here. What was set aside for a receipt is none, and may be forgotten.
         return Start(action=Action.RECOVER, reason="database_behind_witness", notes=notes)

@@ -118,7 +118,7 @@ async def test_answered_sales_outlive_the_disk(tmp_path: Path, loss: str) -> Non
     reader.close()
     assert chained + held >= len(book.answered)
     assert after["L1"] >= before["L1"] > 0
-    assert (recovery is None) == (loss == "old_copy")
+    assert recovery is not None, "what was only promised is in no journal"
     print(f"{len(book.answered)} sales, {before['L1']} of the lease, {held} without a number")
 
 

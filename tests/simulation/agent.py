@@ -30,6 +30,7 @@ from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.loops import Identity, Uplink
 from edge_agent.uplink.plan import backoff_bounds_s
 from edge_agent.uplink.visits import Visits
+from edge_agent.uplink.wipe import forget_people
 from edge_agent.witness.policy import Action
 from edge_agent.witness.start import Beside, Opened, begin, compare, look_at, own_statement
 from edge_agent.witness.upkeep import Upkeep
@@ -60,6 +61,8 @@ TIDY_EACH: Final = (1, 4)
 BACKOFF_S: Final = (1.0, 300.0)
 RECONNECT_WINDOW_S: Final = 300.0
 LAN_SILENCE_S: Final = 1.0
+_FOR_A_PERSON: Final = frozenset({"must_enrol", "revoked", "unauthorized"})
+"""What an agent's lamp says when it has to be enrolled again."""
 _T = TypeVar("_T")
 _Message = TypeVar("_Message", bound=msgspec.Struct)
 
@@ -279,6 +282,7 @@ class Agent:
             statuses=list,
             witness=self.guard.heads,
             hear_time=self.trusted.note_central,
+            wipe=self._wipe,
         )
         self.supervisor = Supervisor(self.clock, self._backoff_s)
         for name, one_round in (
@@ -446,6 +450,10 @@ class Agent:
     async def _bring(self, owner: str) -> Mapping[str, int]:
         return await self.visits.bring(owner)
 
+    async def _wipe(self) -> None:
+        """``edge_agent.app``'s; the device's key is taken with what is enrolled next."""
+        await self.writes.run(forget_people)
+
     def _recorded(self) -> None:
         self.uplink.note_flush()
 
@@ -469,7 +477,7 @@ class Agent:
             try:
                 await one_round()
             except AppError as error:
-                self.must_enrol |= error.stable_code in {"must_enrol", "unauthorized"}
+                self.must_enrol |= error.stable_code in _FOR_A_PERSON
                 raise
             except Exception as error:
                 self.world.surprise(self.name, error)
