@@ -462,10 +462,11 @@ class Central:
             payload = msgspec.msgpack.encode(entry)
             tables.feed.put(xid, EVERY_STORE, Topic.CUSTOMER.value, customer_id, payload)
             await asyncio.sleep(span_s / len(customer_ids))
-        if self.tables is tables and xid in tables.feed.running:
-            tables.feed.end(xid)
-            self.world.note(NAME, "customers.edited", count=len(customer_ids))
-            self.publish()
+            if self.tables is not tables or xid not in tables.feed.running:
+                return  # central ended meanwhile, and the transaction with it
+        tables.feed.end(xid)
+        self.world.note(NAME, "customers.edited", count=len(customer_ids))
+        self.publish()
 
     # --- tables
 
