@@ -24,6 +24,7 @@ from edge_agent.http.returns import ReturnsApi
 from edge_agent.http.routes import TillApi
 from edge_agent.http.shop import ShopApi
 from edge_agent.http.status import StatusReport
+from edge_agent.returns.desk import SalesDesk
 from edge_agent.returns.service import Returns
 from edge_agent.serial.service import SerialPorts
 from edge_agent.serial.services import Services
@@ -115,6 +116,7 @@ class _Counter:
             store_id=store_id,
             clock=clock,
             chance=chance,
+            desk=SalesDesk(line.sales, edge_id=ground.config.edge_id, store_id=store_id),
         )
         self.gift_cards = GiftCards(central=line.transport, clock=clock)
 

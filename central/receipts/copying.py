@@ -122,11 +122,11 @@ def other_fact(
     )
 
 
-def incidents_text(record_uid: bytes, incidents: Sequence[Incident]) -> str:
-    """The rows of ``receipt_incident`` of one record."""
+def incidents_text(record_uid: bytes, incidents: Sequence[Incident], *, first: int = 1) -> str:
+    """The rows of ``receipt_incident`` of one record, numbered from ``first``."""
     return "".join(
         f"{bytes_text(record_uid)}\t{number}\t{text(incident.code)}\t{text(incident.detail)}\n"
-        for number, incident in enumerate(incidents, start=1)
+        for number, incident in enumerate(incidents, start=first)
     )
 
 

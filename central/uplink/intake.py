@@ -20,6 +20,7 @@ from central.limits.policy import Sold
 from central.receipts import store as receipts
 from central.receipts.copying import Copying, incidents_text, other_fact
 from central.uplink.posting import customers_of, needs_of_all, post, sort_out
+from central.receipts.returning import settle
 from central.uplink.reading import Received, Rejected, Stream
 from shared.clock import Clock
 from shared.logs import get_logger
@@ -67,6 +68,7 @@ class Intake:
             await receipts.put_rows(connection, rows)
         return [aside for _, aside in sorted_out]
 
+            await self._settle(connection, fresh, incidents)
     async def set_aside(
         self, connection: Connection, stream: Stream, aside: Sequence[Rejected]
     ) -> None:
@@ -146,6 +148,31 @@ class Intake:
         rows: receipts.Rows,
         stream: Stream,
         one: Received,
+    async def _settle(
+        self,
+        connection: Connection,
+        fresh: Sequence[tuple[Stream, Received]],
+        incidents: Sequence[Sequence[Incident]],
+    ) -> None:
+        """Returns of this intake: what of them exceeds the sale, all shops together."""
+        numbers = {
+            one.uid: len(found) + 1
+            for (_, one), found in zip(fresh, incidents, strict=True)
+            if isinstance(one.fact, ReceiptReturned)
+        }
+        if numbers:
+            returns = [
+                (one.uid, one.fact) for _, one in fresh if isinstance(one.fact, ReceiptReturned)
+            ]
+            exceeded = await settle(connection, returns)
+            rows = receipts.Rows(
+                incidents=[
+                    incidents_text(uid, found, first=numbers[uid])
+                    for uid, found in exceeded.items()
+                ]
+            )
+            await receipts.put_rows(connection, rows)
+
         incidents: Sequence[Incident],
     ) -> None:
         if isinstance(one.fact, ReceiptCommitted):

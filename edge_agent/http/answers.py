@@ -297,6 +297,29 @@ class ReturnRecorded(Struct, kw_only=True):
     incidents: list[IncidentTold]
 
 
+class SoldLine(Struct, kw_only=True):
+    """A line of a sale, and how much of it has come back so far."""
+
+    line: int
+    sku: str
+    qty: Quantity
+    returned: Quantity
+    to_pay: Money
+    points_spent: Money
+
+
+class SaleTold(Struct, kw_only=True):
+    """A sale of any shop; ``confirmed``: head office has just said what came back of it."""
+
+    sale: str
+    store: str
+    register: str
+    time: str
+    to_pay: Money
+    lines: list[SoldLine]
+    confirmed: bool
+
+
 class Member(Struct, kw_only=True):
     """A member as this shop may know them: no name, no phone, no birthday."""
 

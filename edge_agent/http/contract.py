@@ -69,6 +69,8 @@ _CARD: Final = (
 _PIN: Final = ((400, "pin_required"), (403, "wrong_pin"), (429, "pin_wait"))
 _OPERATION: Final = ((409, "operation_changed"), (409, "operation_reversed"))
 
+_OTHER_SHOP: Final = ((404, "sale_not_here"), (409, "sale_ambiguous"), (429, "busy"))
+
 OPERATIONS: Final = (
     Operation(
         method="GET",
@@ -172,7 +174,7 @@ OPERATIONS: Final = (
         body=models.ReturnAsked,
         answers=(answers.RefundTold,),
         example={"sale": "r1", "return": [{"line": 1, "qty": "1"}]},
-        refusals=((404, "sale_not_here"), (400, "too_much"), (400, "part_of_piece")),
+        refusals=(*_OTHER_SHOP, (400, "too_much"), (400, "part_of_piece"), (503, "sales_offline")),
     ),
     Operation(
         method="POST",
@@ -188,7 +190,7 @@ OPERATIONS: Final = (
             "time": "2026-11-24T12:00:00+03:00",
         },
         parameters=(_RETURN_ID,),
-        refusals=((404, "sale_not_here"), (409, "return_changed")),
+        refusals=(*_OTHER_SHOP, (409, "return_changed")),
     ),
     Operation(
         method="GET",
@@ -199,6 +201,20 @@ OPERATIONS: Final = (
         answers=(answers.ReturnRecorded,),
         parameters=(_RETURN_ID,),
         refusals=((404, "not_found"),),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/sales/{id}",
+        name="find_sale",
+        says="A sale of this shop or another: what was sold, and how much of it has come back.",
+        answers=(answers.SaleTold,),
+        right=Right.RETURN,
+        parameters=(
+            _RECEIPT_ID,
+            Parameter(name="store", place="query", says="where it was made; here", example=""),
+            Parameter(name="register", place="query", says="at which register", example=""),
+        ),
+        refusals=((400, "bad_query"), *_OTHER_SHOP, (503, "sales_offline")),
     ),
     Operation(
         method="GET",

@@ -191,10 +191,12 @@ ReturnedLines = (
 
 
 class ReturnAsked(In, rename={"goods": "return"}):
-    """Goods of a sale that are to come back."""
+    """Goods of a sale that are to come back; ``sale_store``: where it was made, if not here."""
 
     sale: Identifier
     goods: ReturnedLines
+    sale_store: Identifier | None = None
+    sale_register: Identifier | None = None
 
 
 class ReturnMade(In, rename={"goods": "return"}):
@@ -205,3 +207,5 @@ class ReturnMade(In, rename={"goods": "return"}):
     time: Time
     register: Text | None = None
     money: MoneyIn | None = None
+    sale_store: Identifier | None = None
+    sale_register: Identifier | None = None

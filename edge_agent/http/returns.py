@@ -9,8 +9,14 @@ import msgspec
 from aiohttp import web
 
 from edge_agent.returns.service import Returns
-from edge_agent.returns.store import RecordedReturn
+from edge_agent.returns.store import RecordedReturn, Sold
+from shared.engine.refund import sold_quantities
+from shared.errors import InputError
+from shared.limits import IDENTIFIER_CHARS_MAX
+from shared.money import format_minor
+from shared.quantity import format_quantity
 from shared.wire.refund_json import refund_to_json
+from shared.wire.return_json import ReturnRequest
 
 
 class ReturnsApi:
@@ -26,6 +32,7 @@ class ReturnsApi:
             web.post("/v1/returns/calculate", self.calculate),
             web.post("/v1/returns/{id}/commit", self.commit),
             web.get("/v1/returns/{id}", self.found),
+            web.get("/v1/sales/{id}", self.sale),
         ]
 
     async def calculate(self, request: web.Request) -> web.Response:
@@ -41,6 +48,50 @@ class ReturnsApi:
     async def found(self, request: web.Request) -> web.Response:
         """What was recorded."""
         return _json(_recorded_to_json(await self._returns.get(request.match_info["id"])))
+
+    async def sale(self, request: web.Request) -> web.Response:
+        """A sale of any shop: what was sold, and what of it can still come back."""
+        query = request.query
+        asked = ReturnRequest(
+            sale_id=_name(request.match_info["id"], "/id"),
+            wanted_milli={},
+            sale_store=_name(query.get("store", ""), "/store", empty=True),
+            sale_register=_name(query.get("register", ""), "/register", empty=True),
+        )
+        return _json(_sale_to_json(await self._returns.sale(asked)))
+
+
+def _name(text: str, pointer: str, *, empty: bool = False) -> str:
+    if len(text) > IDENTIFIER_CHARS_MAX or not (text or empty):
+        raise InputError(
+            f"a name has 1 to {IDENTIFIER_CHARS_MAX} characters", code="bad_query", pointer=pointer
+        )
+    return text
+
+
+def _sale_to_json(sold: Sold) -> dict[str, Any]:
+    fact = sold.fact
+    skus = {line.line: line.sku for line in fact.receipt.lines}
+    quantities = sold_quantities(fact.answer)
+    return {
+        "sale": fact.receipt_id,
+        "store": fact.store_id,
+        "register": fact.register,
+        "time": fact.receipt.time,
+        "to_pay": format_minor(fact.answer.total.to_pay_minor),
+        "lines": [
+            {
+                "line": line.line,
+                "sku": skus.get(line.line, ""),
+                "qty": format_quantity(quantities[line.line]),
+                "returned": format_quantity(sold.came_back(line.line)),
+                "to_pay": format_minor(line.to_pay_minor),
+                "points_spent": format_minor(line.points_spent_minor),
+            }
+            for line in fact.answer.lines
+        ],
+        "confirmed": sold.confirmed,
+    }
 
 
 def _recorded_to_json(recorded: RecordedReturn) -> dict[str, Any]:

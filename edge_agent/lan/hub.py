@@ -26,6 +26,7 @@ from edge_agent.lan.relay import (
     note_said,
     streams_waiting,
 )
+from edge_agent.lan.sales import FindSale, find_for
 from edge_agent.lan.seal import decoded, encoded, open_question, seal_answer, sender_of
 from edge_agent.leases.store import (
     UID_BYTES,
@@ -84,6 +85,7 @@ from shared.wire.lan import (
     UsesAnswer,
     UsesAsk,
 )
+from shared.wire.sales import SaleAsk, SaleReply
 from shared.wire.stream import Ack, Batch, Lane, Record, Refusal, RefusalCode
 
 STALE_HOLD_MS: Final = 24 * 3_600_000
@@ -138,6 +140,7 @@ class HubDesk:
         self._gaps: set[RelayStream] = set()
         self._forgotten_at_ms = 0
         self.online = False
+        self.find_sale: FindSale | None = None
         self._calls: dict[str, tuple[type, Callable[[int, Any], Awaitable[Any]]]] = {
             LanCall.RIGHTS: (RightsAsk, self.rights),
             LanCall.MORE: (MoreAsk, self.more),
@@ -147,6 +150,7 @@ class HubDesk:
             LanCall.VOID: (SpendAsk, self.void),
             LanCall.SUB_LEASE: (SubLeaseAsk, self.sub_lease),
             LanCall.SUB_RETURN: (SubReturnAsk, self.sub_return),
+            LanCall.SALE: (SaleAsk, self.sale),
             LanCall.RELAY: (RelayAsk, self.relay),
             LanCall.BEAT: (BeatAsk, self.beat),
         }
@@ -301,6 +305,10 @@ class HubDesk:
             )
         )
         return SubReturnAnswer(known=known)
+
+    async def sale(self, till: int, ask: SaleAsk) -> SaleReply:
+        """Ask central about a sale for the till."""
+        return await find_for(till, ask, self.find_sale)
 
     async def relay(self, till: int, ask: RelayAsk) -> RelayAnswer:
         """Keep a batch of the till's for central, and tell what central said of its stream.

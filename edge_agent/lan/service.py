@@ -14,6 +14,7 @@ from edge_agent.lan.http import HubHttp, HubPlaces, lan_application
 from edge_agent.lan.hub import CarriesToCentral, HubDesk, HubGate
 from edge_agent.lan.link import SealedLink
 from edge_agent.lan.path import HubPath
+from edge_agent.lan.sales import FindSale
 from edge_agent.lan.till import TillDesk
 from shared.clock import Clock
 from shared.crypto.signing import Signer
@@ -21,6 +22,7 @@ from shared.errors import InputError, UnavailableError
 from shared.ids import Chance
 from shared.listening import PatientSite, patiently
 from shared.status import Health, Status
+from shared.wire.sales import SaleAsk, SaleReply
 
 UPKEEP_S: Final = 1.0
 """How late a recalled lease is closed: somebody may wait for it in another shop."""
@@ -142,6 +144,15 @@ class ShopNetwork:
     def bring_coupons_by(self, bring: Callable[[str, Sequence[str]], Awaitable[None]]) -> None:
         """Who has central lend this agent the right to use coupons of an owner's."""
         self._own.bring_coupons = bring
+
+    def carry_questions_by(self, find: FindSale) -> None:
+        """Who asks central about sales for this hub's tills."""
+        self.hub.find_sale = find
+
+    @property
+    def find_sale_through_hub(self) -> Callable[[SaleAsk], Awaitable[SaleReply | None]] | None:
+        """A till's way to ask about a sale; None: this agent is no till."""
+        return None if self._till is None else self._till.find_sale
 
     def note_sold(self) -> None:
         """A sale was recorded: the hub may have to be told. Must not wait."""

@@ -21,6 +21,7 @@ from edge_agent.checkout.desk import ShopDesk, Writes
 from edge_agent.lan.link import HubLink, NotReachedError
 from edge_agent.lan.peers import hub_of
 from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call
+from edge_agent.lan.sales import heard
 from edge_agent.lan.seal import decoded, encoded
 from edge_agent.leases.payment import Promises, take_back
 from edge_agent.leases.policy import Part, Reason, Standing, Wanted
@@ -73,6 +74,7 @@ from shared.wire.lan import (
     UsesAnswer,
     UsesAsk,
 )
+from shared.wire.sales import SaleAsk, SaleReply
 
 SETTLED_PER_ROUND_MAX: Final = 200
 ASKED_STALE_MS: Final = 60_000
@@ -267,6 +269,17 @@ class TillDesk:
             await self._ask_part(due.hub, asked)
         full = max(len(due.tokens), len(due.returning), len(due.asked)) >= SETTLED_PER_ROUND_MAX
         return not begun and not full
+
+    async def find_sale(self, asked: SaleAsk) -> SaleReply | None:
+        """What central says of a sale, through the hub; None: ask it directly.
+
+        Raises:
+            NotFoundError, ConflictError: central says so.
+        """
+        hub = await self._hub()
+        if hub is None:
+            return None
+        return await heard(self.ask(hub, LanCall.SALE, asked, SaleReply))
 
     async def relay(self, lane: int, epoch: int, batch: bytes) -> RelayAnswer | None:
         """Give the hub a batch for central (or ask what central said); None: there is no hub now.

@@ -3,8 +3,8 @@
 SELECT record_uid, fact FROM receipt WHERE receipt_id = :receipt_id AND state = 'committed';
 
 -- returns_of --
--- What has come back of a sale.
-SELECT fact FROM goods_return WHERE sale_uid = :sale_uid ORDER BY rowid;
+-- What has come back of a sale here.
+SELECT record_uid, fact FROM goods_return WHERE sale_uid = :sale_uid ORDER BY rowid;
 
 -- goods_return --
 -- One return.

@@ -37,6 +37,7 @@ from shared.limits import (
     BUNDLE_BYTES_MAX,
     FEED_CHUNK_BYTES_MAX,
     FEED_PAGE_BYTES_MAX,
+    RECORD_BYTES_MAX,
     UPLINK_BODY_BYTES_MAX,
 )
 from shared.wire.central_time import TimeReply
@@ -51,6 +52,7 @@ from shared.wire.feed import (
 from shared.wire.gift_cards import GIFT_CARDS_PATH, GiftAction, GiftReply, GiftRequest
 from shared.wire.loan import LoanReply, LoanRequest
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem
+from shared.wire.sales import SALES_PATH, SaleAsk, SaleReply
 from shared.wire.stream import Ack, Batch, Refusal
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -65,6 +67,8 @@ KEEPALIVE_PROBES: Final = 3
 """A peer that vanished while an answer is awaited for long is found out within 20 s."""
 FEED_BODY_BYTES_MAX: Final = 4 * FEED_PAGE_BYTES_MAX
 """Central bounds a page by its payloads; keys and framing come on top."""
+_SALE_BYTES_MAX: Final = 2 * RECORD_BYTES_MAX
+"""The longest sale with what has come back of it."""
 _REFUSED: Final = (409, 423)
 _BUSY: Final = (429,)
 _KINDS: Final = ("application/json", "application/msgpack", "application/octet-stream")
@@ -155,6 +159,14 @@ class Transport:
         body = msgspec.msgpack.encode(request)
         answer = await self._call("POST", "/v1/loans", body=body, kind="application/msgpack")
         return _from_msgpack(answer, LoanReply)
+
+    async def find_sale(self, asked: SaleAsk) -> SaleReply:
+        """Ask about a sale whose goods come back."""
+        body = msgspec.msgpack.encode(asked)
+        answer = await self._call(
+            "POST", SALES_PATH, body=body, kind="application/msgpack", bytes_max=_SALE_BYTES_MAX
+        )
+        return _from_msgpack(answer, SaleReply)
 
     async def gift_card(self, action: GiftAction, request: GiftRequest) -> GiftReply:
         """Ask about a gift card, or have one sold, redeemed or that undone."""

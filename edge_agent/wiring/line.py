@@ -18,6 +18,7 @@ from edge_agent.uplink.budgets import BudgetAsks
 from edge_agent.uplink.coupon_loans import CouponLoans
 from edge_agent.uplink.dates import Dates, KeptTime
 from edge_agent.uplink.loops import Identity, Uplink
+from edge_agent.uplink.sales import SalesLine
 from edge_agent.uplink.through_hub import TillTransport
 from edge_agent.uplink.transport import Transport
 from edge_agent.uplink.visits import Expected, Visits
@@ -72,6 +73,10 @@ class Line:
             is_online=lambda: ground.link.online,
             clock=clock,
         )
+        self.sales = SalesLine(
+            central=self.transport, clock=clock, through_hub=self.network.find_sale_through_hub
+        )
+        self.network.carry_questions_by(self.sales.find)
         self.uplink = self._uplink(ground, statuses)
 
     def rounds(self) -> list[tuple[str, Round]]:

@@ -108,11 +108,28 @@ class ReceiptCommitted(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
 
 class ReceiptReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Goods that came back. ``refund`` was made from the answer that the sale stored.
+class GoodsReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Goods that came back without a receipt; ``money_minor`` is what all of the line gave.
+
+    ``price_minor``: the shelf price of one unit that the till told. ``basis``: why so much is
+    given, ``card`` or ``lowest`` (docs/refunds.md).
+    """
+
+    line: int
+    sku: str
+    quantity_milli: int
+    price_minor: int
+    money_minor: int
+    basis: str
+
+
 
     ``sale_uid``: the record of the sale, None where nobody has it. Points spent go back to the
     customer, points earned are taken back, both at central and as the refund says.
     ``rights_returned``: what the sale had used of the customer's own coupons, where the refund
-    restores them.
+    restores them. ``sale_store_id``: where it was sold; empty is the store of the return.
+    ``goods``: what came back without a receipt; then there is no sale at all. ``cashier_id``: who
+    took such goods back.
     """
 
     return_id: str
@@ -128,6 +145,9 @@ class ReceiptReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True
     rights_returned: list[RightSpend] = []
 
 
+    sale_store_id: str = ""
+    goods: list[GoodsReturned] = []
+    cashier_id: str = ""
 class LeaseSpent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A right was used: ``amount`` of the asset, taken from a lease.
 

@@ -51,6 +51,8 @@ class LanCall(enum.StrEnum):
     """SubLeaseAsk, SubLeaseAnswer"""
     SUB_RETURN = "sub_return"
     """SubReturnAsk, SubReturnAnswer"""
+    SALE = "sale"
+    """shared.wire.sales: SaleAsk, SaleReply"""
     RELAY = "relay"
     """RelayAsk, RelayAnswer"""
     BEAT = "beat"

@@ -12,16 +12,18 @@ from shared.wire.problem import Finding
 from shared.wire.reading import FormatError, Place, parse_json
 from shared.wire.refund_json import read_quantities
 
-_ASKED: Final = frozenset({"sale", "return"})
+_ASKED: Final = frozenset({"sale", "return", "sale_store", "sale_register"})
 _MADE: Final = _ASKED | {"time", "register", "money"}
 
 
 class ReturnRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Which goods of which sale come back; quantities in thousandths by line number.
 
-    ``sale_id``: the receipt id of the sale. ``money_told_minor``: what the till gave back, where it
-    says so. ``time``: when, ISO 8601 with the shop's offset; empty where only asked for.
-    ``pointers``: from ``/return/{line}`` to where the request says it.
+    ``sale_id``: the receipt id of the sale; ``sale_store``: the shop where it was made, empty for
+    this one; ``sale_register``: at which register, empty where the till does not say.
+    ``money_told_minor``: what the till gave back, where it says so. ``time``: when, ISO 8601 with
+    the shop's offset; empty where only asked for. ``pointers``: from ``/return/{line}`` to where
+    the request says it.
     """
 
     sale_id: str
@@ -30,6 +32,8 @@ class ReturnRequest(msgspec.Struct, frozen=True, kw_only=True):
     register: str = ""
     money_told_minor: int | None = None
     pointers: dict[str, str] = {}
+    sale_store: str = ""
+    sale_register: str = ""
 
 
 def decode_return(data: bytes, *, made: bool) -> ReturnRequest:
@@ -52,6 +56,8 @@ def decode_return(data: bytes, *, made: bool) -> ReturnRequest:
             register=_text(at.get("register"), empty=True),
             money_told_minor=None if money is None else money.decimal(2, what="money"),
             pointers=pointers,
+            sale_store=_text(at.get("sale_store")),
+            sale_register=_text(at.get("sale_register")),
         )
     if findings or request is None:
         raise FormatError(findings)
