@@ -19,8 +19,8 @@ from central.limits import uses
 from central.limits.policy import Sold
 from central.receipts import store as receipts
 from central.receipts.copying import Copying, incidents_text, other_fact
-from central.uplink.posting import customers_of, needs_of_all, post, sort_out
 from central.receipts.returning import settle
+from central.uplink.posting import customers_of, needs_of_all, post, sort_out
 from central.uplink.reading import Received, Rejected, Stream
 from shared.clock import Clock
 from shared.logs import get_logger
@@ -66,9 +66,9 @@ class Intake:
             for (stream, one), found in zip(fresh, incidents, strict=True):
                 self._add_row(rows, stream, one, found)
             await receipts.put_rows(connection, rows)
+            await self._settle(connection, fresh, incidents)
         return [aside for _, aside in sorted_out]
 
-            await self._settle(connection, fresh, incidents)
     async def set_aside(
         self, connection: Connection, stream: Stream, aside: Sequence[Rejected]
     ) -> None:
@@ -143,11 +143,6 @@ class Intake:
         exceeded = await uses.count(connection, [_sold(stream, one) for stream, one in fresh])
         return [[*found, *more] for found, more in zip(incidents, exceeded, strict=True)]
 
-    def _add_row(
-        self,
-        rows: receipts.Rows,
-        stream: Stream,
-        one: Received,
     async def _settle(
         self,
         connection: Connection,
@@ -173,6 +168,11 @@ class Intake:
             )
             await receipts.put_rows(connection, rows)
 
+    def _add_row(
+        self,
+        rows: receipts.Rows,
+        stream: Stream,
+        one: Received,
         incidents: Sequence[Incident],
     ) -> None:
         if isinstance(one.fact, ReceiptCommitted):

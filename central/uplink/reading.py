@@ -26,9 +26,9 @@ from central.receipts.sale import (
 )
 from shared.errors import InputError
 from shared.limits import (
+    QUANTITY_MILLI_MAX,
     RECEIPT_COUPONS_MAX,
     RECEIPT_LINES_MAX,
-    QUANTITY_MILLI_MAX,
     RECORD_BYTES_MAX,
     USES_PER_RECEIPT_MAX,
 )
@@ -277,21 +277,17 @@ def _check_use(use: PromotionUse) -> None:
 def _check_return(stream: Stream, fact: ReceiptReturned) -> None:
     _check_store(stream, fact.store_id)
     check_text(fact.return_id, fact.register, fact.sale_receipt_id)
+    check_text(fact.sale_store_id, fact.cashier_id)
     if fact.customer_id is not None:
         check_text(fact.customer_id)
     if fact.sale_uid is not None and len(fact.sale_uid) != UID_BYTES:
         raise InputError("a uid is 16 bytes", code="bad_uid")
-    check_text(fact.sale_store_id, fact.cashier_id)
     check_date(fact.business_date)
     check_at_ms(fact.returned_at_ms)
     refund = fact.refund
     if max(len(refund.lines), len(fact.goods)) > RECEIPT_LINES_MAX:
         raise InputError("too many lines", code="bad_lines")
     check_range(refund.money_minor, 0, SUM_MAX)
-    for points in refund.points_returned:
-        check_text(points.account)
-        check_range(points.points_centi, 0, SUM_MAX)
-    for taken in refund.points_taken:
     for line in refund.lines:
         check_range(line.line, 0, _EDGE_ID_MAX)
         check_range(line.quantity_milli, 0, QUANTITY_MILLI_MAX)
@@ -300,6 +296,10 @@ def _check_return(stream: Stream, fact: ReceiptReturned) -> None:
         check_range(goods.quantity_milli, 0, QUANTITY_MILLI_MAX)
         check_range(goods.price_minor, 0, SUM_MAX)
         check_range(goods.money_minor, 0, SUM_MAX)
+    for points in refund.points_returned:
+        check_text(points.account)
+        check_range(points.points_centi, 0, SUM_MAX)
+    for taken in refund.points_taken:
         check_text(taken.account, taken.promotion)
         check_range(taken.points_centi, 0, SUM_MAX)
         check_date(taken.active_on_date)

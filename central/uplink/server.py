@@ -22,8 +22,8 @@ from central.uplink.greeting import Greeting
 from central.uplink.ingest import Ingest
 from central.uplink.loans import Loans
 from central.uplink.online import OnlineHolds
-from central.uplink.streams import Streams
 from central.uplink.sales import Sales
+from central.uplink.streams import Streams
 from shared.clock import Clock
 from shared.crypto.signing import Signer
 from shared.errors import AppError, InputError, NotFoundError, UnavailableError
@@ -36,8 +36,8 @@ from shared.wire.feed import FeedBuckets, FeedPage, FeedRepair, FeedReset
 from shared.wire.gift_cards import GIFT_CARDS_PATH, GiftAction
 from shared.wire.holds import HOLDS_PATH
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem, problem_of
-
 from shared.wire.sales import SALES_PATH
+
 HELLO_INTERVAL_S: Final = 30
 _HINTS: Final = {
     400: "The agent and head office may be of different versions: update the older one.",
@@ -81,9 +81,9 @@ class Uplink:
         self._feed = Feed(pool, clock)
         self._loans = Loans(pool, clock)
         self._holds = OnlineHolds(pool, clock)
+        self._sales = Sales(pool, clock)
         self._gift_cards = gift_cards
 
-        self._sales = Sales(pool, clock)
     def application(self) -> web.Application:
         """The listener's application."""
         app = web.Application(client_max_size=UPLINK_BODY_BYTES_MAX, middlewares=[_problems])
@@ -94,10 +94,10 @@ class Uplink:
                 web.post("/v1/hello", self.hello),
                 *self._streams.routes(),
                 web.post("/v1/loans", self.loan),
+                web.post(SALES_PATH, self.sale),
                 web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}", self.hold),
                 web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}/capture", self.capture),
                 web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}/void", self.void),
-                web.post(SALES_PATH, self.sale),
                 web.post(GIFT_CARDS_PATH + "/{action}", self.gift_card),
                 web.get("/v1/feed", self.feed),
                 web.get("/v1/feed/buckets", self.feed_buckets),
@@ -152,16 +152,16 @@ class Uplink:
         reply = await self._loans.ask(edge_id, await request.read())
         return web.Response(body=msgspec.msgpack.encode(reply), content_type=_MSGPACK)
 
-    async def hold(self, request: web.Request) -> web.Response:
-        """A channel sets points aside while its customer pays."""
-        channel = await self._holds.caller_of(request.headers.get("Authorization"))
-        return _json(await self._holds.hold(channel, _uid(request), await request.read()))
     async def sale(self, request: web.Request) -> web.Response:
         """A sale whose goods come back, wherever it was made."""
         edge_id, _ = await self._edge(request)
         reply = await self._sales.ask(edge_id, await request.read())
         return web.Response(body=msgspec.msgpack.encode(reply), content_type=_MSGPACK)
 
+    async def hold(self, request: web.Request) -> web.Response:
+        """A channel sets points aside while its customer pays."""
+        channel = await self._holds.caller_of(request.headers.get("Authorization"))
+        return _json(await self._holds.hold(channel, _uid(request), await request.read()))
 
     async def capture(self, request: web.Request) -> web.Response:
         """The customer has paid."""

@@ -106,8 +106,6 @@ class ReceiptCommitted(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     uses: list[PromotionUse] = []
 
 
-class ReceiptReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Goods that came back. ``refund`` was made from the answer that the sale stored.
 class GoodsReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Goods that came back without a receipt; ``money_minor`` is what all of the line gave.
 
@@ -123,6 +121,8 @@ class GoodsReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     basis: str
 
 
+class ReceiptReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Goods that came back. ``refund`` was made from the answer that the sale stored.
 
     ``sale_uid``: the record of the sale, None where nobody has it. Points spent go back to the
     customer, points earned are taken back, both at central and as the refund says.
@@ -143,11 +143,11 @@ class GoodsReturned(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     refund: Refund
     incidents: list[Incident]
     rights_returned: list[RightSpend] = []
-
-
     sale_store_id: str = ""
     goods: list[GoodsReturned] = []
     cashier_id: str = ""
+
+
 class LeaseSpent(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A right was used: ``amount`` of the asset, taken from a lease.
 
