@@ -26,16 +26,19 @@ from edge_agent.http.shop import ShopApi
 from edge_agent.http.status import StatusReport
 from edge_agent.returns.desk import SalesDesk
 from edge_agent.returns.service import Returns
+from edge_agent.returns.without_receipt import WithoutReceipt
 from edge_agent.serial.service import SerialPorts
 from edge_agent.serial.services import Services
 from edge_agent.supervisor import Supervisor
 from edge_agent.tills.service import Tills
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import backoff_bounds_s
+from edge_agent.wiring.files import make_files
 from edge_agent.wiring.ground import Ground, Machine, agent_version, lay_ground
 from edge_agent.wiring.line import Line
 from shared.ids import Chance
 from shared.status import Status
+from shared.wire.answer import Answer
 
 
 def make_app(
@@ -118,7 +121,19 @@ class _Counter:
             chance=chance,
             desk=SalesDesk(line.sales, edge_id=ground.config.edge_id, store_id=store_id),
         )
+        self.without_receipt = WithoutReceipt(
+            settings=ground.config.returns,
+            price=self._price,
+            writer=ground.writer,
+            reader=ground.reader,
+            store_id=store_id,
+            clock=clock,
+            chance=chance,
+        )
         self.gift_cards = GiftCards(central=line.transport, clock=clock)
+
+    async def _price(self, receipt: bytes) -> Answer:
+        return (await self.checkout.calculate(receipt, trace=False)).answer
 
 
 def _services(ground: Ground, line: Line, counter: _Counter, report: StatusReport) -> Services:
@@ -158,6 +173,7 @@ def _listener(
             bundles=ground.bundles,
             report=report.collect,
             clock=clock,
+            files=make_files(ground, line.uplink),
         )
     )
     till = TillApi(
@@ -171,7 +187,9 @@ def _listener(
         tills=tills,
         chance=ground.chance,
         more=[
-            *ReturnsApi(counter.returns, on_commit=line.uplink.note_flush).routes(),
+            *ReturnsApi(
+                counter.returns, counter.without_receipt, on_commit=line.uplink.note_flush
+            ).routes(),
             *GiftCardsApi(counter.gift_cards).routes(),
             *shop.routes(),
             *DocsApi(agent_version()).routes(),

@@ -6,7 +6,7 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 
@@ -28,6 +28,24 @@ LAN_LISTEN_PATTERN: Final = r"^[^/\s]+:\d{1,5}$"
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
+class ReturnSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is given for goods without a receipt (docs/refunds.md); nothing, until a limit is set.
+
+    ``limit``: the most that one return gives. ``right``: what a cashier must be allowed. ``price``:
+    what a card's holder pays now (``card``), or the ``lowest`` of that and of ``lowest_days`` here.
+    """
+
+    limit: Annotated[str, msgspec.Meta(pattern=r"^\d{1,10}\.\d{2}$")] = "0.00"
+    right: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] = "return_without_receipt"
+    price: Literal["card", "lowest"] = "lowest"
+    lowest_days: Annotated[int, msgspec.Meta(ge=1, le=45)] = 30
+
+    @property
+    def limit_minor(self) -> int:
+        """The limit in minor units."""
+        return int(self.limit.replace(".", ""))
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that is set; paths are relative to the folder unless absolute, spans in seconds.
 
@@ -38,6 +56,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     An agent is a hub, a till, or neither. ``common_token`` False: only tokens that
     `kopilka-edge till` made sell; till.token is then for reports and the page.
     ``serial``: docs/serial.md.
+    ``returns``: what is given without a receipt.
     """
 
     central_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)]
@@ -62,6 +81,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     announce_hub: bool = True
     common_token: bool = True
     serial: SerialSettings = SerialSettings()
+    returns: ReturnSettings = ReturnSettings()
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -103,6 +123,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         values = msgspec.to_builtins(self)
         if self.serial == SerialSettings():
             del values["serial"]
+        if self.returns == ReturnSettings():
+            del values["returns"]
         return "".join(
             f"{key} = {_toml(value)}\n" for key, value in values.items() if value is not None
         )

@@ -294,7 +294,29 @@ class ReturnRecorded(Struct, kw_only=True):
     record_uid: str
     sale: str
     refund: RefundTold
+    goods: list[GoodsPriced]
     incidents: list[IncidentTold]
+
+
+class GoodsPriced(Struct, kw_only=True):
+    """What is given for a line without a receipt, and why so much.
+
+    ``basis``: what a card's holder pays now, the lowest price of late, or the shelf price where no
+    programme has arrived yet.
+    """
+
+    line: int
+    sku: str
+    qty: Quantity
+    money: Money
+    basis: Literal["card", "lowest", "shelf"]
+
+
+class GoodsTold(Struct, kw_only=True):
+    """What is given for goods without a receipt."""
+
+    money: Money
+    goods: list[GoodsPriced]
 
 
 class SoldLine(Struct, kw_only=True):

@@ -14,6 +14,7 @@ _RECEIPT: Final[dict[str, Any]] = {
     "customer": {"card": "100"},
     "lines": _LINES,
 }
+_SENIOR: Final[dict[str, Any]] = {"id": "7", "rights": ["return_without_receipt"]}
 _SALE: Final[dict[str, Any]] = {"receipt": _RECEIPT}
 
 
@@ -215,6 +216,36 @@ OPERATIONS: Final = (
             Parameter(name="register", place="query", says="at which register", example=""),
         ),
         refusals=((400, "bad_query"), *_OTHER_SHOP, (503, "sales_offline")),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/returns-without-receipt/calculate",
+        name="calculate_goods",
+        says="What is given for goods without a receipt. Nothing is recorded.",
+        body=models.GoodsAsked,
+        answers=(answers.GoodsTold,),
+        example={"goods": _LINES, "cashier": _SENIOR},
+        right=Right.RETURN,
+        refusals=(
+            (400, "receipt"),
+            (400, "over_limit"),
+            (403, "no_right"),
+            (503, "no_bundle"),
+        ),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/returns-without-receipt/{id}/commit",
+        name="commit_goods",
+        says="The money was given. Durable before the answer; a repeat gives the first answer.",
+        body=models.GoodsBack,
+        answers=(answers.ReturnRecorded,),
+        example={"goods": _LINES, "cashier": _SENIOR, "time": "2026-11-24T12:00:00+03:00"},
+        right=Right.RETURN,
+        parameters=(
+            Parameter(name="id", place="path", says="the till's id of the return", example="b2"),
+        ),
+        refusals=((409, "return_changed"),),
     ),
     Operation(
         method="GET",

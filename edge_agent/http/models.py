@@ -190,6 +190,30 @@ ReturnedLines = (
 """Also an object from line number to quantity."""
 
 
+class CashierTold(In):
+    """Who stands at the till, and what they may do there."""
+
+    id: Identifier
+    rights: Annotated[list[str], Meta(max_length=50)] | None = None
+
+
+class GoodsAsked(In):
+    """Goods that are to come back without a receipt, as the lines of one."""
+
+    goods: Annotated[list[Line], Meta(min_length=1, max_length=limits.RECEIPT_LINES_MAX)]
+    cashier: CashierTold | None = None
+
+
+class GoodsBack(In):
+    """Goods that came back without a receipt; ``money`` is what the till gave."""
+
+    goods: Annotated[list[Line], Meta(min_length=1, max_length=limits.RECEIPT_LINES_MAX)]
+    time: Time
+    cashier: CashierTold | None = None
+    register: Text | None = None
+    money: MoneyIn | None = None
+
+
 class ReturnAsked(In, rename={"goods": "return"}):
     """Goods of a sale that are to come back; ``sale_store``: where it was made, if not here."""
 

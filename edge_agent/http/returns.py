@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,11 +10,13 @@ from aiohttp import web
 
 from edge_agent.returns.service import Returns
 from edge_agent.returns.store import RecordedReturn, Sold
+from edge_agent.returns.without_receipt import WithoutReceipt
 from shared.engine.refund import sold_quantities
 from shared.errors import InputError
 from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.money import format_minor
 from shared.quantity import format_quantity
+from shared.wire.facts import GoodsReturned
 from shared.wire.refund_json import refund_to_json
 from shared.wire.return_json import ReturnRequest
 
@@ -22,8 +24,15 @@ from shared.wire.return_json import ReturnRequest
 class ReturnsApi:
     """The handlers; ``on_commit`` is called after each return and must not wait."""
 
-    def __init__(self, returns: Returns, *, on_commit: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        returns: Returns,
+        without_receipt: WithoutReceipt,
+        *,
+        on_commit: Callable[[], None],
+    ) -> None:
         self._returns = returns
+        self._without_receipt = without_receipt
         self._on_commit = on_commit
 
     def routes(self) -> list[web.RouteDef]:
@@ -33,6 +42,8 @@ class ReturnsApi:
             web.post("/v1/returns/{id}/commit", self.commit),
             web.get("/v1/returns/{id}", self.found),
             web.get("/v1/sales/{id}", self.sale),
+            web.post("/v1/returns-without-receipt/calculate", self.calculate_goods),
+            web.post("/v1/returns-without-receipt/{id}/commit", self.commit_goods),
         ]
 
     async def calculate(self, request: web.Request) -> web.Response:
@@ -48,6 +59,20 @@ class ReturnsApi:
     async def found(self, request: web.Request) -> web.Response:
         """What was recorded."""
         return _json(_recorded_to_json(await self._returns.get(request.match_info["id"])))
+
+    async def calculate_goods(self, request: web.Request) -> web.Response:
+        """What is given for goods without a receipt; nothing is recorded."""
+        goods = await self._without_receipt.calculate(await request.read())
+        money_minor = sum(each.money_minor for each in goods)
+        return _json({"money": format_minor(money_minor), "goods": _goods_to_json(goods)})
+
+    async def commit_goods(self, request: web.Request) -> web.Response:
+        """Record what was given for goods without a receipt."""
+        recorded = await self._without_receipt.commit(
+            request.match_info["id"], await request.read()
+        )
+        self._on_commit()
+        return _json(_recorded_to_json(recorded))
 
     async def sale(self, request: web.Request) -> web.Response:
         """A sale of any shop: what was sold, and what of it can still come back."""
@@ -94,6 +119,19 @@ def _sale_to_json(sold: Sold) -> dict[str, Any]:
     }
 
 
+def _goods_to_json(goods: Sequence[GoodsReturned]) -> list[dict[str, Any]]:
+    return [
+        {
+            "line": each.line,
+            "sku": each.sku,
+            "qty": format_quantity(each.quantity_milli),
+            "money": format_minor(each.money_minor),
+            "basis": each.basis,
+        }
+        for each in goods
+    ]
+
+
 def _recorded_to_json(recorded: RecordedReturn) -> dict[str, Any]:
     fact = recorded.fact
     return {
@@ -101,6 +139,7 @@ def _recorded_to_json(recorded: RecordedReturn) -> dict[str, Any]:
         "record_uid": recorded.record_uid.hex(),
         "sale": fact.sale_receipt_id,
         "refund": refund_to_json(fact.refund),
+        "goods": _goods_to_json(fact.goods),
         "incidents": [{"code": each.code, "detail": each.detail} for each in fact.incidents],
     }
 

@@ -52,7 +52,7 @@ def decode_return(data: bytes, *, made: bool) -> ReturnRequest:
         request = ReturnRequest(
             sale_id=_text(at.get("sale")),
             wanted_milli=_wanted(at.get("return"), pointers),
-            time=_time(at.get("time")),
+            time=time_of(at.get("time")),
             register=_text(at.get("register"), empty=True),
             money_told_minor=None if money is None else money.decimal(2, what="money"),
             pointers=pointers,
@@ -74,7 +74,8 @@ def _wanted(at: Place | None, pointers: dict[str, str]) -> dict[int, int]:
     return {} if at is None else read_quantities(at, pointers, low=1)
 
 
-def _time(at: Place | None) -> str:
+def time_of(at: Place | None) -> str:
+    """An instant with its offset, as it was told; empty where it is missing or wrong."""
     text = _text(at)
     if at is None or not text:
         return ""

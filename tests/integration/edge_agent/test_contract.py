@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from edge_agent.app import make_app
-from edge_agent.config import Config
+from edge_agent.config import Config, ReturnSettings
 from edge_agent.http import models
 from edge_agent.http.contract import OPERATIONS, Operation
 from edge_agent.http.docs import OPEN_PATHS
@@ -136,7 +136,8 @@ def bundle() -> bytes:
 
 @pytest.fixture
 async def till(tmp_path: Path, bundle: bytes) -> AsyncIterator[Till]:
-    make_shop(tmp_path / "shop", bundle=bundle)
+    returns = ReturnSettings(limit="1000.00")
+    make_shop(tmp_path / "shop", bundle=bundle, returns=returns)
     async with a_till(tmp_path / "shop") as client:
         yield client
 
@@ -176,7 +177,8 @@ def address(operation: Operation) -> str:
 
 
 def test_every_address_is_described_and_no_other(tmp_path: Path, bundle: bytes) -> None:
-    make_shop(tmp_path / "shop", bundle=bundle)
+    returns = ReturnSettings(limit="1000.00")
+    make_shop(tmp_path / "shop", bundle=bundle, returns=returns)
     machine = Machine(clock=SystemClock(), chance=SystemChance())
     app = make_app(tmp_path / "shop", Config.load(tmp_path / "shop"), machine)
     served = {
@@ -209,7 +211,8 @@ async def test_examples_are_answered_as_described(till: Till) -> None:
 
 async def test_a_rich_answer_is_as_described(tmp_path: Path) -> None:
     """Every part of an answer that a programme can bring about, by one programme that does it."""
-    make_shop(tmp_path / "shop", bundle=a_bundle(1, **RICH))
+    returns = ReturnSettings(limit="1000.00")
+    make_shop(tmp_path / "shop", bundle=a_bundle(1, **RICH), returns=returns)
     async with a_till(tmp_path / "shop") as till:
         path = "/v1/receipts/calculate"
         async with till.post(f"{path}?trace=1&hints=1", json=RICH_RECEIPT) as response:
