@@ -18,6 +18,7 @@ import zstandard
 from shared.crypto.chain import chain_fold
 from shared.errors import InputError, TooLargeError
 from shared.limits import BATCH_FRAME_BYTES_MAX, BATCH_RAW_BYTES_MAX, BATCH_RECORDS_MAX
+from shared.unreadable import UNREADABLE
 from shared.wire.shred import put_together, take_apart
 from shared.wire.stream import Batch
 
@@ -77,7 +78,7 @@ def decode_batch(body: bytes) -> Batch:
     """
     try:
         batch = msgspec.msgpack.decode(body, type=Batch)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError("the body is not a batch of records", code="bad_batch") from error
     if len(batch.frame) > BATCH_FRAME_BYTES_MAX:
         raise TooLargeError("the frame is larger than agreed")
@@ -100,7 +101,7 @@ def encoded_records(batch: Batch) -> list[bytes]:
             records = _RECORDS.decode(raw)
         else:
             records = put_together(_CONTENT.decode(raw), _BUDGET_BYTES)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InputError("the frame cannot be read", code="bad_frame") from error
     if len(records) != count or batch.first_seq < 1:
         raise InputError("the frame does not hold what the batch says", code="bad_frame")

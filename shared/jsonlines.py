@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from shared.errors import InputError
+from shared.unreadable import UNREADABLE
 
 LINE_BYTES_MAX: Final = 4_096
 """A line of such a file takes a hundred bytes or two."""
@@ -34,7 +35,7 @@ def read_rows(
                 raise wrong_line(path, line, f"more than {rows_max} lines")
             try:
                 yield line, check(msgspec.json.decode(data, type=kind))
-            except (msgspec.DecodeError, UnicodeDecodeError, InputError) as error:
+            except (InputError, *UNREADABLE) as error:
                 raise wrong_line(path, line, str(error)) from error
 
 

@@ -33,6 +33,7 @@ from shared.errors import (
     NotFoundError,
 )
 from shared.logs import get_logger
+from shared.unreadable import UNREADABLE
 from shared.wire.gift_cards import (
     GiftAction,
     GiftActivate,
@@ -311,5 +312,5 @@ def _sha256_of(action: GiftAction, receipt_id: str, tag: bytes, amount_minor: in
 def _decoded(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.msgpack.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError("the body is no request of this kind", code="bad_gift_card") from error

@@ -20,6 +20,7 @@ from shared.clock import Clock
 from shared.errors import BusyError, ForbiddenError, InputError, NotFoundError
 from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.sqlfile import load_queries
+from shared.unreadable import UNREADABLE
 from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.feed import LeaseState
 from shared.wire.loan import LoanReply, LoanRequest
@@ -109,7 +110,7 @@ async def _look(connection: Connection, edge_id: int, purse: Purse) -> tuple[Hol
 def _request(body: bytes) -> LoanRequest:
     try:
         request = msgspec.msgpack.decode(body, type=LoanRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError("the body is no request for a loan", code="bad_loan") from error
     kind, name = asset_parts(request.asset)
     if kind not in _KINDS or not name or len(request.asset) > IDENTIFIER_CHARS_MAX:

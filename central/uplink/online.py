@@ -25,6 +25,7 @@ from central.database.retry import in_transaction
 from central.fleet.channels import PREFIX, Channel, find_channel
 from shared.clock import Clock
 from shared.errors import BusyError, ConflictError, InputError, NotFoundError, UnauthorizedError
+from shared.unreadable import UNREADABLE
 from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.holds import CaptureAsk, HoldAsk, HoldReply, HoldState
 
@@ -223,5 +224,5 @@ def _reply(known: Hold) -> HoldReply:
 def _decoded(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError(str(error), code="bad_hold") from error

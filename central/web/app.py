@@ -11,7 +11,6 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 import jinja2
-import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from psycopg.rows import DictRow
@@ -27,6 +26,7 @@ from shared.ids import Chance
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.tongues import LANGUAGES, Tongue, Tongues
+from shared.unreadable import UNREADABLE
 from shared.wire.answer import Answer
 from shared.words import INCIDENTS, tell_all
 
@@ -388,7 +388,7 @@ def _sold_at(row: DictRow) -> datetime | None:
     """The moment of the sale by the shop's clock; a till that was offline may send it far later."""
     try:
         return datetime.fromisoformat(sale_of(row)[0].time)
-    except (msgspec.DecodeError, ValueError):
+    except (ValueError, *UNREADABLE):
         return None
 
 

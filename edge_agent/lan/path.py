@@ -14,6 +14,7 @@ import msgspec
 
 from edge_agent.lan.till import TillDesk
 from shared.errors import AppError
+from shared.unreadable import UNREADABLE
 from shared.wire.lan import RelayAnswer
 from shared.wire.stream import Ack, Batch, Refusal, RefusalCode
 
@@ -42,7 +43,7 @@ class HubPath:
             return None
         try:
             return await self._through_hub(lane, epoch, batch)
-        except (AppError, msgspec.DecodeError):
+        except (AppError, *UNREADABLE):
             return None
 
     async def _through_hub(self, lane: int, epoch: int, batch: Batch) -> Ack | Refusal | None:

@@ -13,6 +13,7 @@ import msgspec
 
 from shared.crypto.signing import Signer, key_id_of, verify
 from shared.errors import ForbiddenError, InputError, SignatureError
+from shared.unreadable import UNREADABLE
 from shared.wire.lan import (
     ANSWER_SIGNATURE_KIND,
     NONCE_BYTES,
@@ -87,7 +88,7 @@ def decoded(data: bytes, kind: type[_T]) -> _T:
     """
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise InputError(f"no {kind.__name__}: {error}", code="bad_message") from error
 
 

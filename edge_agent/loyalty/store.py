@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from shared.sqlfile import load_queries
+from shared.unreadable import UNREADABLE
 from shared.wire.feed import BalanceEntry, CustomerEntry, LeaseEntry
 
 _QUERIES: Final = load_queries("edge_agent.loyalty")
@@ -68,7 +69,7 @@ def customer_entries(connection: apsw.Connection, ids: Iterable[str]) -> dict[st
     for customer_id, payload in rows:
         try:
             tags = set(_CUSTOMER.decode(payload).card_tags)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             continue
         if tags == cards.get(customer_id, set()):
             found[customer_id] = payload

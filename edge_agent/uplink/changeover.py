@@ -55,6 +55,7 @@ from shared.crypto.set_hash import sum_of_bytes
 from shared.errors import TrustError
 from shared.limits import FEED_CHUNK_RAW_BYTES_MAX, FEED_CHUNKS_MAX
 from shared.sqlfile import load_queries
+from shared.unreadable import UNREADABLE
 from shared.wire.feed import ChunkRef, FeedChange, FeedPage, Operation, SnapshotManifest, Topic
 
 LIGHT_STEP_KEYS: Final = 2_000
@@ -146,7 +147,7 @@ def open_chunk(chunk: ChunkRef, data: bytes) -> list[FeedChange]:
             raise TrustError("a piece of the snapshot is too large", code="bad_snapshot")
         raw = zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
         return _CHANGES.decode(raw)
-    except (zstandard.ZstdError, msgspec.DecodeError) as error:
+    except (zstandard.ZstdError, *UNREADABLE) as error:
         raise TrustError("a piece of the snapshot cannot be read", code="bad_snapshot") from error
 
 

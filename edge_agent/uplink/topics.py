@@ -15,6 +15,7 @@ from edge_agent.limits import store as limits
 from edge_agent.loyalty import store as loyalty
 from shared.errors import TrustError
 from shared.sqlfile import load_queries
+from shared.unreadable import UNREADABLE
 from shared.wire.feed import (
     BalanceEntry,
     BundleEntry,
@@ -66,7 +67,7 @@ def entry_of(change: FeedChange, place: Place) -> Any:
     """
     try:
         entry = place.decoder.decode(change.payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _bad(change, "its payload cannot be read") from error
     if place.key_of is not None and place.key_of(entry) != change.key:
         raise _bad(change, "its payload names another key")

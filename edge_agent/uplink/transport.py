@@ -40,6 +40,7 @@ from shared.limits import (
     RECORD_BYTES_MAX,
     UPLINK_BODY_BYTES_MAX,
 )
+from shared.unreadable import UNREADABLE
 from shared.wire.central_time import TimeReply
 from shared.wire.enrol import EnrolReply, EnrolRequest, HelloReply, HelloRequest
 from shared.wire.feed import (
@@ -438,14 +439,14 @@ def _watched_socket(address: aiohttp.AddrInfoType) -> socket.socket:
 def _from_json(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _not_central(error) from error
 
 
 def _from_msgpack(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.msgpack.decode(body, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _not_central(error) from error
 
 

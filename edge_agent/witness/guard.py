@@ -35,6 +35,7 @@ from edge_agent.witness.slots import WitnessFile
 from shared.limits import WITNESS_LEASES_MAX
 from shared.logs import get_logger
 from shared.status import Health, Status
+from shared.unreadable import UNREADABLE
 from shared.wire.enrol import LaneHead
 from shared.wire.facts import FactKind, LeaseSpent
 from shared.wire.stream import Lane, Record
@@ -250,7 +251,7 @@ class Guard:
                     continue
                 try:
                     spent = _SPENT.decode(record.body)
-                except (msgspec.DecodeError, UnicodeDecodeError):
+                except UNREADABLE:
                     continue  # central sets it aside; the writer must not end for it
                 if spent.lease_id is not None:
                     self._spends.append(

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from shared.limits import RECORD_BYTES_MAX
+from shared.unreadable import UNREADABLE
 
 PIECE_BYTES_MAX: Final = RECORD_BYTES_MAX + 4096
 """A record and what is kept beside it."""
@@ -124,7 +125,7 @@ def read_slot(data: bytes) -> Statement | None:
         return None
     try:
         return _STATEMENT.decode(payload)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
@@ -143,7 +144,7 @@ def read_entries(data: bytes) -> Iterator[tuple[int, Entry]]:
             return
         try:
             entry = _ENTRY.decode(payload)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         at += _HEAD.size + len(payload)
         yield at, entry

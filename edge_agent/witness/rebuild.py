@@ -26,6 +26,7 @@ from edge_agent.outbox.store import (
 )
 from edge_agent.witness.layout import Begun, Chained, Entry, Opened, Waiting
 from shared.errors import CorruptionError
+from shared.unreadable import UNREADABLE
 from shared.wire.stream import Record
 
 _RECORD: Final = msgspec.msgpack.Decoder(Record)
@@ -169,5 +170,5 @@ def _replay(
         return
     try:
         replay(connection, remembered)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return  # central sets such a record aside; it must not keep the agent from starting

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from shared import limits
+from shared.unreadable import UNREADABLE
 from shared.wire.receipt import Receipt, ReceiptLine
 from shared.wire.receipt_json import decode_receipt, scaled_integer
 
@@ -87,7 +88,7 @@ def decode_receipt_fast(data: bytes) -> Receipt:
         lines = [_line(line) for line in whole.lines]
         if len({line.line for line in lines}) != len(lines):
             return decode_receipt(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, _NotPlainError):
+    except (_NotPlainError, *UNREADABLE):
         return decode_receipt(data)
     whole.lines = []
     return msgspec.structs.replace(decode_receipt(_ENCODER.encode(whole)), lines=lines)

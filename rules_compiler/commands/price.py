@@ -21,6 +21,7 @@ from shared.crypto.signing import Signer
 from shared.engine.evaluate import evaluate
 from shared.engine.ready import Ready
 from shared.errors import InputError
+from shared.unreadable import UNREADABLE
 from shared.wire.answer import answer_to_json
 from shared.wire.problem import Finding
 from shared.wire.receipt_json import ReceiptError, decode_receipt
@@ -145,7 +146,7 @@ def split_members(line: bytes) -> dict[str, bytes]:
     try:
         raw = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
         parts = {key: bytes(value) for key, value in raw.items()}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         # It is stricter than JSON about halves of characters, and says little of what is wrong.
         return _split_slowly(line)
     if not _stand_once(line, parts):

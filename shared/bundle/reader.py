@@ -26,6 +26,7 @@ from shared.bundle.layout import (
 )
 from shared.engine.program import ENGINE_VERSION, Program, decode_program
 from shared.errors import TooLargeError, TrustError
+from shared.unreadable import UNREADABLE
 
 _AGAIN: Final = "Download or export it again."
 _GOLDEN: Final = msgspec.msgpack.Decoder(list[Golden])
@@ -52,7 +53,7 @@ def read_header(signed: bytes) -> tuple[BundleHeader, bytes]:
         raise TrustError("the header is cut short", code="truncated", hint=_AGAIN)
     try:
         header = msgspec.msgpack.decode(signed[start : start + length], type=BundleHeader)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise TrustError("the header cannot be read", code="damaged", hint=_AGAIN) from error
     frame = signed[start + length :]
     if len(frame) != header.frame_bytes:
@@ -85,7 +86,7 @@ def read_payload(header: BundleHeader, frame: bytes) -> Contents:
         raise TrustError("the payload is not the one stated", code="damaged", hint=_AGAIN)
     try:
         contents = _decode(header.payload_format, payload)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+    except (ValueError, *UNREADABLE) as error:
         raise TrustError("the payload cannot be read", code="damaged", hint=_AGAIN) from error
     program = contents.program
     if (program.programme, program.version) != (header.programme, header.version):

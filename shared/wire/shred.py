@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.errors import InputError
+from shared.unreadable import UNREADABLE
 from shared.wire.columns import Budget, pack, unpack
 from shared.wire.facts import FactKind
 
@@ -134,7 +135,7 @@ def _take_apart(records: Sequence[bytes], verbatim: dict[int, bytes]) -> list[An
         try:
             head = _DECODE(record)
             body = _DECODE(head[7])
-        except (msgspec.DecodeError, UnicodeDecodeError, *_MALFORMED):
+        except (*UNREADABLE, *_MALFORMED):
             verbatim[at] = record
             continue
         if (
