@@ -58,6 +58,7 @@ from shared.limits import (
 )
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
+from shared.unreadable import UNREADABLE
 from shared.uses import last_day_of
 from shared.wire.facts import FactKind, ReceiptCommitted
 from shared.wire.feed import UseEntry
@@ -429,7 +430,7 @@ class HubDesk:
 
         try:
             await self._writer.run(note)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise UnavailableError("what answered does not speak like central") from error
 
     def _is_gap(self, stream: RelayStream, answer: bytes) -> bool:
@@ -501,7 +502,7 @@ def _receipts_in(batch: Batch) -> list[ReceiptCommitted]:
             record = _RECORD.decode(data)
             if record.kind == FactKind.RECEIPT_COMMITTED:
                 found.append(_RECEIPT.decode(record.body))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             continue
     return found
 
