@@ -26,6 +26,7 @@ from central.accounts.audit import clear_drift
 from central.app import Central, import_files, open_central, open_pins, serve, verify
 from central.config import CentralConfig, config_text, load_config, write_private
 from central.coupons.issuing import Series, issue_coupons
+from central.customers.store import known_customers
 from central.database.embedded import EmbeddedPostgres
 from central.database.migrate import migrate
 from central.database.owner import running
@@ -46,7 +47,7 @@ from central.processes import (
 )
 from central.staff.service import StaffService
 from central.uplink.certificates import make_certificates
-from shared.errors import AppError, ConflictError, InputError
+from shared.errors import AppError, ConflictError, InputError, NotFoundError
 from shared.logs import configure_logs
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
@@ -159,7 +160,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_parts(folder: Path, config: CentralConfig, processes: int) -> int:
     """Pages and timers in one process, the agents in several; both ports are kept for them."""
-    files.gift_cards_key(folder, SystemChance())  # made once, before several would make it
+    for key in (files.gift_cards_key, files.members_key):
+        key(folder, SystemChance())  # made once, before several would make it
     with (
         reserve(config.web_host, config.web_port) as web,
         reserve(config.uplink_host, config.uplink_port) as uplink,
@@ -267,6 +269,14 @@ async def _coupons(central: Central, options: argparse.Namespace) -> int:
         for coupon in coupons:
             told = {"customer_id": coupon.customer_id, "code": coupon.code}
             print(json.dumps(told, ensure_ascii=False), flush=True)
+    return 0
+
+
+async def _member_code(central: Central, options: argparse.Namespace) -> int:
+    async with central.pool.connection() as connection:
+        if not await known_customers(connection, [options.customer]):
+            raise NotFoundError(f"there is no member {options.customer}")
+    print(central.secret.member_code(options.customer, central.clock.now_ms()))
     return 0
 
 
@@ -408,6 +418,8 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--series", required=True)
     for day in ("--valid-from", "--valid-to"):
         own.add_argument(day, type=date.fromisoformat, help="a day, inclusive")
+    code = command("member-code", "what a member's app shows now", _with(_member_code))
+    code.add_argument("customer")
     gifts = command("gift-cards", "register gift cards of a printer's file", _with(_gift_cards))
     gifts.add_argument("verb", choices=["import"])
     gifts.add_argument("file", type=Path)

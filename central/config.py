@@ -22,6 +22,7 @@ CA_KEY_FILE: Final = "uplink-ca.key"
 SERVER_CERTIFICATE_FILE: Final = "uplink-server.pem"
 SERVER_KEY_FILE: Final = "uplink-server.key"
 GIFT_CARDS_KEY_FILE: Final = "gift-cards.key"
+MEMBERS_KEY_FILE: Final = "members.key"
 KEY_BYTES: Final = 32
 
 
@@ -74,7 +75,19 @@ def gift_cards_key(folder: Path, chance: Chance) -> bytes:
     Raises:
         CorruptionError: the file is no key.
     """
-    path = folder / GIFT_CARDS_KEY_FILE
+    return _kept_key(folder / GIFT_CARDS_KEY_FILE, chance)
+
+
+def members_key(folder: Path, chance: Chance) -> bytes:
+    """The secret behind members' phones and codes, which is in no database; made at first use.
+
+    Raises:
+        CorruptionError: the file is no key.
+    """
+    return _kept_key(folder / MEMBERS_KEY_FILE, chance)
+
+
+def _kept_key(path: Path, chance: Chance) -> bytes:
     if not path.exists():
         # Several processes may come at once: the first to give it its name has made it.
         made = path.with_suffix(f".{chance.token_bytes(8).hex()}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from psycopg.types.json import Jsonb
 
@@ -16,7 +18,10 @@ _QUERIES = load_queries("central.customers")
 async def put_customers(
     connection: Connection, customers: list[tuple[CustomerEntry, str | None]]
 ) -> None:
-    """Store members, each with the id of their home store, and announce them to every shop."""
+    """Store members, each with the id of their home store, and announce them to every shop.
+
+    The tags are of cards; they are added to those that the member has.
+    """
     await run_many(
         connection,
         _QUERIES["put"],
@@ -35,12 +40,29 @@ async def put_customers(
             for tag in entry.card_tags
         ],
     )
-    await feed.put(
-        connection,
-        feed.EVERY_STORE,
-        Topic.CUSTOMER,
-        {entry.customer_id: entry for entry, _ in customers},
-    )
+    await announce_customers(connection, [entry.customer_id for entry, _ in customers])
+
+
+async def announce_customers(connection: Connection, ids: Sequence[str]) -> None:
+    """Tell every shop what it may know of these members now."""
+    entries = await entries_of(connection, list(ids))
+    await feed.put(connection, feed.EVERY_STORE, Topic.CUSTOMER, {**entries})
+
+
+async def entries_of(connection: Connection, ids: list[str]) -> dict[str, CustomerEntry]:
+    """These members as a store may know them; who is none is left out."""
+    return {
+        row["customer_id"]: CustomerEntry(
+            customer_id=row["customer_id"],
+            card_tags=[bytes(tag) for tag in row["tags"]],
+            segments=row["segments"],
+            level=row["level"],
+            card_category=row["card_category"],
+            blocked=row["blocked"],
+            merged_into=row["merged_into"],
+        )
+        for row in await rows_of(connection, _QUERIES["entries"], {"ids": ids})
+    }
 
 
 async def known_customers(connection: Connection, ids: list[str]) -> set[str]:

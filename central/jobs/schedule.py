@@ -14,10 +14,13 @@ from central.coupons import store as coupons
 from central.database.pool import Connection, Pool
 from central.database.retry import in_transaction
 from central.limits import budgets, uses
+from central.members.registering import Registering
 from shared.clock import Clock
 from shared.logs import get_logger
 
 MINUTE_S: Final = 60
+SETTLE_S: Final = 5
+"""Whoever was made a member in a shop without a line is one everywhere soon after."""
 HOUR_S: Final = 3600
 NIGHT_UTC: Final = 1
 """The hour of the day at which everything is gone through."""
@@ -29,10 +32,24 @@ _LOG = get_logger(__name__)
 class Jobs:
     """Owns the scheduler; one run of a job at a time."""
 
-    def __init__(self, pool: Pool, clock: Clock) -> None:
+    def __init__(self, pool: Pool, clock: Clock, registering: Registering | None = None) -> None:
+        """``registering``: who makes members of those whom shops made; None: nobody does."""
+        self._registering = registering
         self._pool = pool
         self._clock = clock
         self._scheduler = AsyncIOScheduler(timezone=dt.UTC)
+
+    async def settle_registrations(self) -> int:
+        """Make members of those whom shops made; how many."""
+        count = 0
+        for _ in range(BATCHES_MAX):
+            done = 0 if self._registering is None else await self._registering.settle_waiting()
+            count += done
+            if done == 0:
+                break
+        if count:
+            _LOG.info("registrations.settled", count=count)
+        return count
 
     async def activate_points(self) -> int:
         """Free pending points whose day has come in UTC; how many lots."""
@@ -153,6 +170,7 @@ class Jobs:
     def start(self) -> None:
         """Begin."""
         for job, seconds in (
+            (self.settle_registrations, SETTLE_S),
             (self.activate_points, MINUTE_S),
             (self.release_holds, MINUTE_S),
             (self.take_budgets, MINUTE_S),

@@ -59,11 +59,13 @@ where edge_id = any(%(edge_ids)s::bigint[])
   and seen_at > now() - make_interval(secs => %(seconds)s);
 
 -- names --
--- Which of these are customers, and under which name they are counted now.
+-- Which of these are customers, and under which name they are counted now. One whom a shop made
+-- may not be here yet, and is counted under the shop's name until then.
 select asked.name, coalesce(a.owner, asked.name) as owner
 from unnest(%(names)s::text[]) as asked (name)
 left join owner_alias a on a.alias = asked.name
-join customer c on c.customer_id = coalesce(a.owner, asked.name);
+left join customer c on c.customer_id = coalesce(a.owner, asked.name)
+where c.customer_id is not null or asked.name ~ '^new-[0-9]{1,19}-[0-9a-f]{20}$';
 
 -- lock_counts --
 -- Two edges may tell of one customer at the same moment, and the later has to see the earlier.

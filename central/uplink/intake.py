@@ -17,6 +17,7 @@ from central.customers.store import known_customers
 from central.database.pool import Connection, run_many
 from central.limits import uses
 from central.limits.policy import Sold
+from central.members.registering import put_registration
 from central.receipts import store as receipts
 from central.receipts.copying import Copying, incidents_text, other_fact
 from central.receipts.returning import settle
@@ -26,6 +27,7 @@ from shared.clock import Clock
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.wire.facts import Incident, ReceiptCommitted, ReceiptReturned
+from shared.wire.members import MemberRegistered
 
 _QUERIES = load_queries("central.uplink")
 _LOG = get_logger(__name__)
@@ -140,6 +142,9 @@ class Intake:
         ]
         await accounts.lend_home(connection, books, set(books.changes.purses), now_ms=now_ms)
         await ledger.save(connection, books, now_ms=now_ms)
+        for stream, one in fresh:
+            if isinstance(one.fact, MemberRegistered):
+                await put_registration(connection, stream.edge_id, one.uid, one.body)
         exceeded = await uses.count(connection, [_sold(stream, one) for stream, one in fresh])
         return [[*found, *more] for found, more in zip(incidents, exceeded, strict=True)]
 

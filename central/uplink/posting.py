@@ -25,6 +25,7 @@ from shared.wire.facts import (
     SubLeaseClosed,
     SubLeaseGranted,
 )
+from shared.wire.members import MemberRegistered, is_newcomer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +74,11 @@ def needs_of_all(records: Sequence[Received], known_customers: AbstractSet[str] 
     """
     needs = Needs()
     for one in records:
-        add_needs(needs, one.uid, one.fact)
+        if not isinstance(one.fact, MemberRegistered):
+            add_needs(needs, one.uid, one.fact)
     if known_customers is not None:
-        strangers = customers_of(records) - known_customers
+        named = customers_of(records)
+        strangers = {each for each in named if not _is_somebody(each, known_customers)}
         strangers -= {
             _owner(one.fact)
             for one in records
@@ -105,6 +108,8 @@ def post(
         return ledger.close(books, origin, fact)
     if isinstance(fact, SubLeaseGranted):
         return ledger.sub_lease_granted(books, origin, fact)
+    if isinstance(fact, MemberRegistered):
+        return []  # it moves nothing; ``central.members`` settles it
     assert isinstance(fact, SubLeaseClosed), "every fact that is read is posted"
     return ledger.sub_lease_closed(books, origin, fact)
 
@@ -117,6 +122,13 @@ def customers_of(records: Sequence[Received]) -> set[str]:
         if isinstance(one.fact, ReceiptCommitted) and one.fact.answer.accrued
     }
     return named - {""}
+
+
+def _is_somebody(owner: str, known_customers: AbstractSet[str] | None) -> bool:
+    """A member, or one whom a shop made and of whom central may hear later."""
+    if not owner or known_customers is None:
+        return bool(owner)
+    return owner in known_customers or is_newcomer(owner)
 
 
 def _owner(fact: ReceiptCommitted) -> str:
@@ -150,7 +162,7 @@ def _sale(
         )
         incidents += ledger.spend(books, origin, right.spend_uid, told, firm=False)
     accrued = [one for one in enumerate(fact.answer.accrued) if one[1].points_centi]
-    if accrued and (not owner or (known_customers is not None and owner not in known_customers)):
+    if accrued and not _is_somebody(owner, known_customers):
         return [
             *incidents,
             Incident(code="unknown_customer", detail="points were earned by no known member"),

@@ -24,6 +24,8 @@ from central.receipts.sale import (
     check_text,
     columns_of,
 )
+from shared.crypto.sealing import SEALED_BYTES_MAX
+from shared.crypto.tags import CARD_TAG_BYTES
 from shared.errors import InputError
 from shared.limits import (
     QUANTITY_MILLI_MAX,
@@ -48,6 +50,7 @@ from shared.wire.facts import (
     SubLeaseClosed,
     SubLeaseGranted,
 )
+from shared.wire.members import CONSENTS, MemberRegistered, is_newcomer
 from shared.wire.stream import Lane, Record
 
 UID_BYTES: Final = 16
@@ -69,6 +72,7 @@ Fact = (
     | LeaseClosed
     | SubLeaseGranted
     | SubLeaseClosed
+    | MemberRegistered
 )
 _T = TypeVar("_T")
 
@@ -364,6 +368,21 @@ def _check_sub_closed(_stream: Stream, fact: SubLeaseClosed) -> None:
     check_range(fact.spent_amount, 0, SUM_MAX)
 
 
+def check_registered(stream: Stream, fact: MemberRegistered) -> None:
+    """Refuse a new member who cannot be; raises InputError."""
+    _check_store(stream, fact.store_id)
+    check_text(fact.customer_id, fact.register)
+    if not is_newcomer(fact.customer_id):
+        raise InputError("this is no name that a shop gives", code="bad_member")
+    check_at_ms(fact.registered_at_ms)
+    if not 0 < len(fact.sealed_phone) <= SEALED_BYTES_MAX:
+        raise InputError("a phone is sealed", code="bad_member")
+    if fact.card_tag is not None and len(fact.card_tag) != CARD_TAG_BYTES:
+        raise InputError("a card's tag is 16 bytes", code="bad_member")
+    if len(set(fact.consents)) != len(fact.consents) or not set(fact.consents) <= set(CONSENTS):
+        raise InputError("there is no such consent", code="bad_member")
+
+
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _RECORD: Final = msgspec.msgpack.Decoder(Record)
 
@@ -390,5 +409,10 @@ _READERS: Final[dict[str, tuple[int, Any, Any]]] = {
         Lane.MONEY,
         msgspec.msgpack.Decoder(SubLeaseClosed),
         _check_sub_closed,
+    ),
+    FactKind.MEMBER_REGISTERED: (
+        Lane.RECEIPTS,
+        msgspec.msgpack.Decoder(MemberRegistered),
+        check_registered,
     ),
 }

@@ -21,6 +21,7 @@ from central.uplink.gate import Gate
 from central.uplink.greeting import Greeting
 from central.uplink.ingest import Ingest
 from central.uplink.loans import Loans
+from central.uplink.members import Members, MembersApi
 from central.uplink.online import OnlineHolds
 from central.uplink.sales import Sales
 from central.uplink.streams import Streams
@@ -69,6 +70,7 @@ class Uplink:
         admission: Admission | None = None,
         signer: Signer | None = None,
         gift_cards: GiftCards | None = None,
+        members: Members | None = None,
     ) -> None:
         """``pool``: of the feed and of everything small; ``ingest`` has its own."""
         self._pool = pool
@@ -83,6 +85,7 @@ class Uplink:
         self._holds = OnlineHolds(pool, clock)
         self._sales = Sales(pool, clock)
         self._gift_cards = gift_cards
+        self._members = MembersApi(members, enrolment)
 
     def application(self) -> web.Application:
         """The listener's application."""
@@ -99,6 +102,7 @@ class Uplink:
                 web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}/capture", self.capture),
                 web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}/void", self.void),
                 web.post(GIFT_CARDS_PATH + "/{action}", self.gift_card),
+                *self._members.routes(),
                 web.get("/v1/feed", self.feed),
                 web.get("/v1/feed/buckets", self.feed_buckets),
                 web.get("/v1/feed/repair", self.feed_repair),

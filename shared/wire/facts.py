@@ -33,6 +33,8 @@ class FactKind(enum.StrEnum):
     """SubLeaseGranted, lane MONEY"""
     SUB_LEASE_CLOSED = "sub_lease.closed"
     """SubLeaseClosed, lane MONEY"""
+    MEMBER_REGISTERED = "member.registered"
+    """``shared.wire.members.MemberRegistered``, lane RECEIPTS"""
 
 
 class LeaseSpend(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -184,7 +184,9 @@ class CouponEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class CustomerEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """A member as a store may know them: no name, no phone, no birthday.
 
-    ``card_tags``: ``shared.crypto.tags.card_tag`` of each card.
+    ``card_tags``: ``shared.crypto.tags.card_tag`` of each card, and ``shared.crypto.phones``'
+    ``phone_tag`` of the phone where no other member has it. ``merged_into``: this name is only an
+    alias of that member's.
     """
 
     customer_id: str
@@ -193,6 +195,7 @@ class CustomerEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     level: str | None = None
     card_category: str | None = None
     blocked: bool = False
+    merged_into: str | None = None
 
 
 class BalanceEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
