@@ -58,6 +58,7 @@ from shared.listening import (
     connections_of_this_process,
     patiently,
 )
+from shared.sync_file import central_key, public_key_of
 from shared.system import SystemChance, SystemClock
 from shared.wire.assets import points_asset
 from shared.wire.enrol import TrustedKey
@@ -151,6 +152,7 @@ async def open_central(folder: Path, config: CentralConfig) -> AsyncIterator[Cen
                 chance,
                 [TrustedKey(key_id=signer.key_id, public_key=signer.public_key)],
             ),
+                file_key=public_key_of(central_key(signer)),
             signer=signer,
             secret=MemberSecret(files.members_key(folder, chance)),
         )

@@ -107,6 +107,15 @@ LOG_BYTES_MAX: Final = 64 * 2**20
 READ_S_MAX: Final = 30.0
 """One reading. A longer one keeps the log from being folded into the database."""
 
+# --- files carried by hand
+SYNC_FILE_BYTES_MAX: Final = 256 * 2**20
+"""Most of a year of a shop's receipts with their traces; what does not fit goes with the next."""
+SYNC_PART_BYTES_MAX: Final = FEED_PAGE_BYTES_MAX + 2 * FEED_ENTRY_BYTES_MAX + 2**16
+"""In memory at one time: a page of the feed is the largest there is."""
+SYNC_HEADER_BYTES_MAX: Final = 4 * 2**10
+SYNC_FILES_KEPT_MAX: Final = 20
+"""Questions whose answers an agent still takes, and files that head office lists of an agent."""
+
 # --- limits of promotions
 PAST_USES_KEEP_DAYS: Final = 45
 """How long it is known what a customer used in a period that is over: records may come so late."""

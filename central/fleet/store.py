@@ -116,13 +116,16 @@ async def find_edge(connection: Connection, edge_id: int) -> DictRow | None:
     return await row_of(connection, _QUERIES["edge"], {"edge_id": edge_id})
 
 
-async def touch(connection: Connection, edge_id: int, hello: HelloRequest) -> None:
-    """Keep what an agent said of itself."""
+async def touch(
+    connection: Connection, edge_id: int, hello: HelloRequest, *, heard_at_ms: int | None = None
+) -> None:
+    """Keep what an agent said of itself; ``heard_at_ms``: when, if not now."""
     await run(
         connection,
         _QUERIES["touch"],
         {
             "edge_id": edge_id,
+            "heard_at_ms": heard_at_ms,
             "agent_version": hello.agent_version,
             "bundle_version": hello.bundle_version,
             "bundle_error": hello.bundle_error,

@@ -59,17 +59,26 @@ class Enrolment:
     """Tokens out, agents in."""
 
     def __init__(
-        self, pool: Pool, clock: Clock, chance: Chance, trusted_keys: list[TrustedKey]
+        self,
+        pool: Pool,
+        clock: Clock,
+        chance: Chance,
+        trusted_keys: list[TrustedKey],
+        *,
+        file_key: bytes = b"",
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._chance = chance
         self._trusted_keys = trusted_keys
+        self._file_key = file_key
         self._seen: OrderedDict[int, _Seen] = OrderedDict()
 
     def over(self, pool: Pool) -> Enrolment:
         """The same over other connections."""
-        return Enrolment(pool, self._clock, self._chance, self._trusted_keys)
+        return Enrolment(
+            pool, self._clock, self._chance, self._trusted_keys, file_key=self._file_key
+        )
 
     async def issue_token(self, store_id: str, kind: EdgeKind) -> str:
         """A token for one agent of a store, good for a day and for one use.
@@ -156,6 +165,7 @@ class Enrolment:
                     lanes=lanes,
                     trusted_keys=self._trusted_keys,
                     server_time_ms=self._clock.now_ms(),
+                    file_key=self._file_key,
                 )
         if reused:
             _LOG.error("enrol_token.reused")

@@ -43,13 +43,18 @@ _LOG = get_logger(__name__)
 class Greeting:
     """Answers hellos."""
 
-    def __init__(self, pool: Pool, clock: Clock, chance: Chance) -> None:
+    def __init__(self, pool: Pool, clock: Clock, chance: Chance, *, file_key: bytes = b"") -> None:
         self._pool = pool
         self._clock = clock
         self._chance = chance
+        self._file_key = file_key
 
-    async def greet(self, caller: Caller, hello: HelloRequest) -> HelloReply:
+    async def greet(
+        self, caller: Caller, hello: HelloRequest, *, heard_at_ms: int | None = None
+    ) -> HelloReply:
         """Central's side: its heads, and what the agent has to do.
+
+        ``heard_at_ms``: when the agent said so, if not now.
 
         Raises:
             InputError: the hello is larger than any agent's.
@@ -58,7 +63,7 @@ class Greeting:
             raise InputError("a hello has a few heads of each kind", code="bad_hello")
         now_ms = self._clock.now_ms()
         async with self._pool.connection() as connection:
-            await fleet.touch(connection, caller.edge_id, hello)
+            await fleet.touch(connection, caller.edge_id, hello, heard_at_ms=heard_at_ms)
             lanes, decision = await _judge(connection, caller, hello, now_ms)
             starts: list[LaneStart] = []
             if decision.issue or decision.freeze:
@@ -89,6 +94,7 @@ class Greeting:
             starts=starts,
             detail=decision.detail,
             frame_layout=LAYOUT_COLUMNS,
+            file_key=self._file_key,
         )
 
     async def _freeze(

@@ -31,6 +31,8 @@ from shared.errors import AppError, InputError, NotFoundError, UnavailableError
 from shared.ids import Chance
 from shared.limits import FEED_WAIT_S_MAX, UPLINK_BODY_BYTES_MAX
 from shared.logs import get_logger
+from shared.sync_file import central_key, public_key_of
+from shared.unreadable import UNREADABLE
 from shared.wire.central_time import NONCE_BYTES, TIME_SIGNATURE_KIND, TimeReply, signed_time
 from shared.wire.enrol import EnrolRequest, HelloRequest
 from shared.wire.feed import FeedBuckets, FeedPage, FeedRepair, FeedReset
@@ -77,7 +79,8 @@ class Uplink:
         self._clock = clock
         self._signer = signer
         self._enrolment = enrolment
-        self._greeting = Greeting(pool, clock, chance)
+        file_key = b"" if signer is None else public_key_of(central_key(signer))
+        self._greeting = Greeting(pool, clock, chance, file_key=file_key)
         gate = Gate(admission or Admission(), clock, chance)
         self._streams = Streams(pool, clock, enrolment, ingest, gate)
         self._feed = Feed(pool, clock)

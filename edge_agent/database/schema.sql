@@ -502,3 +502,27 @@ CREATE TABLE relay_answer (
     told_at_ms INTEGER NOT NULL,
     PRIMARY KEY (edge_id, lane, epoch)
 ) STRICT, WITHOUT ROWID;
+
+-- Files carried by hand: head office's key for them, its heads in the last answer (msgpack), and
+-- whether the feed is to be told whole, since what is here does not add up.
+
+CREATE TABLE carried (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    central_key BLOB NOT NULL DEFAULT x'' CHECK (length(central_key) IN (0, 32)),
+    heads BLOB NOT NULL DEFAULT x'',
+    whole INTEGER NOT NULL DEFAULT 0 CHECK (whole IN (0, 1))
+) STRICT;
+
+-- Files that went to head office, whose answers may come back. answer_key opens the answer; it goes
+-- when the answer was taken in. told: what stood in the question that the answer is measured by.
+
+CREATE TABLE question (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    file_id BLOB NOT NULL UNIQUE CHECK (length(file_id) = 16),
+    made_at_ms INTEGER NOT NULL,
+    answer_key BLOB NOT NULL CHECK (length(answer_key) IN (0, 32)),
+    told BLOB NOT NULL,
+    records INTEGER NOT NULL DEFAULT 0,
+    size_bytes INTEGER NOT NULL DEFAULT 0,
+    answered_at_ms INTEGER
+) STRICT;

@@ -18,7 +18,7 @@ PREFIX: Final = "/page"
 class Site(Protocol):
     """``edge_agent.page.site.Site``."""
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         """Whatever is asked for under ``/page``."""
         ...
 
@@ -37,17 +37,18 @@ class PageApi:
             web.get(PREFIX, self.page),
             web.get(PREFIX + "/{path:.*}", self.page),
             web.post(PREFIX + "/{path:enter}", self.page),
+            web.post(PREFIX + "/{path:files/(?:export|import)}", self.page),
         ]
 
     async def root(self, _request: web.Request) -> web.Response:
         """A person who types the bare address wants the page."""
         return web.Response(status=302, headers={"Location": PREFIX})
 
-    async def page(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request) -> web.StreamResponse:
         """Whatever is asked for under ``/page``."""
         if self._site is None:
             self._site = self._make(importlib.import_module("edge_agent.page.site").Site)
-        answer: Awaitable[web.Response] = self._site.answer(request)
+        answer: Awaitable[web.StreamResponse] = self._site.answer(request)
         return await answer
 
 

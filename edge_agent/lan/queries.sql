@@ -63,6 +63,12 @@ SELECT first_seq, last_seq, last_hash, batch FROM relay
 WHERE edge_id = :edge_id AND lane = :lane AND epoch = :epoch
 ORDER BY first_seq, last_seq LIMIT 1;
 
+-- next_batch_after --
+-- The first batch of a stream that waits and begins later; of two that begin alike, the longer.
+SELECT first_seq, last_seq, last_hash, batch FROM relay
+WHERE edge_id = :edge_id AND lane = :lane AND epoch = :epoch AND first_seq > :seq
+ORDER BY first_seq, last_seq DESC LIMIT 1;
+
 -- forget_batch --
 -- Central will not take it, or has it.
 DELETE FROM relay WHERE edge_id = :edge_id AND lane = :lane AND epoch = :epoch

@@ -93,6 +93,17 @@ def next_waiting(connection: apsw.Connection, stream: RelayStream) -> Waiting | 
     return Waiting(first_seq=first_seq, last_seq=last_seq, last_hash=last_hash, body=body)
 
 
+def waiting_after(connection: apsw.Connection, stream: RelayStream, seq: int) -> Waiting | None:
+    """The stream's first batch that waits and begins after ``seq``."""
+    row: Any = connection.execute(
+        _QUERIES["next_batch_after"], {**stream.key(), "seq": seq}
+    ).fetchone()
+    if row is None:
+        return None
+    first_seq, last_seq, last_hash, body = row
+    return Waiting(first_seq=first_seq, last_seq=last_seq, last_hash=last_hash, body=body)
+
+
 def note_said(
     connection: apsw.Connection, stream: RelayStream, said: CentralSaid, now_ms: int
 ) -> None:

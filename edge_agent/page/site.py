@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib import resources
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
@@ -17,7 +18,9 @@ import msgspec
 from aiohttp import web
 
 from edge_agent.database.reader import Reader
+from edge_agent.files.service import SyncFiles
 from edge_agent.page.entry import VISIT_MS, admits, is_visit, visit_cookie
+from edge_agent.page.files import FilesPages
 from edge_agent.page.words import COMPONENTS, HEALTHS, KINDS, STATES, by_part, verdict_of
 from shared.bundle.trust import VerifiedBundle
 from shared.clock import Clock
@@ -33,6 +36,7 @@ from shared.words import INCIDENTS, tell_all
 
 PAGE_SIZE: Final = 30
 FORM_CHARS_MAX: Final = 200
+_FILES: Final = ("files", "files/export", "files/import")
 COOKIE: Final = "kopilka_edge"
 _CSP: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -74,12 +78,14 @@ class Site:
         bundles: Bundles,
         report: Callable[[], Awaitable[dict[str, Any]]],
         clock: Clock,
+        files: SyncFiles,
     ) -> None:
         self._token = token
         self._reader = reader
         self._bundles = bundles
         self._report = report
         self._clock = clock
+        self._files = FilesPages(files)
         self._style = resources.files("edge_agent.page").joinpath("static/page.css").read_bytes()
         self._pages = jinja2.Environment(
             loader=jinja2.PackageLoader("edge_agent.page"),
@@ -89,7 +95,7 @@ class Site:
             lstrip_blocks=True,
         )
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         """Whatever is asked for under ``/page``."""
         language = request.query.get("lang", "")
         tongue = _TONGUES.choose(
@@ -109,15 +115,21 @@ class Site:
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
 
-    async def _answer(self, request: web.Request, tongue: Tongue) -> web.Response:
+    async def _answer(self, request: web.Request, tongue: Tongue) -> web.StreamResponse:
         path = request.match_info.get("path", "").strip("/")
         if path == "page.css":
             return web.Response(body=self._style, content_type="text/css")
         if path == "enter":
             return await self._enter(request, tongue)
         cookie = request.cookies.get(COOKIE, "")
-        if request.method != "GET" or not is_visit(self._token, cookie, self._clock.now_ms()):
+        if not is_visit(self._token, cookie, self._clock.now_ms()):
             return self._page("enter.html", tongue, path, code=401, refused=False)
+        if path in _FILES:
+            return await self._files.answer(
+                request, path, partial(self._page, tongue=tongue, path=path), self._ago(tongue)
+            )
+        if request.method != "GET":
+            raise NotFoundError("there is no such page")
         if path == "":
             return self._page("overview.html", tongue, path, **await self._overview(tongue))
         if path == "receipts":
@@ -168,9 +180,7 @@ class Site:
     async def _overview(self, tongue: Tongue) -> dict[str, Any]:
         status = await self._report()
         now_ms = self._clock.now_ms()
-
-        def ago(at_ms: int | None) -> str:
-            return "—" if at_ms is None else tongue.ago(max(now_ms - at_ms, 0) // 1000)
+        ago = self._ago(tongue)
 
         def read(reader: apsw.Connection) -> tuple[Any, list[PeerEntry]]:
             counts: Any = reader.execute(_QUERIES["counts"]).fetchone()
@@ -208,6 +218,11 @@ class Site:
                 for peer in peers
             ],
         }
+
+    def _ago(self, tongue: Tongue) -> Callable[[int | None], str]:
+        """Words for how long ago an instant was."""
+        now_ms = self._clock.now_ms()
+        return lambda at_ms: "—" if at_ms is None else tongue.ago(max(now_ms - at_ms, 0) // 1000)
 
     async def _receipts(self, before: int) -> dict[str, Any]:
         def read(reader: apsw.Connection) -> tuple[list[Any], StoreEntry | None]:

@@ -30,6 +30,7 @@ from edge_agent.config import (
 from edge_agent.database.connection import open_writer
 from edge_agent.limits import store as limits
 from edge_agent.outbox.store import begin_epoch, name_owner
+from edge_agent.uplink.carried import put_central_key
 from edge_agent.uplink.transport import Transport
 from shared.crypto.signing import Signer
 from shared.errors import ConflictError, InputError
@@ -91,6 +92,7 @@ async def enrol(order: EnrolOrder, chance: Chance) -> Config:
                 name_owner(connection, before.edge_id)
                 limits.name_owner(connection, before.edge_id)
             begin_epoch(connection, reply.edge_id, reply.lanes)
+            put_central_key(connection, reply.file_key)
     finally:
         connection.close()
     write_private(folder / CONFIG_FILE, config.to_toml().encode())

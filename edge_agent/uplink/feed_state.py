@@ -80,6 +80,12 @@ class Applied:
     diverged: tuple[str, ...] = ()
 
 
+def pieces_here(connection: apsw.Connection) -> list[bytes]:
+    """The pieces, by their hashes, that wait here of a snapshot that is being fetched."""
+    rows: list[Any] = connection.execute(_QUERIES["chunks"]).fetchall()
+    return [sha256 for _, sha256, _, _, staged in rows if staged]
+
+
 @dataclass(slots=True, kw_only=True)
 class Tally:
     """What was done so far, and what each topic adds up to by it."""

@@ -7,7 +7,7 @@ central's heads show that this database is an old copy. Only a new epoch ends it
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -17,6 +17,8 @@ from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.outbox.held import Recovery, enter_recovery, recovery_of
 from edge_agent.outbox.store import Head, begin_epoch, head_of, heads_of, known_hash
+from edge_agent.uplink.carried import Told, carried_of, put_central_key, put_heads
+from edge_agent.uplink.feed_state import feed_cursor
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import (
     BeginEpoch,
@@ -104,6 +106,7 @@ class Greeting:
         self._on_flush = on_flush
         self._on_hello = on_hello
         self._theirs: list[LaneHead] = []
+        self._file_key = b""
         self._behind = 0
 
     async def greet(
@@ -124,8 +127,52 @@ class Greeting:
         self._hear_time(reply.server_time_ms)
         self._theirs = reply.heads
         self._streams.frame_layout = min(max(reply.frame_layout, LAYOUT_RECORDS), LAYOUT_COLUMNS)
+        await self._keep_file_key(reply.file_key)
         await self._obey(reply, account, told, asked_ns)
         return reply.hello_interval_s
+
+    async def letter(
+        self, make: Callable[[Account, list[LaneHead]], Awaitable[HelloRequest]]
+    ) -> tuple[HelloRequest, Told]:
+        """A hello for a file, and what has to be remembered of it until the answer comes."""
+
+        def read(connection: apsw.Connection) -> tuple[Account, Told]:
+            heads = list(carried_of(connection).heads) or self._theirs
+            account = _account(connection, heads)
+            told = Told(
+                heads=heads,
+                epoch=account.epoch,
+                recovery_id=_recovery_id(account),
+                acked={head.lane: head.acked_seq for head in account.heads},
+                cursor=feed_cursor(connection),
+            )
+            return account, told
+
+        account, told = await self._reader.run(read)
+        return await make(account, self._witness()), told
+
+    async def hear_letter(self, reply: HelloReply, told: Told) -> None:
+        """Do what a carried reply orders, unless the streams have become others since.
+
+        Raises:
+            ConflictError: as ``greet``.
+        """
+        account = await self._reader.run(lambda connection: _account(connection, told.heads))
+        await self._writer.run(lambda connection: put_heads(connection, reply.heads))
+        if (account.epoch, _recovery_id(account)) != (told.epoch, told.recovery_id):
+            return
+        heads = [
+            replace(head, acked_seq=min(told.acked.get(head.lane, 0), head.seq))
+            for head in account.heads
+        ]
+        # The answer is to this agent's own question, so nobody has to say it twice.
+        self._behind = BEHIND_HELLOS
+        await self._obey(reply, replace(account, heads=heads), told.heads, self._clock.mono_ns())
+
+    async def _keep_file_key(self, key: bytes) -> None:
+        if key and key != self._file_key:
+            await self._writer.run(lambda connection: put_central_key(connection, key))
+            self._file_key = key
 
     async def recover(self, reason: str) -> None:
         """Number and spend nothing from now on, until central gives a new epoch."""
@@ -213,6 +260,10 @@ class Greeting:
             await self.recover(behind)
         elif behind:
             self._on_hello()
+
+
+def _recovery_id(account: Account) -> bytes:
+    return b"" if account.recovery is None else account.recovery.recovery_id
 
 
 def _account(connection: apsw.Connection, theirs: list[LaneHead]) -> Account:

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from edge_agent.bundles.service import BundleService
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
+from edge_agent.uplink.carried import Told
 from edge_agent.uplink.feed import FeedCalls, FeedReader
 from edge_agent.uplink.feed_state import feed_cursor
 from edge_agent.uplink.greeting import Account, Greeting, HelloCalls, lane_heads
@@ -24,10 +25,10 @@ from edge_agent.uplink.plan import flush_bounds_s, flush_wait_ns
 from edge_agent.uplink.streams import Queue, StreamCalls, Streams
 from edge_agent.uplink.topics import wanted_bundle
 from shared.clock import Clock
-from shared.errors import AppError, TrustError, UnavailableError
+from shared.errors import AppError, ConflictError, TrustError, UnavailableError
 from shared.ids import Chance
 from shared.status import Status
-from shared.wire.enrol import ComponentReport, HelloRequest, LaneHead
+from shared.wire.enrol import ComponentReport, HelloReply, HelloRequest, LaneHead
 from shared.wire.feed import BundleEntry
 
 _HELLO_INTERVAL_S_MIN: Final = 1
@@ -108,6 +109,7 @@ class Uplink:
         self._identity = identity
         self._central = central
         self._reader = reader
+        self._writer = writer
         self._bundles = bundles
         self._link = link
         self._clock = clock
@@ -126,7 +128,8 @@ class Uplink:
             wait_s=identity.feed_wait_s,
             on_bundle=self._due.bundle.set,
         )
-        self._streams = Streams(
+        self._feed_turn = asyncio.Lock()
+        self.streams = Streams(
             identity.edge_id,
             central=central,
             writer=writer,
@@ -145,7 +148,7 @@ class Uplink:
             link=link,
             clock=clock,
             chance=chance,
-            streams=self._streams,
+            streams=self.streams,
             witness=witness,
             hear_time=hear_time,
             wipe=wipe,
@@ -166,11 +169,11 @@ class Uplink:
 
     async def queue(self) -> Queue:
         """What waits for central."""
-        return await self._streams.queue()
+        return await self.streams.queue()
 
     def stream_status(self) -> Status:
         """The streams as a component."""
-        return self._streams.status()
+        return self.streams.status()
 
     async def hello_round(self) -> None:
         """When due: say how this agent is, and do what central orders.
@@ -198,13 +201,13 @@ class Uplink:
             # Cleared before looking: a record that comes meanwhile makes it due again.
             self._due.flush.clear()
             wait_ns = flush_wait_ns(
-                await self._streams.waiting(), self._clock.mono_ns(), int(interval_s * 1e9)
+                await self.streams.waiting(), self._clock.mono_ns(), int(interval_s * 1e9)
             )
             if wait_ns == 0:
                 break
             await _noted(self._due.flush, interval_s if wait_ns is None else wait_ns / 1e9)
         await self._link.until_online(_LINK_WAIT_S_MAX)
-        await self._streams.send()
+        await self.streams.send()
         if self._depth_told:
             # The stores' list shows the empty queue without waiting for the interval.
             self._depth_told = 0
@@ -213,7 +216,43 @@ class Uplink:
     async def feed_round(self) -> None:
         """Fetch the next thing that the feed lacks, or wait at central for news."""
         await self._link.until_online(_LINK_WAIT_S_MAX)
-        await self._feed.round()
+        async with self._feed_turn:
+            await self._feed.round()
+
+    async def letter(self) -> tuple[HelloRequest, Told]:
+        """A hello to be carried by hand, after everything that waits has its number."""
+        await self.streams.number_waiting()
+        return await self._greeting.letter(self._hello)
+
+    async def hear_letter(self, reply: HelloReply, told: Told) -> None:
+        """A carried reply. Raises as ``hello_round``."""
+        await self._greeting.hear_letter(reply, told)
+
+    async def read_carried(self, central: FeedCalls) -> bool:
+        """Read the feed as far as ``central``, which raises ConflictError at its end, can tell it.
+
+        Returns whether all topics then add up to what they should.
+
+        Raises:
+            TrustError: what is told is not what it should be; nothing of it was kept.
+        """
+        reader = FeedReader(
+            central=central,
+            writer=self._writer,
+            reader=self._reader,
+            link=LinkState(self._clock),
+            clock=self._clock,
+            wait_s=0.0,
+            on_bundle=self._due.bundle.set,
+            checks=False,
+        )
+        async with self._feed_turn:
+            try:
+                while True:
+                    await reader.round()
+            except ConflictError:
+                self._feed.note_others()
+        return reader.adds_up
 
     async def bundle_round(self) -> None:
         """When due: fetch the bundle central wants in force and offer it.

@@ -41,7 +41,7 @@ from shared.frames import LAYOUT_RECORDS, make_batch
 from shared.limits import BATCH_RECORDS_FIRST, BATCH_RECORDS_MAX, OUTBOX_DEPTH_REPORTED_MAX
 from shared.logs import get_logger
 from shared.status import Health, Status
-from shared.wire.stream import Ack, Batch, Lane, Refusal
+from shared.wire.stream import Ack, Batch, Lane, Refusal, RefusalCode
 
 _LOG = get_logger(__name__)
 _PAUSE_MS_MAX: Final = 60_000
@@ -132,13 +132,57 @@ class Streams:
             UnavailableError: central cannot be reached, or answers what makes no sense.
         """
         self._since_ns = {}
-        await self._number_waiting()
+        await self.number_waiting()
         while True:
             stopped = frozenset(self._stopped)
             found = await self._reader.run(partial(_next_records, stopped=stopped))
             if found is None:
                 return
             await self._send_batch(*found)
+
+    async def number_waiting(self) -> None:
+        """Give their numbers to facts that waited for them; telemetry gets some at a time."""
+        for lane in await self._reader.run(_lanes_to_number):
+            while True:
+                numbered = await self._writer.run(
+                    partial(chain_held, lane=lane, limit=_NUMBERED_PER_STEP)
+                )
+                if numbered < _NUMBERED_PER_STEP or lane == Lane.TELEMETRY:
+                    break
+
+    async def hear_carried(
+        self, edge_id: int, lane: int, epoch: int, answer: Ack | Refusal | None
+    ) -> bool:
+        """Take central's word on a stream that was carried here; None: it would not look at it.
+
+        It may be older than what a line has brought: then it says nothing new. False: the stream is
+        none of this agent's.
+        """
+        owner = None if edge_id == self._edge_id else edge_id
+        head = await self._reader.run(partial(_stream_named, owner=owner, lane=lane, epoch=epoch))
+        if head is None:
+            return False
+        if isinstance(answer, Ack):
+            await self._taken_elsewhere(head, answer)
+        elif isinstance(answer, Refusal):
+            if answer.code is not RefusalCode.GAP or answer.seq < head.acked_seq:
+                await self._refused(head, answer)
+        elif not head.current:
+            await self._carry_on(head, "central will not have it from this agent")
+        return True
+
+    async def _taken_elsewhere(self, head: Head, ack: Ack) -> None:
+        if ack.epoch != head.epoch or ack.seq <= head.acked_seq:
+            return
+        for verdict in ack.verdicts:
+            _LOG.warning("record.set_aside", lane=head.lane, seq=verdict.seq, code=verdict.code)
+        step = Resend(seq=ack.seq, hash=ack.hash)
+        if not head.current and ack.seq > head.seq:
+            step = Resend(seq=head.seq, hash=head.hash)
+        try:
+            await self._acknowledge(head, step)
+        except CorruptionError as error:
+            self.stop(head, error.message)
 
     async def follow(self, head: Head, step: Resend | Stop) -> None:
         """Take a step that hello asks of a stream."""
@@ -176,16 +220,6 @@ class Streams:
             health=Health.ERROR,
             message=f"lane {first.lane} is stopped: {first.reason}",
         )
-
-    async def _number_waiting(self) -> None:
-        """Give their numbers to facts that waited for them; telemetry gets some at a time."""
-        for lane in await self._reader.run(_lanes_to_number):
-            while True:
-                numbered = await self._writer.run(
-                    partial(chain_held, lane=lane, limit=_NUMBERED_PER_STEP)
-                )
-                if numbered < _NUMBERED_PER_STEP or lane == Lane.TELEMETRY:
-                    break
 
     async def _send_batch(self, head: Head, records: list[bytes], previous_hash: bytes) -> None:
         batch = await asyncio.to_thread(
@@ -297,6 +331,14 @@ def _counts(connection: apsw.Connection, stopped: Collection[int]) -> dict[int, 
         for lane, (count, _) in held_counts(connection).items():
             counts[lane] = counts.get(lane, 0) + count
     return counts
+
+
+def _stream_named(
+    connection: apsw.Connection, owner: int | None, lane: int, epoch: int
+) -> Head | None:
+    key = (owner, lane, epoch)
+    named = (h for h in streams_of(connection) if (h.edge_id, h.lane, h.epoch) == key)
+    return next(named, None)
 
 
 def _lanes_to_number(connection: apsw.Connection) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Final
 
 import apsw
 
+from edge_agent.uplink.carried import forget_carried
 from shared.sqlfile import load_queries
 
 _QUERIES: Final = load_queries("edge_agent.uplink")
@@ -33,3 +34,4 @@ def forget_people(connection: apsw.Connection) -> None:
     connection.pragma("secure_delete", 1)
     for name in _WIPES:
         connection.execute(_QUERIES[name])
+    forget_carried(connection)

@@ -12,8 +12,9 @@ import msgspec
 from edge_agent.bundles.service import BundleService
 from edge_agent.checkout.replay import REPLAYS as SALE_REPLAYS
 from edge_agent.clock.trusted import TrustedClock
-from edge_agent.config import BUNDLES_FOLDER, DATABASE_FILE, Config, read_secret
-from edge_agent.database.disk import Disk
+from edge_agent.config import BUNDLES_FOLDER, DATABASE_FILE, DEVICE_KEY_FILE, Config, read_secret
+from edge_agent.database.connection import open_writer
+from edge_agent.database.disk import Disk, is_read_only
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.leases.till import lapse_parts
@@ -127,3 +128,17 @@ def _trusted_keys(path: Path) -> dict[str, bytes]:
     except msgspec.DecodeError as error:
         raise CorruptionError(f"{path.name} is damaged", hint="Enrol this agent again.") from error
     return {key.key_id: key.public_key for key in keys}
+def device_key(folder: Path) -> bytes:
+    """The key that this agent signs with.
+
+    Raises:
+        CorruptionError: it is not there, as after central has revoked this agent.
+    """
+    try:
+        return (folder / DEVICE_KEY_FILE).read_bytes()
+    except OSError as error:
+        raise CorruptionError(
+            f"{DEVICE_KEY_FILE} cannot be read", hint="Enrol this agent again."
+        ) from error
+
+

@@ -46,7 +46,10 @@ class TrustedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
-    """Who the edge is, its credential (a bearer secret), its streams, the trusted keys."""
+    """Who the edge is, its credential (a bearer secret), its streams, the trusted keys.
+
+    ``file_key``: for whom files carried by hand are closed (``shared.sync_file``).
+    """
 
     edge_id: int
     store_id: str
@@ -54,6 +57,7 @@ class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
     lanes: list[LaneStart]
     trusted_keys: list[TrustedKey]
     server_time_ms: int
+    file_key: bytes = b""
 
 
 class LaneHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +127,8 @@ class HelloReply(msgspec.Struct, frozen=True, kw_only=True):
 
     ``starts``: a new epoch for every lane, only with order ``recover``. ``detail``: why, for the
     operator. ``frame_layout``: the newest layout of frames (``shared.frames``) that central
-    reads; the first release told none and read the first.
+    reads; the first release told none and read the first. ``file_key``: for whom files carried by
+    hand are closed (``shared.sync_file``).
     """
 
     heads: list[LaneHead]
@@ -133,3 +138,4 @@ class HelloReply(msgspec.Struct, frozen=True, kw_only=True):
     starts: list[LaneStart] = []
     detail: str = ""
     frame_layout: int = 1
+    file_key: bytes = b""

@@ -35,6 +35,7 @@ from edge_agent.uplink.enrol import EnrolOrder
 from edge_agent.uplink.enrol import enrol as enrol_folder
 from edge_agent.wiring.ground import Machine
 from shared.crypto.signing import Signer
+from shared.sync_file import central_key, public_key_of
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind, TrustedKey
 from shared.wire.feed import StoreEntry
@@ -57,7 +58,11 @@ class HeadOffice:
         self.pool = pool
         self.pins = Pins(KEY)
         self.enrolment = Enrolment(
-            pool, clock, chance, [TrustedKey(key_id=SIGNER.key_id, public_key=SIGNER.public_key)]
+            pool,
+            clock,
+            chance,
+            [TrustedKey(key_id=SIGNER.key_id, public_key=SIGNER.public_key)],
+            file_key=public_key_of(central_key(SIGNER)),
         )
         self.publishing = Publishing(pool, clock, SIGNER)
         self.ingest = Ingest(pool, clock)
