@@ -12,12 +12,13 @@ build/bench/http_checkout.json.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,7 @@ from aiohttp import web
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from support.spending import spent_cpu_s
 
 from edge_agent.database.connection import open_writer
 from edge_agent.database.writer import Writer
@@ -77,10 +79,13 @@ async def measure(children: Children, folder: Path) -> dict[str, Any]:
             visitors = {
                 sale.receipt_id for sale in sales if sale.spends and sale.customer_id not in at_home
             }
-            await sell(replay, town, sales[WARM_UP:first], "online", visitors)
+            watched = {"agent": children.pid(f"edge-{STORE}"), "central": children.pid("central")}
+            with spending(figures, "online", watched, third):
+                await sell(replay, town, sales[WARM_UP:first], "online", visitors)
             await sell(replay, town, sales[first:second], "scanned", visitors, scans=True)
             await town.proxies[STORE].cut()
-            await sell(replay, town, sales[second:], "offline", visitors)
+            with spending(figures, "offline", watched, len(sales) - second):
+                await sell(replay, town, sales[second:], "offline", visitors)
             figures["rss_mb"] = round(rss_bytes(children.pid(f"edge-{STORE}")) / 2**20, 1)
             figures["restart_to_first_answer_s"] = await restart(children, town, replay)
         for (phase, call), values in tally.latency_ms.items():
@@ -109,6 +114,18 @@ async def sell(
         pause_s = (VISITORS_SCAN_S if comes else 0.0) if scans else None
         name = f"{phase}_visitors" if comes else phase
         await replay.quiet([sale], phase=name, is_online=town.is_online, scan_pause_s=pause_s)
+
+
+@contextlib.contextmanager
+def spending(
+    figures: dict[str, Any], phase: str, watched: dict[str, int], receipts: int
+) -> Iterator[None]:
+    """Note what programs took of the cores meanwhile, by receipt; central with its database."""
+    before_s = {name: spent_cpu_s(pid) for name, pid in watched.items()}
+    yield
+    for name, pid in watched.items():
+        spent_ms = (spent_cpu_s(pid) - before_s[name]) * 1e3 / receipts
+        figures[f"{name}_cpu_{phase}_a_receipt"] = round(spent_ms, 2)
 
 
 async def empty_handler(http: aiohttp.ClientSession) -> list[float]:
@@ -202,6 +219,12 @@ def report(figures: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print("visitors: receipts paid with points of members at home in another store")
+    for phase in ("online", "offline"):
+        agent, central = (figures[f"{who}_cpu_{phase}_a_receipt"] for who in ("agent", "central"))
+        console.print(
+            f"a receipt {phase}: {agent} ms of a core of the agent, "
+            f"{central} ms of head office and its database"
+        )
     console.print(
         f"agent RSS {figures['rss_mb']} MB, "
         f"start to first answer {figures['restart_to_first_answer_s']} s"

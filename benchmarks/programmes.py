@@ -18,10 +18,11 @@ Doc = dict[str, Any]
 
 FOLDER: Final = Path("build") / "bench"
 HOT: Final = 100
-_SHELF: Final = 2_000
+SHELF: Final = 2_000
 """Articles that receipts are made of; each has a category and a brand of its own place."""
 _CATEGORIES: Final = 66
 _BRANDS: Final = 100
+_TOLD_BY_TILLS: Final = ("line", "sku", "qty", "price")
 _DEPARTMENTS: Final = ("food", "home", "beauty", "kids", "pets", "garden", "auto", "sport")
 _PERCENTS: Final = ("5", "7.5", "10", "12.5", "15", "20", "25", "30")
 
@@ -41,7 +42,7 @@ def realistic_programme(promotions: int, seed: int = 1, *, resolve: str = "all")
         "groups": [{"id": "main", "resolve": resolve}],
         "accounts": [{"id": "main"}],
         "store_groups": {"north": ["S1", "S2", "S3"]},
-        "product_lists": {"without": {"sku": [_sku(n) for n in range(0, _SHELF, 500)]}},
+        "product_lists": {"without": {"sku": [_sku(n) for n in range(0, SHELF, 500)]}},
         "promotions": [
             _promotion(hot.get(number, rng), number, hot=number in hot, kind=number // step % 5)
             for number in range(promotions)
@@ -70,6 +71,34 @@ def realistic_receipt(seed: int = 1, lines: int = 50) -> Doc:
     }
 
 
+def till_receipt(seed: int = 1, lines: int = 20, *, card: str | None = None) -> Doc:
+    """The same goods as a till names them: the shop's catalogue knows category and brand."""
+    rng = random.Random(seed)
+    receipt: Doc = {
+        "receipt_id": f"r-{seed}",
+        "store": "S1",
+        "register": "R1",
+        "time": "2026-11-23T12:00:00+03:00",
+        "lines": [
+            {key: value for key, value in _line(rng, number).items() if key in _TOLD_BY_TILLS}
+            for number in range(1, lines + 1)
+        ],
+    }
+    if card is not None:
+        receipt["customer"] = {"card": card}
+    return receipt
+
+
+def article(number: int) -> Doc:
+    """One of the shop's articles; the first ``SHELF`` are those that receipts are made of."""
+    return {
+        "sku": _sku(number),
+        "category": _category(number % 20 * 3),
+        "brand": f"brand-{number % 40 * 7 % _BRANDS}",
+        "weighed": number % 20 == 0,
+    }
+
+
 def _sku(number: int) -> str:
     return f"46{number:011d}"
 
@@ -80,20 +109,20 @@ def _category(number: int) -> str:
 
 
 def _line(rng: random.Random, number: int) -> Doc:
-    article = rng.randrange(_SHELF)
-    weighed = article % 20 == 0
+    # Few of the categories and brands: a shopper walks some of the shelves.
+    goods = article(rng.randrange(SHELF))
     return {
         "line": number,
-        "sku": _sku(article),
-        "qty": f"0.{rng.randint(100, 999)}" if weighed else str(rng.choice([1, 1, 1, 2, 2, 3])),
+        "qty": (
+            f"0.{rng.randint(100, 999)}"
+            if goods["weighed"]
+            else str(rng.choice([1, 1, 1, 2, 2, 3]))
+        ),
         "price": f"{rng.randint(20, 900)}.{rng.choice(['90', '99', '00', '49'])}",
-        # Few of the categories and brands: a shopper walks some of the shelves.
-        "category": _category(article % 20 * 3),
-        "brand": f"brand-{article % 40 * 7 % _BRANDS}",
         "attrs": {},
         "flags": [],
-        "weighed": weighed,
         "min_price": "10.00",
+        **goods,
     }
 
 
@@ -125,11 +154,11 @@ def _promotion(rng: random.Random, number: int, *, hot: bool, kind: int) -> Doc:
 def _filter(rng: random.Random, number: int, *, hot: bool, kind: int) -> Doc:
     """Goods of the shelf, or as many of a shelf that no receipt knows."""
     if kind < 3:
-        first = 0 if hot else _SHELF
+        first = 0 if hot else SHELF
         many = rng.randint(5, 20)
         return {
             "sku": [
-                _sku(first + rng.randrange(_SHELF * 20 if first else _SHELF)) for _ in range(many)
+                _sku(first + rng.randrange(SHELF * 20 if first else SHELF)) for _ in range(many)
             ]
         }
     if kind == 3:

@@ -16,6 +16,7 @@ from shared.wire.receipt import Receipt
 from shared.wire.receipt_json import decode_receipt, parse_json, scaled_integer
 
 _MONEY_DECIMALS: Final = 2
+_PLAIN: Final = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +81,31 @@ def receipt_hash(receipt: Receipt) -> str:
 
 def sha256_of(value: Any) -> bytes:
     """Of a JSON value as it means: blanks and the order of keys do not count."""
+    return hashlib.sha256(plain_json(value)).digest()
+
+
+def plain_json(value: Any) -> bytes:
+    """The one form of a JSON value; it is kept for ever as a hash, so no byte of it may change.
+
+    Raises:
+        InputError: it holds half a character, or is nested too deep.
+    """
     try:
-        text = json.dumps(
+        return _PLAIN.encode(value)
+    except (msgspec.MsgspecError, OverflowError, TypeError, UnicodeEncodeError, RecursionError):
+        return _plain_json_of_any(value)
+
+
+def _plain_json_of_any(value: Any) -> bytes:
+    """Also of numbers that msgspec does not know; slower."""
+    try:
+        return json.dumps(
             value, sort_keys=True, separators=(",", ":"), default=str, ensure_ascii=False
         ).encode("utf-8")
     except (UnicodeEncodeError, RecursionError) as error:
         raise InputError(
             "the body holds half a character, or is nested too deep", code="json", pointer=""
         ) from error
-    return hashlib.sha256(text).digest()
 
 
 def check_id(receipt_id: str) -> None:

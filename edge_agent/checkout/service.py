@@ -1,7 +1,9 @@
 """Calculate, commit, cancel: what a till may ask of the agent about a receipt.
 
-Reading and pricing happen on a few threads of their own with a reader connection each, so that a
-receipt of ten thousand lines does not hold up the other tills; writing is the writer's.
+An ordinary receipt is read and priced where it is asked for: to hand it to a thread would cost
+more than its price, and tills would wait for each other all the same, for Python runs one thread
+at a time. A large one goes to a few threads of their own, so that ten thousand lines do not hold
+up the other tills. Each has its own reader connection; writing is the writer's.
 """
 
 from __future__ import annotations
@@ -55,6 +57,8 @@ from shared.wire.receipt_json import parse_json
 
 PRICING_THREADS: Final = 2
 """One large receipt leaves a thread to the small ones; more share the same interpreter."""
+SMALL_BODY_BYTES: Final = 16_384
+"""Some 150 lines: a few milliseconds, for which the other tills may wait."""
 RECORD_UID_BYTES: Final = 16
 _COMMIT_KEYS: Final = frozenset({"receipt", "calculation_id", "to_pay"})
 _Result = TypeVar("_Result")
@@ -145,20 +149,21 @@ class Checkout:
         bundle = self._active()
 
         def price(reader: apsw.Connection) -> tuple[Calculation, Answer] | _Waiting:
-            """Priced at once where nobody else is to be asked: a thread costs a till time."""
+            """Priced at once where nobody else is to be asked."""
             asked = asked_in(body, self._store_id)
             wishes = self._pricing.wishes(reader, bundle, asked)
             if wishes is not None:
                 return _Waiting(asked=asked, wishes=wishes)
             return self._pricing.calculate(reader, bundle, asked, NOWHERE, trace=trace, hints=hints)
 
-        priced = await self._on_thread(price)
+        priced = await self._read(price, len(body))
         if isinstance(priced, _Waiting):
             asked, elsewhere = priced.asked, await self._pricing.ask(priced.wishes)
-            priced = await self._on_thread(
+            priced = await self._read(
                 lambda reader: self._pricing.calculate(
                     reader, bundle, asked, elsewhere, trace=trace, hints=hints
-                )
+                ),
+                len(body),
             )
         calculation, answer = priced
         named = receipt_hash(calculation.filled.receipt)
@@ -252,7 +257,7 @@ class Checkout:
                 raise NotFoundError("this receipt is not known here")
             return found
 
-        return await self._on_thread(find)
+        return await self._read(find, 0)
 
     def _active(self) -> VerifiedBundle:
         bundle = self._bundles.active
@@ -272,14 +277,14 @@ class Checkout:
     async def _sale_or_repeat(self, receipt_id: str, body: bytes) -> Sale | Recorded:
         """The sale in this body, priced as the till was told; or what is recorded of it."""
         now_ms = self._clock.now_ms()
-        sale = await self._on_thread(
-            lambda reader: self._sale(reader, receipt_id, body, now_ms, None)
+        sale = await self._read(
+            lambda reader: self._sale(reader, receipt_id, body, now_ms, None), len(body)
         )
         if not isinstance(sale, _Unpriced):
             return sale
         elsewhere = await self._pricing.ask(sale.wishes)
-        priced = await self._on_thread(
-            lambda reader: self._sale(reader, receipt_id, body, now_ms, elsewhere)
+        priced = await self._read(
+            lambda reader: self._sale(reader, receipt_id, body, now_ms, elsewhere), len(body)
         )
         assert not isinstance(priced, _Unpriced), "all that pricing needs was given"
         return priced
@@ -345,9 +350,12 @@ class Checkout:
             return None
         return found
 
-    async def _on_thread(self, job: Callable[[apsw.Connection], _Result]) -> _Result:
-        loop = asyncio.get_running_loop()
+    async def _read(self, job: Callable[[apsw.Connection], _Result], body_bytes: int) -> _Result:
+        """What ``job`` finds; ``body_bytes`` says how much work it is."""
         try:
+            if body_bytes <= SMALL_BODY_BYTES:
+                return job(self._reader())
+            loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, lambda: job(self._reader()))
         except apsw.Error as error:
             raise UnavailableError("the database could not be read", retry_after_s=1) from error

@@ -34,13 +34,15 @@ def refusals(chance: Chance) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get(REQUEST_ID_HEADER, "")
         request_id = given if _REQUEST_ID.fullmatch(given) else chance.token_bytes(8).hex()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                response = await handler(request)
-            except Exception as error:  # noqa: BLE001 - the border: whatever happens is a problem
-                if not is_expected(error):
-                    _LOG.exception("request.failed", method=request.method, path=request.path)
-                response = problem_response(error)
+        # Not taken back afterwards: the context is the connection's, and its next call has its own.
+        structlog.contextvars.unbind_contextvars("till")
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            response = await handler(request)
+        except Exception as error:  # noqa: BLE001 - the border: whatever happens is a problem
+            if not is_expected(error):
+                _LOG.exception("request.failed", method=request.method, path=request.path)
+            response = problem_response(error)
         response.headers[REQUEST_ID_HEADER] = request_id
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -60,8 +62,8 @@ def admission(tills: Tills) -> Middleware:
         if right is not None:
             check_right(caller, right)
         request[CALLER] = caller
-        with structlog.contextvars.bound_contextvars(till=caller.name):
-            return await handler(request)
+        structlog.contextvars.bind_contextvars(till=caller.name)
+        return await handler(request)
 
     return middleware
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -38,6 +39,12 @@ _COUPON_STATES: Final = frozenset({"valid", "used", "expired", "reserved", "unkn
 _PERIODS: Final = frozenset({"day", "week", "month", "year", "lifetime", "total"})
 _FINDINGS_MAX: Final = 1000
 """A receipt that is wrong throughout needs no longer list."""
+_LINE_KEYS: Final = frozenset({"line", "sku", "qty", "price"})
+_PLAIN_KEYS: Final = _LINE_KEYS | {"weighed"}
+_DECIMALS_REMEMBERED: Final = 8_192
+"""About a megabyte."""
+_SHORT_CHARS: Final = 16
+"""Longer texts are no ordinary price, and whoever sends them could fill the memory."""
 
 
 class ReceiptError(InputError):
@@ -275,9 +282,14 @@ class _Reader:
 
 def scaled_integer(value: Any, decimals: int) -> int | None:
     """A decimal string or JSON number times 10^decimals; None: not a decimal of that kind."""
+    if type(value) is str and len(value) <= _SHORT_CHARS:
+        return _scaled_short(value, decimals)
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         return None
-    text = str(value)
+    return _scaled_text(str(value), decimals)
+
+
+def _scaled_text(text: str, decimals: int) -> int | None:
     sign = -1 if text.startswith("-") else 1
     whole, dot, fraction = text.removeprefix("-").partition(".")
     if not (whole.isascii() and whole.isdigit()) or len(whole) > 15:
@@ -289,6 +301,10 @@ def scaled_integer(value: Any, decimals: int) -> int | None:
     return sign * int(whole + fraction.ljust(decimals, "0"))
 
 
+_scaled_short = lru_cache(_DECIMALS_REMEMBERED)(_scaled_text)
+"""Quantities and prices come again and again."""
+
+
 def _shown(value: Any) -> str:
     return repr(str(value) if isinstance(value, Decimal) else value)[:80]
 
@@ -298,7 +314,10 @@ def _escape(key: str) -> str:
 
 
 def _receipt(at: _Reader) -> Receipt:
-    lines = at.each("lines", _line)
+    lines = [
+        _plain_line(value) or _line(_Reader(value, f"/lines/{index}", at.findings))
+        for index, value in enumerate(at.array("lines"))
+    ]
     if at.raw.get("lines") is None:
         at.fault("missing", "/lines", "lines is required.")
     if len(lines) > limits.RECEIPT_LINES_MAX:
@@ -344,6 +363,32 @@ def _check_time(at: _Reader, time: str) -> None:
         known = False
     if not known:
         at.fault("time", "/time", f"A time with its offset is expected, {_shown(time)} found.")
+
+
+def _plain_line(raw: Any) -> ReceiptLine | None:
+    """A faultless line of nothing but what every till sends; None: ``_line`` reads it with care.
+
+    Most of the time that reading a receipt took went to keys that no line has.
+    """
+    if type(raw) is not dict or not _PLAIN_KEYS >= raw.keys() >= _LINE_KEYS:
+        return None
+    number, sku, weighed = raw["line"], raw["sku"], raw.get("weighed", False)
+    quantity, price = scaled_integer(raw["qty"], 3), scaled_integer(raw["price"], 2)
+    if (
+        type(number) is int
+        and 1 <= number < 2**62
+        and type(sku) is str
+        and 0 < len(sku) <= limits.IDENTIFIER_CHARS_MAX
+        and quantity is not None
+        and 0 < quantity <= limits.QUANTITY_MILLI_MAX
+        and price is not None
+        and 0 <= price <= limits.PRICE_MINOR_MAX
+        and type(weighed) is bool
+    ):
+        return ReceiptLine(
+            line=number, sku=sku, quantity_milli=quantity, price_minor=price, weighed=weighed
+        )
+    return None
 
 
 def _line(at: _Reader) -> ReceiptLine:

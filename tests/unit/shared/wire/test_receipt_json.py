@@ -6,9 +6,19 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from shared.wire.problem import Finding
 from shared.wire.receipt import Customer, SpendRequest
-from shared.wire.receipt_json import ReceiptError, decode_receipt, encode_receipt_json
+from shared.wire.receipt_json import (
+    ReceiptError,
+    _line,
+    _plain_line,
+    _Reader,
+    decode_receipt,
+    encode_receipt_json,
+)
 
 
 def _receipt(**changes: Any) -> bytes:
@@ -94,3 +104,38 @@ def test_written_receipt_reads_the_same() -> None:
         )
     )
     assert receipt == decode_receipt(encode_receipt_json(receipt))
+
+
+_ANY = st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.just([])
+_DECIMALS = st.from_regex(r"-?[0-9]{0,11}(\.[0-9]{0,4})?", fullmatch=True)
+_VALUES = {
+    "line": st.integers(-1, 3) | _ANY,
+    "sku": st.text(max_size=3) | st.just("x" * 300) | _ANY,
+    "qty": _DECIMALS | st.integers(0, 10**8) | _ANY,
+    "price": _DECIMALS | st.integers(0, 10**11) | _ANY,
+    "weighed": st.booleans() | _ANY,
+    "brand": st.text(max_size=3),
+    "sort": st.text(max_size=3),
+}
+
+
+@given(
+    st.fixed_dictionaries({}, optional=_VALUES),
+    st.sampled_from(["", "", "", "line", "sku", "qty", "price"]),
+)
+@example({"line": 0}, "")
+@example({"qty": "0"}, "")
+@example({"qty": "1000000.001"}, "")
+@example({"price": "99999999999"}, "")
+@example({"sku": ""}, "")
+def test_plain_line_is_read_as_any_other(changes: dict[str, Any], left_out: str) -> None:
+    """The short way for lines without anything special gives the same line, or leaves it alone."""
+    line = {"line": 1, "sku": "a", "qty": "1", "price": "1"} | changes
+    line.pop(left_out, None)
+    findings: list[Finding] = []
+    carefully = _line(_Reader(line, "", findings))
+    plainly = _plain_line(line)
+    assert plainly in (None, carefully)
+    assert plainly is None or not findings
+    if not findings and line.keys() <= {"line", "sku", "qty", "price", "weighed"}:
+        assert (plainly is None) == ("weighed" in line and line["weighed"] is None)
