@@ -2,8 +2,9 @@
 
 A job is a function of the write connection. It runs in a savepoint: when it raises, it alone is
 undone and its caller gets the error. A caller is answered only after the group is durable, and
-after the guard has told the other media of it. When the disk refuses, the whole group is undone;
-for want of room it is done once more in the place of the reserve, so a job may run twice.
+after the guard has told the other media of it; jobs that only looked cost no medium anything. When
+the disk refuses, the whole group is undone; for want of room it is done once more in the place of
+the reserve, so a job may run twice.
 
 The log is folded into the database between groups, never in one: a caller does not wait for it,
 and a disk that fails there is noticed.
@@ -45,7 +46,10 @@ class _Entry:
 
 
 class CommitGuard(Protocol):
-    """Who stands at every group commit, in the writer's thread (``edge_agent.witness.guard``)."""
+    """Who stands at every group commit that changes something, in the writer's thread.
+
+    It is ``edge_agent.witness.guard``.
+    """
 
     def before_commit(self, connection: apsw.Connection, *, short: bool = False) -> None:
         """Add to the transaction; ``short``: room is left for sales and money only."""
@@ -148,18 +152,20 @@ class Writer:
     def _try_group(self, group: list[_Entry]) -> UnavailableError | None:
         """Commit the jobs and answer their callers; or undo all of them and say why."""
         done: list[tuple[Future[Any], Any]] = []
+        before = self._connection.total_changes()
         try:
             self._connection.execute(_QUERIES["begin"])
             for entry in group:
                 if not entry.future.done():
                     self._run_job(entry, done)
-            if self._guard is not None:
-                self._guard.before_commit(self._connection, short=self._disk.short)
+            guard = self._guard if self._connection.total_changes() != before else None
+            if guard is not None:
+                guard.before_commit(self._connection, short=self._disk.short)
             self._connection.execute(_QUERIES["commit"])
         except apsw.Error as error:
             return self._undo(error)
-        if self._guard is not None:
-            self._guard.after_commit(self._connection)
+        if guard is not None:
+            guard.after_commit(self._connection)
         for future, result in done:
             future.set_result(result)
         return None

@@ -122,6 +122,10 @@ class Guard:
             self._keep_floor(connection)
             self._testify(heads)
 
+    def put_time_down(self, connection: apsw.Connection) -> None:
+        """A writer's job for quiet hours: keeps trusted time though nothing happens."""
+        self._keep_floor(connection)
+
     def before_commit(self, connection: apsw.Connection, *, short: bool = False) -> None:
         """Put trusted time down in the transaction; while room is short, telemetry goes."""
         if short:

@@ -46,6 +46,7 @@ class Upkeep:
         if self._disk.short:
             # In the writer's thread, which is the one that gives it up.
             await self._writer.run(lambda _: self._disk.hold_reserve())
+        await self._writer.run(self._guard.put_time_down)
         count = 0
         while pruned := await self._writer.run(prune):
             count += pruned

@@ -391,6 +391,8 @@ class Agent:
         async def upkeep() -> None:
             if next(rounds) == 0:
                 await records.tidy()
+            else:
+                await self.writes.run(self.guard.put_time_down)
             closed = await hub.upkeep()
             if closed:
                 self.world.note(self.name, "leases.closed", count=closed)

@@ -87,10 +87,14 @@ class Writes:
         if self.closed:
             raise UnavailableError("the database is closed")
         try:
+            before = self.connection.total_changes()
             with self.connection:
                 result = job(self.connection)
-                self.guard.before_commit(self.connection)
-            self.guard.after_commit(self.connection)
+                changed = self.connection.total_changes() != before
+                if changed:
+                    self.guard.before_commit(self.connection)
+            if changed:
+                self.guard.after_commit(self.connection)
         except AppError:
             raise
         except Exception as error:

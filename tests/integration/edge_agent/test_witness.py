@@ -14,6 +14,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from edge_agent.clock.store import kept_floor
 from edge_agent.database.connection import open_reader, open_writer
 from edge_agent.database.writer import Writer
 from edge_agent.outbox.held import held_counts, recovery_of
@@ -33,6 +34,7 @@ from edge_agent.outbox.store import (
     verify_chain,
 )
 from edge_agent.witness import journal as journal_module
+from edge_agent.witness.layout import Statement
 from edge_agent.witness.policy import Action
 from edge_agent.witness.rebuild import Remembered
 from edge_agent.witness.start import ASIDE_FOLDER, Media, Opened, open_media
@@ -150,10 +152,36 @@ async def test_undisturbed_shop_goes_on(shop: Shop) -> None:
     assert shop.replayed == []
 
 
+async def test_who_only_looks_costs_no_medium_anything(shop: Shop) -> None:
+    """Questions go through the writer too; trusted time is put down by a job of its own."""
+    with shop.running() as (writer, opened):
+        await record(writer, a_fact(1))
+        files = [path for path in sorted(shop.folder.rglob("*")) if path.is_file()]
+        before = {path: path.read_bytes() for path in files if path.suffix != ".sqlite-shm"}
+        counter = statement_of(opened).counter
+        heads = await asyncio.gather(*(writer.run(heads_of) for _ in range(5)))
+        assert all(head == heads[0] for head in heads)
+        assert statement_of(opened).counter == counter
+        assert {path: path.read_bytes() for path in before} == before
+
+        shop.clock.advance_ms(60_000)
+        await writer.run(opened.guard.put_time_down)
+        assert statement_of(opened).counter == counter + 1
+        connection = shop.read()
+        floor = kept_floor(connection)
+        connection.close()
+        assert floor is not None
+        assert floor.floor_ms == statement_of(opened).kept_ms
+
+
+def statement_of(opened: Opened) -> Statement:
+    statement = opened.guard.statement()
+    assert statement is not None
+    return statement
+
+
 async def test_restored_database_recovers_or_is_made_again(shop: Shop) -> None:
-    """Fault 12: with the journal no record is missing, but what was only promised; without it no
-    number is used twice.
-    """
+    """Fault 12: with the journal all records are there; without it no number is used twice."""
     with shop.running() as (writer, _):
         await record(writer, a_fact(1), a_fact(2))
     shop.save("backup")
@@ -447,13 +475,13 @@ async def test_trusted_time_outlives_a_restored_database(shop: Shop) -> None:
 
 
 async def test_witness_hears_of_trusted_time_though_nothing_is_recorded(shop: Shop) -> None:
-    """A shop that sells nothing, or only looks things up, loses nothing of it."""
+    """A shop that sells nothing puts it down once a minute."""
     with shop.running() as (writer, opened):
         await record(writer, a_fact(1))
     shop.save("old")
     with shop.running() as (writer, opened):
         opened.clock.note_central(shop.clock.wall_ms + 10**9)
-        await writer.run(lambda _: None)
+        await writer.run(opened.guard.put_time_down)
         before_ms = opened.clock.trusted_now_ms()
     shop.put_back("old")
     shop.clock.reboot(off_ms=0)
