@@ -13,7 +13,7 @@ from aiohttp import web
 
 from edge_agent.checkout.knowledge import look_up
 from edge_agent.checkout.service import Checkout
-from edge_agent.config import DATABASE_FILE, TILL_TOKEN_FILE, Config, read_secret
+from edge_agent.config import TILL_TOKEN_FILE, Config, read_secret
 from edge_agent.database.disk import Disk
 from edge_agent.gift_cards.service import GiftCards
 from edge_agent.http.docs import DocsApi
@@ -72,7 +72,8 @@ def make_app(
         more=lambda: [*ground.statuses(), *line.statuses(), *ports.status(), tills.status()],
     )
     ports = SerialPorts(config.serial, _services(ground, line, counter, report))
-    for name, one_round in (*line.rounds(), *ground.rounds(), *ports.rounds()):
+    talks = [] if ground.keeps_still else line.rounds()
+    for name, one_round in (*talks, *ground.rounds(), *ports.rounds()):
         supervisor.add(name, one_round)
     app = _listener(ground, line, counter, report, tills, token)
 
@@ -104,7 +105,7 @@ class _Counter:
     def __init__(self, ground: Ground, line: Line) -> None:
         store_id, clock, chance = ground.config.store_id, ground.clock, ground.chance
         self.checkout = Checkout(
-            database=ground.folder / DATABASE_FILE,
+            database=ground.database,
             writer=ground.writer,
             bundles=ground.bundles,
             look_up=line.expected.watching(look_up),

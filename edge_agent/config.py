@@ -56,7 +56,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     An agent is a hub, a till, or neither. ``common_token`` False: only tokens that
     `kopilka-edge till` made sell; till.token is then for reports and the page.
     ``serial``: docs/serial.md.
-    ``returns``: what is given without a receipt.
+    ``returns``: what is given without a receipt. ``spare_folder``: where sales go while the disk
+    is read-only, on another medium.
     """
 
     central_url: Annotated[str, msgspec.Meta(pattern=CENTRAL_URL_PATTERN)]
@@ -69,6 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trusted_keys_file: str = TRUSTED_KEYS_FILE
     witness_file: str = WITNESS_FILE
     journal_folder: str | None = None
+    spare_folder: str | None = None
     hello_interval_s: _Seconds = 30.0
     flush_interval_s: _Seconds = 15.0
     feed_wait_s: Annotated[float, msgspec.Meta(ge=0, le=55)] = 25.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import gc
 import os
@@ -53,7 +54,7 @@ def folder_lock(folder: Path) -> Iterator[None]:
         NotFoundError: there is no such folder.
     """
     try:
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = _open_lock(folder)
     except OSError as error:
         raise NotFoundError("this folder cannot be used", hint="Check --folder.") from error
     try:
@@ -69,6 +70,19 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_lock(folder: Path) -> int:
+    """The lock's file; on a disk that is read-only it can be locked as well, if it is there."""
+    try:
+        return os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+    try:
+        return os.open(folder / LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return os.open(folder, os.O_RDONLY)
 
 
 async def ask_status(folder: Path) -> Any:
@@ -99,10 +113,20 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    def stop_soon() -> None:
-        loop.call_soon_threadsafe(stop.set)
+    failed = asyncio.Event()
 
-    disk = Disk(folder, on_failure=stop_soon)
+    def fail() -> None:
+        failed.set()
+        stop.set()
+
+    def fail_soon() -> None:
+        loop.call_soon_threadsafe(fail)
+
+    disk = Disk(
+        folder,
+        on_failure=fail_soon,
+        ends_read_only=config.spare_folder is not None,
+    )
     runner = patiently(make_app(folder, config, machine, disk), stop_grace_s=STOP_GRACE_S)
     try:
         await runner.setup()
@@ -118,10 +142,11 @@ async def _serve(
             ) from error
         host, port = runner.addresses[0][:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        write_private(folder / ADDRESS_FILE, address.encode())
+        if disk.fault is None:
+            write_private(folder / ADDRESS_FILE, address.encode())
         announce(address)
         await stop.wait()
     finally:
         await runner.cleanup()
-    if disk.fault is not None:
+    if failed.is_set() and disk.fault is not None:
         raise disk.refusal(disk.fault)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,9 @@ _TEMPORARY: Final = "incoming.tmp"
 def stored_versions(folder: Path) -> list[int]:
     """The versions that lie in the folder, the highest first; leftovers of a cut are removed."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / _TEMPORARY).unlink(missing_ok=True)
+    if (folder / _TEMPORARY).exists():  # a disk that is read-only is asked for nothing
+        with suppress(OSError):
+            (folder / _TEMPORARY).unlink()
     found = [_NAME.fullmatch(path.name) for path in folder.iterdir()]
     return sorted((int(match[1]) for match in found if match), reverse=True)
 

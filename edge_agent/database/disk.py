@@ -27,6 +27,7 @@ from shared.status import Health, Status
 
 RESERVE_FILE: Final = "reserve"
 _LOG = get_logger(__name__)
+_PROBE_FILE: Final = "writable"
 _PIECE_BYTES: Final = 2**20
 _FAILURES: Final = (
     apsw.IOError,
@@ -59,6 +60,19 @@ def fault_of(error: BaseException, connection: apsw.Connection) -> Fault | None:
             return Fault.READ_ONLY
         return Fault.FAILED
     return None
+
+
+def is_read_only(folder: Path) -> bool:
+    """Whether the disk under a folder takes nothing at all; other troubles are not told here."""
+    probe = folder / _PROBE_FILE
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600)
+    except OSError as error:
+        return error.errno == errno.EROFS
+    os.close(descriptor)
+    with suppress(OSError):
+        probe.unlink()
+    return False
 
 
 def write_log_anew(database: Path) -> None:
@@ -104,8 +118,13 @@ class Disk:
         *,
         reserve_bytes: int = RESERVE_BYTES,
         on_failure: Callable[[], None] = lambda: None,
+        ends_read_only: bool = False,
     ) -> None:
-        """``folder``: the database's. Nothing is written before ``hold_reserve``."""
+        """``folder``: the database's. Nothing is written before ``hold_reserve``.
+
+        ``ends_read_only``: the process ends when the disk becomes read-only, since the next start
+        records sales elsewhere.
+        """
         self._folder = folder
         self._reserve = folder / RESERVE_FILE
         self._reserve_bytes = reserve_bytes
@@ -114,11 +133,18 @@ class Disk:
         self._short = False
         self._fault: Fault | None = None
         self._detail = ""
+        self._ends_read_only = ends_read_only
+        self._sales_go_elsewhere = False
 
     @property
     def short(self) -> bool:
         """Whether the reserve was given up, so that only sales and money may take room."""
         return self._short
+
+    @property
+    def refuses(self) -> Fault | None:
+        """Why nothing can be recorded now; a disk whose sales go elsewhere refuses nothing."""
+        return None if self._sales_go_elsewhere else self._fault
 
     @property
     def fault(self) -> Fault | None:
@@ -186,8 +212,13 @@ class Disk:
                 return
             self._fault, self._detail = fault, detail
         _LOG.error("disk.failed", fault=fault.value, detail=detail)
-        if fault is Fault.FAILED:
+        if fault is Fault.FAILED or self._ends_read_only:
             self._on_failure()
+
+    def found_read_only(self, *, sales_go_elsewhere: bool) -> None:
+        """It was read-only when the agent started; that is lived with until it can be written."""
+        self._fault, self._sales_go_elsewhere = Fault.READ_ONLY, sales_go_elsewhere
+        _LOG.error("disk.read_only", sales_go_elsewhere=sales_go_elsewhere)
 
     def look_again(self) -> None:
         """A disk that was read-only may be written again: then the process starts anew.
@@ -196,7 +227,7 @@ class Disk:
         """
         if self._fault is not Fault.READ_ONLY:
             return
-        probe = self._folder / "writable"
+        probe = self._folder / _PROBE_FILE
         with suppress(OSError):
             descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
@@ -220,6 +251,8 @@ class Disk:
         """How the disk is, as a component."""
         if self._fault is Fault.READ_ONLY:
             message = "read-only: prices are calculated, nothing is recorded"
+            if self._sales_go_elsewhere:
+                message = "read-only: prices are calculated, sales go to the spare medium"
             return Status(component="disk", health=Health.ERROR, message=message)
         if self._fault is not None:
             message = f"failed: {self._detail}; the agent starts anew"

@@ -143,7 +143,7 @@ class Writer:
                 entry.future.set_exception(refused)
 
     def _refused_by(self) -> UnavailableError | None:
-        fault = self._disk.fault
+        fault = self._disk.refuses
         return None if fault is None else self._disk.refusal(fault)
 
     def _is_full(self, refused: UnavailableError | None) -> bool:

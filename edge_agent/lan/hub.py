@@ -132,7 +132,10 @@ class HubDesk:
         trusted_now_ms: Callable[[], int],
         on_relayed: Callable[[], None] = lambda: None,
         on_recorded: Callable[[], None] = lambda: None,
+        is_roomy: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``is_roomy``: whether the disk has room for others' records: the shop's own go first."""
+        self._is_roomy = is_roomy
         self._own = own
         self._writer = writer
         self._trusted_now_ms = trusted_now_ms
@@ -321,8 +324,10 @@ class HubDesk:
         batch = decode_batch(ask.batch) if ask.batch else None
 
         def job(connection: apsw.Connection) -> tuple[bool, CentralSaid | None]:
-            kept = batch is not None and keep_batch(
-                connection, stream, batch, ask.batch, self._trusted_now_ms()
+            kept = (
+                batch is not None
+                and self._is_roomy()
+                and keep_batch(connection, stream, batch, ask.batch, self._trusted_now_ms())
             )
             if batch is not None and ask.lane == Lane.RECEIPTS:
                 self._capture_named(connection, till, batch)

@@ -38,6 +38,7 @@ class ShopNetwork:
     ``places``: this agent is a till of the hub at one of them. ``listen``: HOST:PORT where tills
     reach this hub; port 0 lets the system choose. ``signer`` may be None where both are.
     ``on_recorded`` is called when something about money waits for central; it must not wait.
+    ``is_roomy``: whether the disk has room for tills' records on their way to central.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ShopNetwork:
         bring: Callable[[str], Awaitable[Mapping[str, int]]] | None = None,
         want_more: Callable[[str, str, int], None] | None = None,
         on_recorded: Callable[[], None] = lambda: None,
+        is_roomy: Callable[[], bool] = lambda: True,
         places: HubPlaces | None = None,
         listen: str | None = None,
     ) -> None:
@@ -73,6 +75,7 @@ class ShopNetwork:
             trusted_now_ms=trusted_now_ms,
             on_relayed=self._relayed.set,
             on_recorded=on_recorded,
+            is_roomy=is_roomy,
         )
         self.desk: Desk = self._own
         self.path: HubPath | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ import msgspec
 
 from edge_agent.bundles.service import BundleService
 from edge_agent.checkout.replay import REPLAYS as SALE_REPLAYS
+from edge_agent.clock.store import kept_floor
 from edge_agent.clock.trusted import TrustedClock
 from edge_agent.config import BUNDLES_FOLDER, DATABASE_FILE, DEVICE_KEY_FILE, Config, read_secret
 from edge_agent.database.connection import open_writer
@@ -23,12 +25,15 @@ from edge_agent.supervisor import Round
 from edge_agent.uplink.link import LinkState
 from edge_agent.witness.guard import Guard
 from edge_agent.witness.scrub import Scrub
-from edge_agent.witness.start import Media, open_media
-from edge_agent.witness.upkeep import Upkeep
+from edge_agent.witness.spare import Spare, SpareGuard, take_in
+from edge_agent.witness.start import RECOVERY_ID_BYTES, Media, open_media
+from edge_agent.witness.upkeep import Upkeep, look_again
+from edge_agent.witness.working_copy import make_working_copy, places
 from shared.clock import BootClock
-from shared.errors import CorruptionError
+from shared.errors import CorruptionError, UnavailableError
 from shared.ids import Chance
-from shared.status import Status
+from shared.status import Health, Status
+from shared.unreadable import UNREADABLE
 from shared.wire.enrol import TrustedKey
 
 _REPLAYS: Final = {**SALE_REPLAYS, **RETURN_REPLAYS}
@@ -53,26 +58,38 @@ class Ground:
     chance: Chance
     trusted: dict[str, bytes]
     bundles: BundleService
-    guard: Guard
+    guard: Guard | SpareGuard
+    database: Path
     trusted_clock: TrustedClock
     disk: Disk
     writer: Writer
     reader: Reader
     link: LinkState
+    spare_error: str = ""
 
     def rounds(self) -> list[tuple[str, Round]]:
-        """The loops that keep the records well."""
+        """The loops that keep the records well; of a read-only disk, that look at it again."""
+        if isinstance(self.guard, SpareGuard):
+            return [("upkeep", partial(look_again, self.disk))]
         upkeep = Upkeep(
             writer=self.writer, guard=self.guard, clock=self.trusted_clock, disk=self.disk
         )
         return [
             ("upkeep", upkeep.round),
-            ("scrub", Scrub(self.folder / DATABASE_FILE, self.disk).round),
+            ("scrub", Scrub(self.database, self.disk).round),
         ]
 
     def statuses(self) -> list[Status]:
         """How the disk, the records and the clock are."""
-        return [self.disk.status(), *self.guard.statuses(), self.trusted_clock.status()]
+        found = [self.disk.status(), *self.guard.statuses(), self.trusted_clock.status()]
+        if self.spare_error:
+            found.append(Status(component="spare", health=Health.ERROR, message=self.spare_error))
+        return found
+
+    @property
+    def keeps_still(self) -> bool:
+        """Whether the disk was read-only at the start: then nobody is talked to about records."""
+        return isinstance(self.guard, SpareGuard)
 
 
 def lay_ground(folder: Path, config: Config, machine: Machine, disk: Disk) -> Ground:
@@ -84,6 +101,8 @@ def lay_ground(folder: Path, config: Config, machine: Machine, disk: Disk) -> Gr
     (folder / BUNDLES_FOLDER).mkdir(mode=0o700, exist_ok=True)
     trusted = _trusted_keys(folder / config.trusted_keys_file)
     bundles = BundleService(folder / BUNDLES_FOLDER, trusted)
+    if is_read_only(folder):
+        return _on_read_only_disk(folder, config, machine, disk, trusted, bundles)
     opened = open_media(
         _media(folder, config),
         _REPLAYS,
@@ -91,6 +110,7 @@ def lay_ground(folder: Path, config: Config, machine: Machine, disk: Disk) -> Gr
         chance=machine.chance,
         lapse=lapse_parts,
     )
+    spare_error = _take_in(folder, config)
     disk.hold_reserve()
     return Ground(
         folder=folder,
@@ -100,11 +120,79 @@ def lay_ground(folder: Path, config: Config, machine: Machine, disk: Disk) -> Gr
         trusted=trusted,
         bundles=bundles,
         guard=opened.guard,
+        database=folder / DATABASE_FILE,
         trusted_clock=opened.clock,
         disk=disk,
         writer=Writer(folder / DATABASE_FILE, opened.guard, disk),
         reader=Reader(folder / DATABASE_FILE),
         link=LinkState(machine.clock),
+        spare_error=spare_error,
+    )
+
+
+def _take_in(folder: Path, config: Config) -> str:
+    """Take in what was sold while the disk was read-only; what is wrong with the spare medium."""
+    if config.spare_folder is None:
+        return ""
+    try:
+        spare = Spare(folder / config.spare_folder, config.edge_id)
+        take_in(folder / DATABASE_FILE, spare, _REPLAYS)
+        if spare.folder.stat().st_dev == folder.stat().st_dev:
+            return "it is on the disk of the database: it would be read-only with it"
+    except UnavailableError as error:
+        return error.message
+    return ""
+
+
+def _on_read_only_disk(
+    folder: Path,
+    config: Config,
+    machine: Machine,
+    disk: Disk,
+    trusted: dict[str, bytes],
+    bundles: BundleService,
+) -> Ground:
+    """Prices go on from a copy; sales go to the spare medium, or are refused where there is none.
+
+    The agent stands alone meanwhile: no hub, no tills, no rights.
+    """
+    spare: Spare | None = None
+    spare_error = ""
+    if config.spare_folder is not None:
+        try:
+            spare = Spare(folder / config.spare_folder, config.edge_id)
+        except UnavailableError as error:
+            spare_error = error.message
+    database = make_working_copy(
+        folder / DATABASE_FILE,
+        places(None if spare is None else spare.folder),
+        edge_id=config.edge_id,
+        recovery_id=machine.chance.token_bytes(RECOVERY_ID_BYTES),
+        now_ms=machine.clock.now_ms(),
+    )
+    guard = SpareGuard(spare)
+    connection = open_writer(database)
+    try:
+        guard.opened(connection, _REPLAYS)
+        trusted_clock = TrustedClock(machine.clock, kept_floor(connection), None)
+    finally:
+        connection.close()
+    disk.found_read_only(sales_go_elsewhere=spare is not None)
+    return Ground(
+        folder=folder,
+        config=msgspec.structs.replace(config, lan_listen=None, hub_url=None, find_hub=False),
+        clock=machine.clock,
+        chance=machine.chance,
+        trusted=trusted,
+        bundles=bundles,
+        guard=guard,
+        database=database,
+        trusted_clock=trusted_clock,
+        disk=disk,
+        writer=Writer(database, guard, disk),
+        reader=Reader(database),
+        link=LinkState(machine.clock),
+        spare_error=spare_error,
     )
 
 
@@ -113,21 +201,6 @@ def agent_version() -> str:
     return metadata.version("kopilka")
 
 
-def _media(folder: Path, config: Config) -> Media:
-    return Media(
-        database=folder / DATABASE_FILE,
-        witness=folder / config.witness_file,
-        journal=None if config.journal_folder is None else folder / config.journal_folder,
-        edge_id=config.edge_id,
-    )
-
-
-def _trusted_keys(path: Path) -> dict[str, bytes]:
-    try:
-        keys = msgspec.json.decode(read_secret(path), type=list[TrustedKey])
-    except msgspec.DecodeError as error:
-        raise CorruptionError(f"{path.name} is damaged", hint="Enrol this agent again.") from error
-    return {key.key_id: key.public_key for key in keys}
 def device_key(folder: Path) -> bytes:
     """The key that this agent signs with.
 
@@ -142,3 +215,18 @@ def device_key(folder: Path) -> bytes:
         ) from error
 
 
+def _media(folder: Path, config: Config) -> Media:
+    return Media(
+        database=folder / DATABASE_FILE,
+        witness=folder / config.witness_file,
+        journal=None if config.journal_folder is None else folder / config.journal_folder,
+        edge_id=config.edge_id,
+    )
+
+
+def _trusted_keys(path: Path) -> dict[str, bytes]:
+    try:
+        keys = msgspec.json.decode(read_secret(path), type=list[TrustedKey])
+    except UNREADABLE as error:
+        raise CorruptionError(f"{path.name} is damaged", hint="Enrol this agent again.") from error
+    return {key.key_id: key.public_key for key in keys}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from edge_agent.config import DATABASE_FILE, DEVICE_KEY_FILE, Config, read_secret
+from edge_agent.config import DEVICE_KEY_FILE, Config, read_secret
 from edge_agent.database.migrate import forget_copies
 from edge_agent.database.writer import Writer
 from edge_agent.discovery.policy import Places
@@ -140,6 +140,7 @@ class Line:
             bring=self._bring,
             want_more=self._want_more,
             on_recorded=self._note_money,
+            is_roomy=lambda: not ground.disk.short,
             clock=ground.clock,
             chance=ground.chance,
             places=places,
@@ -147,7 +148,7 @@ class Line:
         )
 
     def _uplink(self, ground: Ground, statuses: Callable[[], list[Status]]) -> Uplink:
-        database = ground.folder / DATABASE_FILE
+        database = ground.database
         return Uplink(
             self.identity,
             central=self.transport,

@@ -135,6 +135,14 @@ def last_statement(slots: list[bytes]) -> Statement | None:
     return max(read, key=lambda statement: statement.counter, default=None)
 
 
+def read_pieces(data: bytes) -> Iterator[bytes]:
+    """The payloads of a file of pieces, up to the first that is not whole."""
+    at = 0
+    while (payload := _payload_at(data, at)) is not None:
+        yield payload
+        at += _HEAD.size + len(payload)
+
+
 def read_entries(data: bytes) -> Iterator[tuple[int, Entry]]:
     """The entries of a journal file with where each ends; stops at the first that is not whole."""
     at = 0

@@ -66,7 +66,7 @@ def rebuild(
         elif isinstance(entry, Chained):
             count += _chained(connection, entry, replays)
         else:
-            count += _waiting(connection, entry, replays)
+            count += take_waiting(connection, entry, replays)
     return count
 
 
@@ -103,7 +103,8 @@ def _chained(connection: apsw.Connection, entry: Chained, replays: Mapping[str, 
     return 1
 
 
-def _waiting(connection: apsw.Connection, entry: Waiting, replays: Mapping[str, Replay]) -> int:
+def take_waiting(connection: apsw.Connection, entry: Waiting, replays: Mapping[str, Replay]) -> int:
+    """Take in a fact that has no number yet, once; how many that were."""
     if has_fact(connection, entry.uid) or is_held(connection, entry.uid):
         return 0
     hold_fact(

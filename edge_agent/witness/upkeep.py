@@ -21,6 +21,12 @@ PRUNE_STEP: Final = 200
 _DAY_MS: Final = 24 * 3_600_000
 
 
+async def look_again(disk: Disk) -> None:
+    """A round while the disk is read-only: wait, and look whether it can be written again."""
+    await asyncio.sleep(UPKEEP_EVERY_S)
+    await asyncio.to_thread(disk.look_again)
+
+
 class Upkeep:
     """A round for the supervisor."""
 

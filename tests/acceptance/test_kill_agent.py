@@ -134,11 +134,11 @@ async def test_no_answered_sale_is_lost_by_a_kill(tmp_path: Path, shop: int) -> 
     print(f"{len(book.answered)} sales, {interrupted} commits cut by {KILLS_PER_SHOP} kills")
 
 
-def check_database(folder: Path, book: Book) -> None:
-    """As many records as sales, the chain whole, the lease used as the sales say."""
+def check_database(folder: Path, book: Book, *, returns: int = 0) -> None:
+    """As many records as sales and returns, the chain whole, the lease used as the sales say."""
     connection = open_reader(folder / DATABASE_FILE)
     try:
-        assert verify_chain(connection, int(Lane.RECEIPTS)) == len(book.answered)
+        assert verify_chain(connection, int(Lane.RECEIPTS)) == len(book.answered) + returns
         uids = {reply["record_uid"] for reply in book.answered.values()}
         assert len(uids) == len(book.answered)
         spent_centi = 0

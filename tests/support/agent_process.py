@@ -15,13 +15,19 @@ START_TIMEOUT_S: Final = 60
 
 @asynccontextmanager
 async def an_agent(
-    folder: Path, *, environment: Mapping[str, str] | None = None, before: Sequence[str] = ()
+    folder: Path,
+    *,
+    environment: Mapping[str, str] | None = None,
+    before: Sequence[str] = (),
+    said: Path | None = None,
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """A running agent and its address; whatever happens, it is gone after the block.
 
-    ``environment``: more of it; ``before``: the command that runs the command.
+    ``environment``: more of it; ``before``: the command that runs the command; ``said``: the file
+    for what it says, if not one in the folder.
     """
-    with (folder / "agent.err").open("ab") as errors:
+    said = folder / "agent.err" if said is None else said
+    with said.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             *before,
             *(sys.executable, "-m", "edge_agent", "run", "--folder", str(folder)),
@@ -33,7 +39,7 @@ async def an_agent(
         assert process.stdout is not None
         async with asyncio.timeout(START_TIMEOUT_S):
             line = (await process.stdout.readline()).decode()
-        assert line.startswith("ready "), (folder / "agent.err").read_text("utf-8")[-2000:]
+        assert line.startswith("ready "), said.read_text("utf-8")[-2000:]
         yield process, line.removeprefix("ready ").strip()
     finally:
         if process.returncode is None:

@@ -194,7 +194,13 @@ class Hub(Node):
 
     def __init__(self, time: Time) -> None:
         super().__init__(HUB, time)
-        self.desk = HubDesk(own=self.own, writer=self.memory, trusted_now_ms=time.trusted_now_ms)
+        self.roomy = True
+        self.desk = HubDesk(
+            own=self.own,
+            writer=self.memory,
+            trusted_now_ms=time.trusted_now_ms,
+            is_roomy=lambda: self.roomy,
+        )
         self.gate = HubGate(desk=self.desk, edge_id=HUB, signer=self.signer, writer=self.memory)
 
     def lease(self, lease_id: str, granted: int, version: int, **changes: Any) -> None:

@@ -129,8 +129,34 @@ def test_gap_is_told_to_the_till_and_the_rest_waits_for_it(shop: Shop) -> None:
     assert waiting(shop) == 0
 
 
-def test_receipt_of_a_dead_till_captures_its_hold(shop: Shop) -> None:
+def test_hub_without_room_carries_nothing_and_the_till_goes_by_itself(shop: Shop) -> None:
+    """The shop's own sales come first; what waits already is carried, and room brings it back."""
+    till, central = shop.tills[0], a_central(shop)
+    record(till, 2)
+    shop.run(till.desk.relay(LANE, 1, msgspec.msgpack.encode(batch_of(till, 1, 1))))
+    shop.hub.roomy = False
+    body = msgspec.msgpack.encode(batch_of(till, 1, 2))
+    said = shop.run(till.desk.relay(LANE, 1, body))
+    assert said is not None
+    assert (said.stored, said.reason, waiting(shop)) == (False, "full", 1)
+
+    async def pause(_s: float) -> None:
+        pytest.fail("nobody waits for a hub that carries nothing")
+
+    path = HubPath(desk=till.desk, edge_id=till.edge_id, pause=pause)
+    assert shop.run(path.put_batch(till.edge_id, LANE, 1, batch_of(till, 1, 2))) is None
+    shop.run(shop.hub.desk.forward(central))
+    assert (len(central.records(till.edge_id, LANE)), waiting(shop)) == (1, 0)
+    shop.hub.roomy = True
+    said = shop.run(till.desk.relay(LANE, 1, body))
+    assert said is not None
+    assert said.stored
+
+
+@pytest.mark.parametrize("roomy", [True, False])
+def test_receipt_of_a_dead_till_captures_its_hold(shop: Shop, roomy: bool) -> None:
     """The till's journal has been seen: what it printed is spent, though it never says so."""
+    shop.hub.roomy = roomy
     till = shop.tills[0]
     shop.hub.lease("L", 1_000, 1)
     shop.run(till.freeze("r1", 100))
