@@ -248,10 +248,6 @@ class SpareGuard:
         """A copy that nobody keeps need not know the time."""
         return False
 
-    def is_due(self) -> bool:
-        """A group that changed nothing is nothing to the medium."""
-        return False
-
     def before_commit(self, connection: apsw.Connection, *, short: bool = False) -> None:
         """Put the new facts on the medium; what raises here is answered to nobody.
 
