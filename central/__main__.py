@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from datetime import UTC, date
@@ -47,8 +48,13 @@ from central.processes import (
 )
 from central.staff.service import StaffService
 from central.uplink.certificates import make_certificates
+from central.uplink.files import Files
+from central.uplink.ingest import Ingest
 from shared.errors import AppError, ConflictError, InputError, NotFoundError
+from shared.limits import SYNC_FILE_BYTES_MAX
 from shared.logs import configure_logs
+from shared.sticks import open_on_stick, write_on_stick
+from shared.sync_file import answer_path
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
 from shared.wire.facts import Incident
@@ -349,6 +355,31 @@ async def _channel(central: Central, options: argparse.Namespace) -> int:
     return 0
 
 
+async def _sync_file(central: Central, options: argparse.Namespace) -> int:
+    answer: Path = options.answer or answer_path(options.file)
+    if await asyncio.to_thread(answer.exists):
+        raise ConflictError(f"{answer.name} is there already", code="file_exists")
+    ingest = Ingest(central.pool, central.clock)
+    taken = Files(central.pool, central.clock, central.chance, central.signer, ingest)
+
+    def progress(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{done} of {total} batches", end="", file=sys.stderr)
+
+    with (
+        open_on_stick(options.file, SYNC_FILE_BYTES_MAX) as question,
+        tempfile.TemporaryFile() as made,
+    ):
+        done = await taken.answer(question, made, progress)
+        made.seek(0)
+        write_on_stick(answer, iter(lambda: made.read(2**18), b""))
+    print(
+        f"store {done.store_id}, agent {done.edge_id}: {done.records} records taken in,"
+        f" {done.refused} batches refused; the answer is in {answer.name}, {done.size_bytes} bytes"
+    )
+    return 0
+
+
 async def _drift_cleared(central: Central, _options: argparse.Namespace) -> int:
     count = await in_transaction(central.pool, clear_drift)
     print(f"cleared {count}")
@@ -423,6 +454,11 @@ def _parser() -> argparse.ArgumentParser:
     gifts = command("gift-cards", "register gift cards of a printer's file", _with(_gift_cards))
     gifts.add_argument("verb", choices=["import"])
     gifts.add_argument("file", type=Path)
+    carried = command(
+        "import-file", "take in a file that an agent had carried, and answer", _with(_sync_file)
+    )
+    carried.add_argument("file", type=Path)
+    carried.add_argument("answer", type=Path, nargs="?", help="where to; else beside the file")
     news = command("feed", "how far the agents are in the feed, as JSON", _with(_feed))
     news.add_argument(
         "--restart",

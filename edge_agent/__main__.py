@@ -15,14 +15,15 @@ from typing import Final
 from edge_agent.config import DATABASE_FILE, TILL_TOKEN_FILE, Config, read_secret
 from edge_agent.database.backup import back_up
 from edge_agent.database.connection import open_reader
+from edge_agent.files import command as files
 from edge_agent.kit.options import KIT_COMMANDS, add_kit
-from edge_agent.page.entry import entry_code
-from edge_agent.serving import ask_status, folder_lock, serve
+from edge_agent.page.entry import COOKIE, entry_code, visit_cookie
+from edge_agent.serving import ADDRESS_FILE, ask_status, folder_lock, serve
 from edge_agent.tills import command as tills
 from edge_agent.uplink.enrol import EnrolOrder, enrol
 from edge_agent.wiring.ground import Machine, agent_version
 from edge_agent.witness.proof import prove, prove_database
-from shared.errors import AppError, InputError, NotFoundError
+from shared.errors import AppError, InputError, NotFoundError, UnavailableError
 from shared.logs import configure_logs
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "backup":
             command.add_argument("file", type=Path, help="where to; it must not be there yet")
     tills.add_till_command(commands)
+    files.add_files_commands(commands)
     add_kit(commands)
     return parser
 
@@ -119,6 +121,23 @@ def _page(options: argparse.Namespace) -> None:
     print(f"http://{host}:{config.listen_port}/page/enter?code={code}")
 
 
+def _files(options: argparse.Namespace) -> None:
+    """Export and import: the running agent does it, as for whoever looks at its page."""
+    Config.load(options.folder)
+    token = read_secret(options.folder / TILL_TOKEN_FILE)
+    try:
+        address = (options.folder / ADDRESS_FILE).read_text("utf-8")
+    except OSError as error:
+        raise UnavailableError("the agent does not answer", hint="Is it running?") from error
+    told = files.run(
+        options,
+        address=address,
+        cookies={COOKIE: visit_cookie(token, SystemClock().now_ms())},
+        tell=lambda text: print(text, file=sys.stderr),
+    )
+    print(asyncio.run(told))
+
+
 def _verify(options: argparse.Namespace) -> None:
     database = _database(options.folder)
     config = Config.load(options.folder)
@@ -173,6 +192,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int | None]]] = {
     "verify": _verify,
     "backup": _backup,
     tills.TILL_COMMAND: _till,
+    **dict.fromkeys(files.FILES_COMMANDS, _files),
     **dict.fromkeys(KIT_COMMANDS, _kit),
 }
 

@@ -174,7 +174,7 @@ def _listener(
             bundles=ground.bundles,
             report=report.collect,
             clock=clock,
-            files=make_files(ground, line.uplink),
+            files=make_files(ground, line.uplink, line.transport),
         )
     )
     till = TillApi(

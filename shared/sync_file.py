@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import msgspec
@@ -27,6 +28,8 @@ from shared.wire.files import FILE_ID_BYTES, FileHeader
 
 MAGIC: Final = b"KOPILKA-SYNC-1\n"
 KEY_BYTES: Final = 32
+QUESTION_SUFFIX: Final = ".question.sync"
+ANSWER_SUFFIX: Final = ".answer.sync"
 _LENGTH_BYTES: Final = 4
 _SIGNATURE_BYTES: Final = 64
 _TAG_BYTES: Final = 16
@@ -34,6 +37,11 @@ _PIECE_BYTES: Final = 2**20
 _END_BYTES: Final = _LENGTH_BYTES + _SIGNATURE_BYTES
 _AGAIN: Final = "Copy it again, or make it again; nothing was changed by it."
 _CENTRAL_KEY: Final = b"kopilka.sync.central.v1"
+
+
+def answer_path(question: Path) -> Path:
+    """Where the answer to a question goes, when nobody says otherwise: beside it."""
+    return question.with_name(question.name.removesuffix(QUESTION_SUFFIX) + ANSWER_SUFFIX)
 
 
 def public_key_of(private_key: bytes) -> bytes:

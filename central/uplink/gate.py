@@ -99,6 +99,16 @@ async def read_body(request: web.Request, clock: Clock, *, bytes_max: int) -> by
         InputError: it comes too slowly, or not at all.
     """
     body = bytearray()
+    async for piece in body_pieces(request, clock, bytes_max=bytes_max):
+        body += piece
+    return bytes(body)
+
+
+async def body_pieces(
+    request: web.Request, clock: Clock, *, bytes_max: int
+) -> AsyncIterator[bytes]:
+    """The same in pieces. Raises as ``read_body``."""
+    size_bytes = 0
     began_ns = clock.mono_ns()
     while True:
         try:
@@ -107,10 +117,11 @@ async def read_body(request: web.Request, clock: Clock, *, bytes_max: int) -> by
         except TimeoutError as error:
             raise InputError("the body does not come", code="slow_body") from error
         if not chunk:
-            return bytes(body)
-        body += chunk
-        if len(body) > bytes_max:
+            return
+        size_bytes += len(chunk)
+        if size_bytes > bytes_max:
             raise TooLargeError(f"a body has at most {bytes_max} bytes")
         spent_s = (clock.mono_ns() - began_ns) / 1e9
-        if spent_s > BODY_SILENCE_S and len(body) < spent_s * BODY_BYTES_PER_S_MIN:
+        if spent_s > BODY_SILENCE_S and size_bytes < spent_s * BODY_BYTES_PER_S_MIN:
             raise InputError("the body comes too slowly", code="slow_body")
+        yield chunk

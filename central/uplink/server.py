@@ -16,6 +16,7 @@ from central.feed.service import Feed
 from central.gift_cards.service import GiftCards
 from central.promotions import store as promotions
 from central.uplink.admission import Admission
+from central.uplink.carriers import Carriers
 from central.uplink.enrol import Enrolment
 from central.uplink.gate import Gate
 from central.uplink.greeting import Greeting
@@ -89,6 +90,8 @@ class Uplink:
         self._sales = Sales(pool, clock)
         self._gift_cards = gift_cards
         self._members = MembersApi(members, enrolment)
+        files = None if signer is None else Files(pool, clock, chance, signer, ingest)
+        self._carriers = Carriers(clock, enrolment, files)
 
     def application(self) -> web.Application:
         """The listener's application."""
@@ -100,6 +103,7 @@ class Uplink:
                 web.post("/v1/hello", self.hello),
                 *self._streams.routes(),
                 web.post("/v1/loans", self.loan),
+                *self._carriers.routes(),
                 web.post(SALES_PATH, self.sale),
                 web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}", self.hold),
                 web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}/capture", self.capture),

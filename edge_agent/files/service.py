@@ -9,15 +9,17 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
 from edge_agent.database.reader import Reader
 from edge_agent.files.incoming import Imported, Incoming
 from edge_agent.files.outgoing import Exported, Outgoing
 from edge_agent.uplink.carried import Asked, carried_of, questions_of
-from shared.errors import ConflictError, TooLargeError, UnavailableError
+from shared.errors import ConflictError, InputError, TooLargeError, UnavailableError
 from shared.limits import SYNC_FILE_BYTES_MAX, SYNC_FILES_KEPT_MAX
 from shared.logs import get_logger
+from shared.sync_file import SyncReader
+from shared.wire.files import FilePurpose
 
 _NAMELESS: Final = re.compile(r"[^A-Za-z0-9.-]")
 _LOG: Final = get_logger(__name__)
@@ -41,6 +43,14 @@ class FilesState:
     questions: list[Asked]
 
 
+class BringsFiles(Protocol):
+    """A line to head office."""
+
+    def bring_file(self, question: BinaryIO) -> AsyncIterator[bytes]:
+        """The answer to a question, in pieces."""
+        ...
+
+
 class SyncFiles:
     """The files of one agent. ``folder``: where copies lie while they are worked on.
 
@@ -56,12 +66,14 @@ class SyncFiles:
         reader: Reader,
         outgoing: Outgoing,
         incoming: Incoming,
+        central: BringsFiles,
     ) -> None:
         self.name = f"kopilka-{_NAMELESS.sub('_', store_id)}-{edge_id}"
         self._folder = folder
         self._reader = reader
         self._outgoing = outgoing
         self._incoming = incoming
+        self._central = central
         self._doing: Doing | None = None
 
     async def state(self) -> FilesState:
@@ -101,15 +113,39 @@ class SyncFiles:
             AppError: as ``Incoming.read``, ``files_busy``, or the disk refused.
         """
         with self._working("import"), self._copy() as copy:
-            with _disk():
-                async for piece in pieces:
-                    if copy.tell() + len(piece) > SYNC_FILE_BYTES_MAX:
-                        raise TooLargeError("the file is larger than agreed")
-                    copy.write(piece)
-                copy.seek(0)
+            await _keep(copy, pieces)
             imported = await self._incoming.read(copy, self._progress)
         _LOG.info("file.imported", confirmed=imported.confirmed, complete=imported.complete)
         return imported
+
+    async def forward(self, pieces: AsyncIterator[bytes]) -> tuple[BinaryIO, int]:
+        """Bring another agent's question to head office; the answer, and how long it is.
+
+        Raises:
+            InputError: it is no question.
+            AppError: head office refused it or cannot be reached, ``files_busy``, a full disk.
+        """
+        with self._working("forward"), self._copy() as copy:
+            await _keep(copy, pieces)
+            if SyncReader(copy).header.purpose is not FilePurpose.QUESTION:
+                raise InputError(
+                    "this file is an answer of head office's",
+                    code="not_a_question",
+                    hint="Import it at the agent that asked.",
+                )
+            copy.seek(0)
+            answer = self._copy()
+            try:
+                with _disk():
+                    async for piece in self._central.bring_file(copy):
+                        answer.write(piece)
+                    size_bytes = answer.tell()
+                    answer.seek(0)
+            except BaseException:
+                answer.close()
+                raise
+        _LOG.info("file.forwarded", size_bytes=size_bytes)
+        return answer, size_bytes
 
     @contextmanager
     def _working(self, what: str) -> Iterator[None]:
@@ -133,6 +169,15 @@ class SyncFiles:
         """A file without a name: whatever happens, nothing of it stays."""
         with _disk():
             return os.fdopen(_nameless(self._folder), "w+b")
+
+
+async def _keep(copy: BinaryIO, pieces: AsyncIterator[bytes]) -> None:
+    with _disk():
+        async for piece in pieces:
+            if copy.tell() + len(piece) > SYNC_FILE_BYTES_MAX:
+                raise TooLargeError("the file is larger than agreed")
+            copy.write(piece)
+        copy.seek(0)
 
 
 def _nameless(folder: Path) -> int:

@@ -37,7 +37,7 @@ class PageApi:
             web.get(PREFIX, self.page),
             web.get(PREFIX + "/{path:.*}", self.page),
             web.post(PREFIX + "/{path:enter}", self.page),
-            web.post(PREFIX + "/{path:files/(?:export|import)}", self.page),
+            web.post(PREFIX + "/{path:files/(?:export|import|forward)}", self.page),
         ]
 
     async def root(self, _request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ CODE_STEP_MS: Final = 5 * 60_000
 """A code is good in the step it was made in and in the next."""
 VISIT_MS: Final = 12 * 3_600_000
 """A shift."""
+COOKIE: Final = "kopilka_edge"
 _CODE_CHARS: Final = 16
 
 

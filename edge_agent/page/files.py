@@ -16,9 +16,8 @@ from aiohttp import BodyPartReader, web
 from edge_agent.files.incoming import Imported
 from edge_agent.files.service import SyncFiles
 from shared.errors import AppError, InputError
+from shared.sync_file import ANSWER_SUFFIX, QUESTION_SUFFIX
 
-QUESTION_SUFFIX: Final = ".question.sync"
-ANSWER_SUFFIX: Final = ".answer.sync"
 _PIECE_BYTES: Final = 2**18
 _JSON: Final = "application/json"
 Page = Callable[..., web.Response]
@@ -45,6 +44,8 @@ class FilesPages:
             _refuse_foreign(request)
             if path == "files/export":
                 return await self._export(request, page, ago)
+            if path == "files/forward":
+                return await self._forward(request, page, ago)
             return await self._import(request, page, ago)
         return await self._shown(request, page, ago, _Result())
 
@@ -113,6 +114,20 @@ class FilesPages:
         except AppError as error:
             return await self._shown(request, page, ago, _Result(refused=error))
         return await self._shown(request, page, ago, _Result(imported=imported))
+
+    async def _forward(
+        self, request: web.Request, page: Page, ago: Callable[[int | None], str]
+    ) -> web.StreamResponse:
+        """Another agent's question, brought to head office over this one's line."""
+        try:
+            answer, size_bytes = await self._files.forward(_pieces(request))
+        except AppError as error:
+            return await self._shown(request, page, ago, _Result(refused=error))
+        headers = {
+            "Content-Disposition": f'attachment; filename="kopilka{ANSWER_SUFFIX}"',
+            "Content-Length": str(size_bytes),
+        }
+        return await _sent(request, answer, headers)
 
 
 async def _sent(

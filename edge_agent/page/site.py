@@ -19,7 +19,7 @@ from aiohttp import web
 
 from edge_agent.database.reader import Reader
 from edge_agent.files.service import SyncFiles
-from edge_agent.page.entry import VISIT_MS, admits, is_visit, visit_cookie
+from edge_agent.page.entry import COOKIE, VISIT_MS, admits, is_visit, visit_cookie
 from edge_agent.page.files import FilesPages
 from edge_agent.page.words import COMPONENTS, HEALTHS, KINDS, STATES, by_part, verdict_of
 from shared.bundle.trust import VerifiedBundle
@@ -36,8 +36,7 @@ from shared.words import INCIDENTS, tell_all
 
 PAGE_SIZE: Final = 30
 FORM_CHARS_MAX: Final = 200
-_FILES: Final = ("files", "files/export", "files/import")
-COOKIE: Final = "kopilka_edge"
+_FILES: Final = ("files", "files/export", "files/import", "files/forward")
 _CSP: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -38,6 +38,7 @@ from shared.limits import (
     FEED_CHUNK_BYTES_MAX,
     FEED_PAGE_BYTES_MAX,
     RECORD_BYTES_MAX,
+    SYNC_FILE_BYTES_MAX,
     UPLINK_BODY_BYTES_MAX,
 )
 from shared.unreadable import UNREADABLE
@@ -50,6 +51,7 @@ from shared.wire.feed import (
     FeedReset,
     SnapshotManifest,
 )
+from shared.wire.files import FILES_PATH
 from shared.wire.gift_cards import GIFT_CARDS_PATH, GiftAction, GiftReply, GiftRequest
 from shared.wire.loan import LoanReply, LoanRequest
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem
@@ -67,6 +69,8 @@ KEEPALIVE_INTERVAL_S: Final = 4
 KEEPALIVE_PROBES: Final = 3
 """A peer that vanished while an answer is awaited for long is found out within 20 s."""
 FEED_BODY_BYTES_MAX: Final = 4 * FEED_PAGE_BYTES_MAX
+FILE_TIMEOUT_S: Final = 600.0
+"""A file of months is taken in before the first byte of its answer."""
 """Central bounds a page by its payloads; keys and framing come on top."""
 _SALE_BYTES_MAX: Final = 2 * RECORD_BYTES_MAX
 """The longest sale with what has come back of it."""
@@ -265,6 +269,24 @@ class Transport:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
+    async def bring_file(self, question: BinaryIO) -> AsyncIterator[bytes]:
+        """Another agent's file, brought to central as it is; its answer, in pieces."""
+        async with self._request(
+            "POST",
+            FILES_PATH,
+            body=question,
+            kind="application/octet-stream",
+            read_timeout_s=FILE_TIMEOUT_S,
+        ) as response:
+            if response.status != HTTPStatus.OK:
+                _raise_for(response, await _read(response, UPLINK_BODY_BYTES_MAX))
+            size_bytes = 0
+            async for piece in response.content.iter_any():
+                size_bytes += len(piece)
+                if size_bytes > SYNC_FILE_BYTES_MAX:
+                    raise TooLargeError("central's answer is larger than agreed")
+                yield piece
+
         body: bytes | None = None,
         kind: str | None = None,
         bytes_max: int = UPLINK_BODY_BYTES_MAX,
@@ -348,7 +370,7 @@ class Transport:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | BinaryIO | None = None,
         kind: str | None = None,
         read_timeout_s: float = READ_TIMEOUT_S,
     ) -> AsyncIterator[aiohttp.ClientResponse]:

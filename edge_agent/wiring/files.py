@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from edge_agent.files.incoming import Incoming
 from edge_agent.files.outgoing import Outgoing
-from edge_agent.files.service import SyncFiles
+from edge_agent.files.service import BringsFiles, SyncFiles
 from edge_agent.uplink.loops import Uplink
 from edge_agent.wiring.ground import Ground, device_key
 from shared.crypto.signing import Signer
 
 
-def make_files(ground: Ground, uplink: Uplink) -> SyncFiles:
+def make_files(ground: Ground, uplink: Uplink, central: BringsFiles) -> SyncFiles:
     """The room of files; the device's key is read when something is signed."""
     config = ground.config
     return SyncFiles(
@@ -39,4 +39,5 @@ def make_files(ground: Ground, uplink: Uplink) -> SyncFiles:
             trusted_now_ms=ground.trusted_clock.trusted_now_ms,
             hear_time=ground.trusted_clock.note_central,
         ),
+        central=central,
     )

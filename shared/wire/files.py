@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 
 FILE_ID_BYTES: Final = 16
+FILES_PATH: Final = "/v1/files"
+"""Where an agent with a line brings another one's question to central."""
 
 
 class FilePurpose(enum.StrEnum):

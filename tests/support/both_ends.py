@@ -72,7 +72,13 @@ class HeadOffice:
         self.credentials: dict[str, str] = {}
         self.url = ""
         self._uplink = Uplink(
-            pool, clock, chance, self.enrolment, self.ingest, gift_cards=self.gift_cards
+            pool,
+            clock,
+            chance,
+            self.enrolment,
+            self.ingest,
+            signer=SIGNER,
+            gift_cards=self.gift_cards,
         )
 
     def application(self) -> web.Application:

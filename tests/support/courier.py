@@ -11,8 +11,7 @@ from central.database.pool import Pool, rows_of
 from central.uplink.files import Answered, Files
 from central.uplink.ingest import Ingest
 from edge_agent.config import TILL_TOKEN_FILE
-from edge_agent.page.entry import visit_cookie
-from edge_agent.page.site import COOKIE
+from edge_agent.page.entry import COOKIE, visit_cookie
 from shared.system import SystemChance, SystemClock
 from tests.support.both_ends import SIGNER, Town
 
@@ -53,6 +52,13 @@ class Courier:
             "/page/files/import", data=form, headers=JSON, cookies=self._visit(store)
         ) as response:
             return response.status, await response.json()
+
+    async def forward(self, store: str, question: bytes) -> tuple[int, bytes]:
+        """An agent with a line brings another one's question; status, and answer or refusal."""
+        async with self._town.tills[store].post(
+            "/page/files/forward", data=question, headers=JSON, cookies=self._visit(store)
+        ) as response:
+            return response.status, await response.read()
 
     async def round(self, store: str) -> dict[str, Any]:
         """There and back."""

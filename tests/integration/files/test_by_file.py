@@ -221,6 +221,27 @@ async def test_hub_carries_what_its_tills_gave_it(town: Town, courier: Courier, 
         assert (await town.status(till))["queue_depth"] == 0
 
 
+async def test_an_agent_with_a_line_brings_the_file_of_one_without(
+    town: Town, courier: Courier
+) -> None:
+    await sell(town, "r1")
+    question = await courier.export("S1")
+    status, answer = await courier.forward("S2", question)
+    assert status == 200, answer
+    assert await courier.receipts() == ["r1"]
+    assert (await courier.take("S1", answer))[0] == 200
+    assert (await town.status("S1"))["queue_depth"] == 0
+    # What is wrong with a file is head office's to say, and its words arrive.
+    damaged = bytearray(question)
+    damaged[-1] ^= 1
+    status, refused = await courier.forward("S2", bytes(damaged))
+    assert (status, json.loads(refused)["refused"]["code"]) == (409, "signature")
+    status, refused = await courier.forward("S2", answer)
+    assert (status, json.loads(refused)["refused"]["code"]) == (409, "not_a_question")
+    status, refused = await courier.forward("S1", question)
+    assert (status, json.loads(refused)["refused"]["code"]) == (409, "no_link")
+
+
 async def test_revoked_agent_is_told_so_by_file(town: Town, courier: Courier, pool: Pool) -> None:
     await sell(town, "r1")
     async with pool.connection() as connection:

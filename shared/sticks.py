@@ -1,0 +1,69 @@
+"""Files on a stick: written whole or not at all, and opened only where they are plain files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+from shared.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError
+
+
+def write_on_stick(path: Path, pieces: Iterable[bytes]) -> int:
+    """Write a new file; how many bytes. When this returns, the stick may be pulled.
+
+    Raises:
+        ConflictError: there is such a file.
+        UnavailableError: the stick refused; nothing is there under this name.
+    """
+    part = path.with_name(path.name + ".part")
+    if path.exists():
+        raise ConflictError(f"{path.name} is there already", code="file_exists")
+    size_bytes = 0
+    try:
+        part.unlink(missing_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+                size_bytes += len(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise UnavailableError(
+            f"{path.name} could not be written: {error.strerror}",
+            code="stick_refused",
+            hint="Is there room, and may it be written to?",
+        ) from error
+    return size_bytes
+
+
+def open_on_stick(path: Path, bytes_max: int) -> BinaryIO:
+    """Open a plain file of at most so many bytes; no link, device or folder.
+
+    Raises:
+        NotFoundError: there is no such file, or it is none of that kind.
+        TooLargeError: it is larger.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotFoundError(f"{path.name} cannot be opened: {error.strerror}") from error
+    file = os.fdopen(descriptor, "rb")
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        file.close()
+        raise NotFoundError(f"{path.name} is no plain file")
+    if found.st_size > bytes_max:
+        file.close()
+        raise TooLargeError(f"{path.name} is larger than such a file can be")
+    return file
