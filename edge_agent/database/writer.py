@@ -46,10 +46,11 @@ class _Entry:
 
 
 class CommitGuard(Protocol):
-    """Who stands at every group commit that changes something, in the writer's thread.
+    """Who stands at every group commit, in the writer's thread (``edge_agent.witness.guard``)."""
 
-    It is ``edge_agent.witness.guard``.
-    """
+    def is_due(self) -> bool:
+        """Whether a group in which nothing was changed is committed for the guard's sake."""
+        ...
 
     def before_commit(self, connection: apsw.Connection, *, short: bool = False) -> None:
         """Add to the transaction; ``short``: room is left for sales and money only."""
@@ -143,7 +144,7 @@ class Writer:
                 entry.future.set_exception(refused)
 
     def _refused_by(self) -> UnavailableError | None:
-        fault = self._disk.refuses
+        fault = self._disk.fault
         return None if fault is None else self._disk.refusal(fault)
 
     def _is_full(self, refused: UnavailableError | None) -> bool:
@@ -158,7 +159,9 @@ class Writer:
             for entry in group:
                 if not entry.future.done():
                     self._run_job(entry, done)
-            guard = self._guard if self._connection.total_changes() != before else None
+            guard = self._guard
+            if guard is not None and self._connection.total_changes() == before:
+                guard = guard if guard.is_due() else None
             if guard is not None:
                 guard.before_commit(self._connection, short=self._disk.short)
             self._connection.execute(_QUERIES["commit"])

@@ -41,6 +41,8 @@ from shared.wire.facts import FactKind, LeaseSpent
 from shared.wire.stream import Lane, Record
 
 _LOG = get_logger(__name__)
+TIME_KEPT_EVERY_MS: Final = 60_000
+"""Between two commits that only put trusted time down."""
 _STEP: Final = 500
 _HEADS_BYTES: Final = 4_096
 """Far more than the heads of four lanes and the trusted time take in a slot."""
@@ -121,6 +123,15 @@ class Guard:
         if heads and not self._recovering:
             self._keep_floor(connection)
             self._testify(heads)
+
+    def is_due(self) -> bool:
+        """Whether trusted time is put down though nothing is recorded.
+
+        Somebody has asked for it since; a power cut takes no more of it than this.
+        """
+        if self._kept is None:
+            return True
+        return self._clock.trusted_now_ms() - self._kept.floor_ms >= TIME_KEPT_EVERY_MS
 
     def put_time_down(self, connection: apsw.Connection) -> None:
         """A writer's job for quiet hours: keeps trusted time though nothing happens."""

@@ -31,6 +31,7 @@ from edge_agent.uplink.loops import Identity, Uplink
 from edge_agent.uplink.plan import backoff_bounds_s
 from edge_agent.uplink.visits import Visits
 from edge_agent.uplink.wipe import forget_people
+from edge_agent.witness.guard import TIME_KEPT_EVERY_MS
 from edge_agent.witness.policy import Action
 from edge_agent.witness.start import Beside, Opened, begin, compare, look_at, own_statement
 from edge_agent.witness.upkeep import Upkeep
@@ -247,6 +248,8 @@ class Agent:
         assert not self.up, "one program runs"
         if power_cut:
             self.clock.reboot()
+            # As much may pass between two commits in which nothing is recorded.
+            self.trusted_low_ms = max(self.trusted_low_ms - TIME_KEPT_EVERY_MS, 0)
         self.up = True
         opened = self._open(self.media.database)
         self.guard, self.trusted = opened.guard, opened.clock

@@ -90,10 +90,10 @@ class Writes:
             before = self.connection.total_changes()
             with self.connection:
                 result = job(self.connection)
-                changed = self.connection.total_changes() != before
-                if changed:
+                told = self.connection.total_changes() != before or self.guard.is_due()
+                if told:
                     self.guard.before_commit(self.connection)
-            if changed:
+            if told:
                 self.guard.after_commit(self.connection)
         except AppError:
             raise
