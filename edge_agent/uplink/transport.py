@@ -61,6 +61,8 @@ from shared.wire.stream import Ack, Batch, Refusal
 CONNECT_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 20.0
 """Without a byte for this long a link is as good as gone; a slow one goes on."""
+FILE_TIMEOUT_S: Final = 600.0
+"""A file of months is taken in before the first byte of its answer."""
 KEPT_S: Final = 60.0
 """An idle connection is kept from one hello to the next, so that a till which asks for a visitor's
 points waits for no handshake; central keeps it for longer (``shared.listening.IDLE_S``)."""
@@ -69,8 +71,6 @@ KEEPALIVE_INTERVAL_S: Final = 4
 KEEPALIVE_PROBES: Final = 3
 """A peer that vanished while an answer is awaited for long is found out within 20 s."""
 FEED_BODY_BYTES_MAX: Final = 4 * FEED_PAGE_BYTES_MAX
-FILE_TIMEOUT_S: Final = 600.0
-"""A file of months is taken in before the first byte of its answer."""
 """Central bounds a page by its payloads; keys and framing come on top."""
 _SALE_BYTES_MAX: Final = 2 * RECORD_BYTES_MAX
 """The longest sale with what has come back of it."""
@@ -242,6 +242,24 @@ class Transport:
         path = f"/v1/feed/chunks/{sha256.hex()}"
         return await self._call("GET", path, bytes_max=FEED_CHUNK_BYTES_MAX)
 
+    async def bring_file(self, question: BinaryIO) -> AsyncIterator[bytes]:
+        """Another agent's file, brought to central as it is; its answer, in pieces."""
+        async with self._request(
+            "POST",
+            FILES_PATH,
+            body=question,
+            kind="application/octet-stream",
+            read_timeout_s=FILE_TIMEOUT_S,
+        ) as response:
+            if response.status != HTTPStatus.OK:
+                _raise_for(response, await _read(response, UPLINK_BODY_BYTES_MAX))
+            size_bytes = 0
+            async for piece in response.content.iter_any():
+                size_bytes += len(piece)
+                if size_bytes > SYNC_FILE_BYTES_MAX:
+                    raise TooLargeError("central's answer is larger than agreed")
+                yield piece
+
     async def bundle(self, version: int) -> bytes:
         """The bytes of a bundle, not yet checked."""
         return await self._call("GET", f"/v1/bundles/{version}", bytes_max=BUNDLE_BYTES_MAX)
@@ -269,24 +287,6 @@ class Transport:
         path: str,
         *,
         query: Mapping[str, str] | None = None,
-    async def bring_file(self, question: BinaryIO) -> AsyncIterator[bytes]:
-        """Another agent's file, brought to central as it is; its answer, in pieces."""
-        async with self._request(
-            "POST",
-            FILES_PATH,
-            body=question,
-            kind="application/octet-stream",
-            read_timeout_s=FILE_TIMEOUT_S,
-        ) as response:
-            if response.status != HTTPStatus.OK:
-                _raise_for(response, await _read(response, UPLINK_BODY_BYTES_MAX))
-            size_bytes = 0
-            async for piece in response.content.iter_any():
-                size_bytes += len(piece)
-                if size_bytes > SYNC_FILE_BYTES_MAX:
-                    raise TooLargeError("central's answer is larger than agreed")
-                yield piece
-
         body: bytes | None = None,
         kind: str | None = None,
         bytes_max: int = UPLINK_BODY_BYTES_MAX,
