@@ -18,6 +18,7 @@ from central.promotions import store as promotions
 from central.uplink.admission import Admission
 from central.uplink.carriers import Carriers
 from central.uplink.enrol import Enrolment
+from central.uplink.files import Files
 from central.uplink.gate import Gate
 from central.uplink.greeting import Greeting
 from central.uplink.ingest import Ingest
