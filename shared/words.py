@@ -84,6 +84,12 @@ INCIDENTS: Final = {
     "sub_lease_overspent": "A till spent more than its part",
     "right_without_lease": "A right was used beyond what the shop was given",
     "limit_exceeded": "A customer got a promotion more often than it allows",
+    "returned_too_much": "More came back than was sold",
+    "money_differs": "The till gave back another sum than was due",
+    "return_unconfirmed": "Goods of another shop came back while head office did not answer",
+    "sale_unknown": "Goods of an unknown sale came back while head office did not answer",
+    "no_right": "The cashier had no right to take goods back without a receipt",
+    "over_limit": "More was given without a receipt than is allowed",
 }
 NEAREST_FIRST: Final = (
     Reason.FLOOR,

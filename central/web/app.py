@@ -20,6 +20,7 @@ from central.database.pool import Pool, row_of, rows_of
 from central.receipts.store import sale_of
 from central.staff.service import SESSION_VALID_S, Session, StaffService, ThrottledError
 from central.web.programmes import document_of, is_points_only, name_of, names_of, results_of
+from central.web.returns import returns_page
 from shared.clock import Clock
 from shared.errors import NotFoundError, UnauthorizedError
 from shared.ids import Chance
@@ -259,9 +260,7 @@ class _Site:
     async def receipts(self, request: web.Request) -> web.Response:
         """Receipts, newest first, filtered."""
         query = request.query
-        number = query.get("page", "1")
-        page = min(int(number), PAGE_MAX) if number.isascii() and number.isdigit() else 1
-        page = max(page, 1)
+        page = _page_number(request)
         try:
             day = date.fromisoformat(query.get("date", ""))
         except ValueError:
@@ -289,6 +288,23 @@ class _Site:
             "receipts.html",
             rows=rows[:PAGE_SIZE],
             stores=stores,
+            chosen=chosen,
+            page=page,
+            newer=urlencode({**kept, "page": page - 1}) if page > 1 else None,
+            older=urlencode({**kept, "page": page + 1}) if len(rows) > PAGE_SIZE else None,
+        )
+
+    async def returns(self, request: web.Request) -> web.Response:
+        """What came back, newest first; if asked for, only where something did not fit."""
+        page = _page_number(request)
+        chosen = request.query.get("incidents") == "1"
+        async with self._pool.connection() as connection:
+            rows = await returns_page(connection, incidents=chosen, page=page, size=PAGE_SIZE)
+        kept = {"incidents": "1"} if chosen else {}
+        return self._page(
+            request,
+            "returns.html",
+            rows=rows[:PAGE_SIZE],
             chosen=chosen,
             page=page,
             newer=urlencode({**kept, "page": page - 1}) if page > 1 else None,
@@ -365,6 +381,12 @@ class _Site:
         )
 
 
+def _page_number(request: web.Request) -> int:
+    number = request.query.get("page", "1")
+    page = min(int(number), PAGE_MAX) if number.isascii() and number.isdigit() else 1
+    return max(page, 1)
+
+
 async def _form(request: web.Request) -> dict[str, str]:
     """The texts of a form; PostgreSQL knows no NUL.
 
@@ -414,6 +436,7 @@ def make_web_app(
     app.router.add_get("/stores/live", site.stores_live)
     app.router.add_get("/receipts", site.receipts)
     app.router.add_get("/receipts/{uid:[0-9a-f]{32}}", site.receipt)
+    app.router.add_get("/returns", site.returns)
     app.router.add_get("/promotions", site.promotions)
     app.router.add_static("/static", str(resources.files("central.web").joinpath("static")))
     return app

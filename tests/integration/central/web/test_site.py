@@ -11,7 +11,10 @@ from central.database.pool import Pool
 from central.staff.policy import FAILURES_MAX
 from tests.support.website import LOGIN, PASSWORD, UID, small_site
 
-PAGES = ("/stores", "/stores/live", "/receipts", f"/receipts/{UID.hex()}", "/promotions")
+PAGES = (
+    *("/stores", "/stores/live", "/receipts", f"/receipts/{UID.hex()}", "/promotions"),
+    "/returns",
+)
 SAME = {"Sec-Fetch-Site": "same-origin"}
 
 
@@ -126,6 +129,44 @@ async def test_filters_find_and_strange_ones_do_not_break(pool: Pool) -> None:
         assert "R-100" not in await (await client.get("/receipts?store=S2")).text()
         assert (await client.get("/receipts?page=-1&date=x&text=%00%27")).status == 200
         assert (await client.get(f"/receipts/{'f' * 32}")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "More came back than was sold"), ("ru", "Вернули больше")]
+)
+async def test_a_return_that_did_not_fit_is_shown_with_its_sale(
+    pool: Pool, language: str, words: str
+) -> None:
+    """Goods of one sale came back in another shop; one of two returns was too much."""
+    async with TestClient(TestServer(await small_site(pool))) as client:
+        client.session.headers["Accept-Language"] = language
+        await _sign_in(client)
+        async with pool.connection() as connection:
+            await connection.execute(
+                b"insert into store (store_id, name, timezone, currency)"
+                b" values ('S9', 'Far away', 'Europe/Moscow', 'RUB')"
+            )
+            for number, name in enumerate(("good-one", "bad-one")):
+                await connection.execute(
+                    b"insert into receipt_return (record_uid, content_sha256, return_id, edge_id,"
+                    b" store_id, register, business_date, returned_at, sale_uid, sale_receipt_id,"
+                    b" money_minor, points_back_centi, points_taken_centi, body)"
+                    b" values (%s, '', %s, 7, 'S9', 'R2', '2026-11-25', now(), %s, 'R-100',"
+                    b" 12345, 0, 0, '')",
+                    (bytes([number]) * 16, name, UID),
+                )
+            await connection.execute(
+                b"insert into receipt_incident values (%s, 1, 'returned_too_much', '3 of <1>')",
+                (bytes([1]) * 16,),
+            )
+        every = await (await client.get("/returns")).text()
+        assert "good-one" in every
+        assert f"/receipts/{UID.hex()}" in every
+        wrong = await (await client.get("/returns?incidents=1&page=x")).text()
+        assert "good-one" not in wrong
+        assert "bad-one" in wrong
+        assert words in wrong
+        assert "3 of &lt;1&gt;" in wrong
 
 
 @pytest.mark.parametrize(
