@@ -10,16 +10,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from central.accounts.audit import audit
 from central.customers.store import put_customers
 from central.database.pool import Pool, rows_of
+from shared.crypto.signing import Signer
 from shared.crypto.tags import card_tag
 from shared.errors import AppError
-from shared.sync_file import SyncReader
+from shared.sync_file import SyncReader, SyncWriter, central_key, public_key_of
 from shared.wire.feed import CustomerEntry
-from tests.support.both_ends import Town, a_till_of, a_town
+from tests.support.both_ends import SIGNER, Town, a_till_of, a_town
 from tests.support.courier import Courier
 from tests.support.programmes import TEA_AND_POINTS
 from tests.support.shop import till_receipt
@@ -102,19 +104,23 @@ async def _empty(town: Town) -> bool:
     return bool((await town.status("S1"))["queue_depth"] == 0)
 
 
-async def test_whole_base_comes_in_by_file(town: Town, courier: Courier, pool: Pool) -> None:
-    """More than the feed tells in pages: a new generation begins from a snapshot."""
+@pytest.mark.parametrize(("members", "anew"), [(5_200, False), (1_500, True)])
+async def test_much_news_comes_in_by_file(
+    town: Town, courier: Courier, pool: Pool, members: int, *, anew: bool
+) -> None:
+    """More than one page of the feed; and a new generation, which begins from a snapshot."""
     entries = [
         (CustomerEntry(customer_id=f"x{n}", card_tags=[card_tag(f"card-{n}")]), None)
-        for n in range(3_000)
+        for n in range(members)
     ]
     async with pool.connection() as connection:
         await put_customers(connection, entries)
-        await connection.execute("update feed_state set generation = generation + 1")
+        if anew:
+            await connection.execute("update feed_state set generation = generation + 1")
     told = await courier.round("S1")
     assert told["imported"]["complete"]
     assert await knows(town, "S1", 0)
-    assert await knows(town, "S1", 2_999)
+    assert await knows(town, "S1", members - 1)
 
 
 async def test_a_file_is_good_once_and_only_where_it_belongs(
@@ -166,7 +172,9 @@ async def test_whatever_happens_to_the_bytes_changes_nothing(
     for number in range(120):
         cut = rng.random() < 0.4
         for good, at_agent in ((question, False), (answer, True)):
-            place = number if number < 40 else rng.randrange(len(good))
+            place = rng.randrange(len(good))
+            if number < 60:  # the header, and the signature
+                place = number if number < 40 else len(good) - 1 - 3 * (number - 40)
             damaged = bytearray(good)
             if cut:
                 damaged = damaged[:place]
@@ -182,6 +190,30 @@ async def test_whatever_happens_to_the_bytes_changes_nothing(
     assert await everything(pool) == before
     assert (await town.status("S1"))["queue_depth"] == depth
     assert (await courier.take("S1", answer))[0] == 200
+
+
+async def test_who_has_not_the_device_key_makes_no_question(
+    town: Town, courier: Courier, pool: Pool
+) -> None:
+    """Everything right, closed to the right reader, but signed by somebody else."""
+    question = io.BytesIO(await courier.export("S1"))
+    good = SyncReader(question)
+    good.open_with(central_key(SIGNER))
+    private_key, stranger = b"\6" * 32, Signer(b"\5" * 32)
+    before = await everything(pool)
+    for named in (good.header.signer_key_id, stranger.key_id):
+        forged = io.BytesIO()
+        header = msgspec.structs.replace(
+            good.header, public_key=public_key_of(private_key), signer_key_id=named
+        )
+        writing = SyncWriter(forged, header, private_key=private_key, signer=stranger)
+        for _, part in good.parts():
+            writing.add(part)
+        writing.finish()
+        with pytest.raises(AppError) as refused:
+            await courier.ask(forged.getvalue())
+        assert refused.value.stable_code == "signature"
+    assert await everything(pool) == before
 
 
 async def test_foreign_head_office_is_refused(town: Town, courier: Courier, pool: Pool) -> None:
