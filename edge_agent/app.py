@@ -13,6 +13,7 @@ from aiohttp import web
 
 from edge_agent.checkout.knowledge import look_up
 from edge_agent.checkout.service import Checkout
+from edge_agent.checkout.zones import ZoneWatch
 from edge_agent.config import TILL_TOKEN_FILE, Config, read_secret
 from edge_agent.database.disk import Disk
 from edge_agent.gift_cards.service import GiftCards
@@ -69,12 +70,19 @@ def make_app(
         supervisor=supervisor,
         queue=line.uplink.queue,
         clock=ground.clock,
-        more=lambda: [*ground.statuses(), *line.statuses(), *ports.status(), tills.status()],
+        more=lambda: [
+            *ground.statuses(),
+            *line.statuses(),
+            *ports.status(),
+            tills.status(),
+            counter.zones.status(),
+        ],
     )
     ports = SerialPorts(config.serial, _services(ground, line, counter, report))
     talks = [] if ground.keeps_still else line.rounds()
     for name, one_round in (*talks, *ground.rounds(), *ports.rounds()):
         supervisor.add(name, one_round)
+    supervisor.add("zones", counter.zones.round)
     app = _listener(ground, line, counter, report, tills, token)
 
     async def loops(_app: web.Application) -> AsyncIterator[None]:
@@ -114,6 +122,7 @@ class _Counter:
             clock=clock,
             chance=chance,
         )
+        self.zones = ZoneWatch(ground.reader, store_id)
         self.returns = Returns(
             writer=ground.writer,
             reader=ground.reader,
