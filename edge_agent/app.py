@@ -19,6 +19,7 @@ from edge_agent.database.disk import Disk
 from edge_agent.gift_cards.service import GiftCards
 from edge_agent.http.docs import DocsApi
 from edge_agent.http.gift_cards import GiftCardsApi
+from edge_agent.http.members import MembersApi
 from edge_agent.http.metrics import Metrics
 from edge_agent.http.page import PageApi
 from edge_agent.http.returns import ReturnsApi
@@ -37,6 +38,7 @@ from edge_agent.uplink.plan import backoff_bounds_s
 from edge_agent.wiring.files import make_files
 from edge_agent.wiring.ground import Ground, Machine, agent_version, lay_ground
 from edge_agent.wiring.line import Line
+from edge_agent.wiring.members import make_members
 from shared.ids import Chance
 from shared.status import Status
 from shared.wire.answer import Answer
@@ -76,8 +78,10 @@ def make_app(
             *ports.status(),
             tills.status(),
             counter.zones.status(),
+            counter.members.status(),
         ],
     )
+    supervisor.add("members", counter.members.round)
     ports = SerialPorts(config.serial, _services(ground, line, counter, report))
     talks = [] if ground.keeps_still else line.rounds()
     for name, one_round in (*talks, *ground.rounds(), *ports.rounds()):
@@ -141,6 +145,7 @@ class _Counter:
             chance=chance,
         )
         self.gift_cards = GiftCards(central=line.transport, clock=clock)
+        self.members = make_members(ground, line)
 
     async def _price(self, receipt: bytes) -> Answer:
         return (await self.checkout.calculate(receipt, trace=False)).answer
@@ -201,6 +206,7 @@ def _listener(
                 counter.returns, counter.without_receipt, on_commit=line.uplink.note_flush
             ).routes(),
             *GiftCardsApi(counter.gift_cards).routes(),
+            *MembersApi(counter.members, till).routes(),
             *shop.routes(),
             *DocsApi(agent_version()).routes(),
             *metrics.routes(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edge_agent.http import answers, gift_models, models
+from edge_agent.http import answers, gift_models, member_models, models
 from edge_agent.tills.policy import Right
 
 _LINES: Final = [{"line": 1, "sku": "tea", "qty": "3", "price": "100.00"}]
@@ -100,6 +100,48 @@ OPERATIONS: Final = (
             Parameter(name="id", place="query", says="the member's id", example=""),
         ),
         refusals=((400, "bad_query"), (404, "not_found")),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/customers/identify",
+        name="identify",
+        right=Right.CUSTOMERS,
+        says="Who shows a card, a phone or a code of the app; several with one phone: choose.",
+        body=member_models.CustomerShown,
+        answers=(member_models.Identified,),
+        example={"card": "100", "register": "R1", "cashier": "7"},
+        refusals=(
+            (400, "bad_customer"),
+            (400, "bad_phone"),
+            (409, "code_not_good"),
+            (429, "look_ups_wait"),
+            (503, "members_offline"),
+            (503, "phones_offline"),
+        ),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/customers/register",
+        name="register",
+        right=Right.REGISTER,
+        says="Make a member, with or without the line to head office. Repeat it freely.",
+        body=member_models.NewMember,
+        answers=(member_models.MemberMade,),
+        example={
+            "operation_id": "R1-new-17",
+            "phone": "+7 916 123-45-67",
+            "consents": {"rules": True, "sms": True},
+            "card": "700",
+        },
+        refusals=(
+            (400, "bad_customer"),
+            (400, "bad_phone"),
+            (400, "consent_needed"),
+            (409, "operation_changed"),
+            (429, "look_ups_wait"),
+            (503, "members_offline"),
+        ),
+        asks_central=True,
     ),
     Operation(
         method="POST",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import apsw
 import msgspec
@@ -29,6 +29,14 @@ from shared.wire.feed import CustomerEntry
 StatusReport = Callable[[], Awaitable[dict[str, Any]]]
 """What GET /v1/status answers."""
 _JSON: Final = "application/json"
+
+
+class TellsMembers(Protocol):
+    """``TillApi`` does."""
+
+    async def tell(self, entry: CustomerEntry) -> dict[str, Any]:
+        """A member with their points."""
+        ...
 
 
 class TillApi:
@@ -137,16 +145,16 @@ class TillApi:
         if (card is None) == (customer_id is None):
             raise InputError("ask by card or by id", code="bad_query")
         entry = await self._reader.run(lambda reader: _member(reader, card, customer_id))
+        return _json(await self.tell(entry))
+
+    async def tell(self, entry: CustomerEntry) -> dict[str, Any]:
+        """A member with their points, and what of them may be spent here."""
         elsewhere = await self._desk.elsewhere(entry.customer_id)
-        return _json(
-            await self._reader.run(
-                lambda reader: _member_to_json(
-                    entry,
-                    balances_of(reader, entry.customer_id),
-                    points_spendable(
-                        reader, entry.customer_id, self._desk.standing(reader), elsewhere
-                    ),
-                )
+        return await self._reader.run(
+            lambda reader: _member_to_json(
+                entry,
+                balances_of(reader, entry.customer_id),
+                points_spendable(reader, entry.customer_id, self._desk.standing(reader), elsewhere),
             )
         )
 

@@ -13,6 +13,7 @@ import apsw
 import msgspec
 
 from edge_agent.checkout.desk import ShopDesk, Writes
+from edge_agent.lan.members import AsksOfTills, FindMember, member_for
 from edge_agent.lan.peers import peer_of
 from edge_agent.lan.relay import (
     CentralSaid,
@@ -86,6 +87,7 @@ from shared.wire.lan import (
     UsesAnswer,
     UsesAsk,
 )
+from shared.wire.members import FindReply, FindRequest
 from shared.wire.sales import SaleAsk, SaleReply
 from shared.wire.stream import Ack, Batch, Lane, Record, Refusal, RefusalCode
 
@@ -145,6 +147,8 @@ class HubDesk:
         self._forgotten_at_ms = 0
         self.online = False
         self.find_sale: FindSale | None = None
+        self.find_member: FindMember | None = None
+        self._asks = AsksOfTills(trusted_now_ms)
         self._calls: dict[str, tuple[type, Callable[[int, Any], Awaitable[Any]]]] = {
             LanCall.RIGHTS: (RightsAsk, self.rights),
             LanCall.MORE: (MoreAsk, self.more),
@@ -155,6 +159,7 @@ class HubDesk:
             LanCall.SUB_LEASE: (SubLeaseAsk, self.sub_lease),
             LanCall.SUB_RETURN: (SubReturnAsk, self.sub_return),
             LanCall.SALE: (SaleAsk, self.sale),
+            LanCall.FIND: (FindRequest, self.find),
             LanCall.RELAY: (RelayAsk, self.relay),
             LanCall.BEAT: (BeatAsk, self.beat),
         }
@@ -313,6 +318,11 @@ class HubDesk:
     async def sale(self, till: int, ask: SaleAsk) -> SaleReply:
         """Ask central about a sale for the till."""
         return await find_for(till, ask, self.find_sale)
+
+    async def find(self, till: int, ask: FindRequest) -> FindReply:
+        """Who has a phone or a card, for the till."""
+        self._asks.count(till)
+        return await member_for(ask, self.find_member)
 
     async def relay(self, till: int, ask: RelayAsk) -> RelayAnswer:
         """Keep a batch of the till's for central, and tell what central said of its stream.

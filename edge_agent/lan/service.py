@@ -13,6 +13,7 @@ from edge_agent.checkout.desk import Desk, ShopDesk, Writes
 from edge_agent.lan.http import HubHttp, HubPlaces, lan_application
 from edge_agent.lan.hub import CarriesToCentral, HubDesk, HubGate
 from edge_agent.lan.link import SealedLink
+from edge_agent.lan.members import FindMember
 from edge_agent.lan.path import HubPath
 from edge_agent.lan.sales import FindSale
 from edge_agent.lan.till import TillDesk
@@ -22,6 +23,7 @@ from shared.errors import InputError, UnavailableError
 from shared.ids import Chance
 from shared.listening import PatientSite, patiently
 from shared.status import Health, Status
+from shared.wire.members import FindReply, FindRequest
 from shared.wire.sales import SaleAsk, SaleReply
 
 UPKEEP_S: Final = 1.0
@@ -156,6 +158,17 @@ class ShopNetwork:
     def find_sale_through_hub(self) -> Callable[[SaleAsk], Awaitable[SaleReply | None]] | None:
         """A till's way to ask about a sale; None: this agent is no till."""
         return None if self._till is None else self._till.find_sale
+
+    def find_members_by(self, find: FindMember) -> None:
+        """Who knows phones and cards for this hub's tills."""
+        self.hub.find_member = find
+
+    @property
+    def find_member_through_hub(
+        self,
+    ) -> Callable[[FindRequest], Awaitable[FindReply | None]] | None:
+        """A till's way to ask for a phone or a card; None: this agent is no till."""
+        return None if self._till is None else self._till.find_member
 
     def note_sold(self) -> None:
         """A sale was recorded: the hub may have to be told. Must not wait."""

@@ -74,6 +74,7 @@ from shared.wire.lan import (
     UsesAnswer,
     UsesAsk,
 )
+from shared.wire.members import FindReply, FindRequest
 from shared.wire.sales import SaleAsk, SaleReply
 
 SETTLED_PER_ROUND_MAX: Final = 200
@@ -280,6 +281,16 @@ class TillDesk:
         if hub is None:
             return None
         return await heard(self.ask(hub, LanCall.SALE, asked, SaleReply))
+
+    async def find_member(self, asked: FindRequest) -> FindReply | None:
+        """Who has a phone or a card, as the hub knows; None: ask central directly."""
+        hub = await self._hub()
+        if hub is None:
+            return None
+        try:
+            return await self.ask(hub, LanCall.FIND, asked, FindReply)
+        except AppError:
+            return None  # it is not there, knows nobody to ask, or is of an older release
 
     async def relay(self, lane: int, epoch: int, batch: bytes) -> RelayAnswer | None:
         """Give the hub a batch for central (or ask what central said); None: there is no hub now.

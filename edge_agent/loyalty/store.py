@@ -10,6 +10,7 @@ import apsw
 import msgspec
 from msgspec.structs import asdict
 
+from edge_agent.loyalty.newcomers import Newcomer, newcomer_named, newcomer_tagged
 from shared.sqlfile import load_queries
 from shared.unreadable import UNREADABLE
 from shared.wire.feed import BalanceEntry, CustomerEntry, LeaseEntry
@@ -129,15 +130,38 @@ def forget_customer(connection: apsw.Connection, customer_id: str) -> None:
 
 
 def customer_by_id(connection: apsw.Connection, customer_id: str) -> CustomerEntry | None:
-    """The member of this id."""
+    """The member of this id, also of one who was merged into another or was made here just now."""
     found = connection.execute(_QUERIES["customer"], {"customer_id": customer_id}).get
-    return _CUSTOMER.decode(found) if isinstance(found, bytes) else None
+    if not isinstance(found, bytes):
+        return _made_here(connection, newcomer_named(connection, customer_id))
+    entry = _CUSTOMER.decode(found)
+    if entry.merged_into is None:
+        return entry
+    owner = connection.execute(_QUERIES["customer"], {"customer_id": entry.merged_into}).get
+    return _CUSTOMER.decode(owner) if isinstance(owner, bytes) else entry
 
 
 def customer_by_card(connection: apsw.Connection, tag: bytes) -> CustomerEntry | None:
-    """The member with a card of this tag (``shared.crypto.tags.card_tag``)."""
+    """The member with a card or a phone of this tag, or who was made here with it just now."""
     found = connection.execute(_QUERIES["customer_by_card"], {"card_tag": tag}).get
-    return _CUSTOMER.decode(found) if isinstance(found, bytes) else None
+    if isinstance(found, bytes):
+        return _CUSTOMER.decode(found)
+    return _made_here(connection, newcomer_tagged(connection, tag))
+
+
+def is_told(connection: apsw.Connection, customer_id: str) -> bool:
+    """Whether head office has told of this name, be it a member's or an alias."""
+    found = connection.execute(_QUERIES["customer"], {"customer_id": customer_id}).get
+    return isinstance(found, bytes)
+
+
+def _made_here(connection: apsw.Connection, newcomer: Newcomer | None) -> CustomerEntry | None:
+    """What is known of whom this shop made: of the member whom head office said it is, if any."""
+    if newcomer is None:
+        return None
+    owner = newcomer.entry().customer_id
+    found = connection.execute(_QUERIES["customer"], {"customer_id": owner}).get
+    return _CUSTOMER.decode(found) if isinstance(found, bytes) else newcomer.entry()
 
 
 def put_balance(connection: apsw.Connection, entry: BalanceEntry) -> None:

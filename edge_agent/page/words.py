@@ -28,6 +28,7 @@ COMPONENTS: Final = {
     "leases": "Rights to points",
     "budgets": "Shares of budgets",
     "tills": "Tokens of tills",
+    "members": "Customers at the till",
 }
 """A part that is not here is shown by its own name."""
 HEALTHS: Final = {

@@ -157,6 +157,14 @@ DELETE FROM card;
 -- Nobody is known.
 DELETE FROM customer;
 
+-- wipe_newcomers --
+-- Whom this shop made members.
+DELETE FROM newcomer;
+
+-- wipe_look_ups --
+-- Who asked for whom.
+DELETE FROM look_up;
+
 -- wipe_balances --
 -- No balance is known.
 DELETE FROM balance;

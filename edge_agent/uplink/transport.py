@@ -54,6 +54,14 @@ from shared.wire.feed import (
 from shared.wire.files import FILES_PATH
 from shared.wire.gift_cards import GIFT_CARDS_PATH, GiftAction, GiftReply, GiftRequest
 from shared.wire.loan import LoanReply, LoanRequest
+from shared.wire.members import (
+    MEMBERS_PATH,
+    FindReply,
+    FindRequest,
+    MemberKeys,
+    RegisterReply,
+    RegisterRequest,
+)
 from shared.wire.problem import PROBLEM_CONTENT_TYPE, Problem
 from shared.wire.sales import SALES_PATH, SaleAsk, SaleReply
 from shared.wire.stream import Ack, Batch, Refusal
@@ -172,6 +180,25 @@ class Transport:
             "POST", SALES_PATH, body=body, kind="application/msgpack", bytes_max=_SALE_BYTES_MAX
         )
         return _from_msgpack(answer, SaleReply)
+
+    async def member_keys(self) -> MemberKeys:
+        """What this agent needs to know members by their phones and codes."""
+        answer = await self._call("GET", f"{MEMBERS_PATH}/keys")
+        return _from_msgpack(answer, MemberKeys)
+
+    async def find_member(self, request: FindRequest) -> FindReply:
+        """Ask who has a phone or a card."""
+        body = msgspec.msgpack.encode(request)
+        path = f"{MEMBERS_PATH}/find"
+        answer = await self._call("POST", path, body=body, kind="application/msgpack")
+        return _from_msgpack(answer, FindReply)
+
+    async def register_member(self, request: RegisterRequest) -> RegisterReply:
+        """Have a member made, or told who has the phone."""
+        body = msgspec.msgpack.encode(request)
+        path = f"{MEMBERS_PATH}/register"
+        answer = await self._call("POST", path, body=body, kind="application/msgpack")
+        return _from_msgpack(answer, RegisterReply)
 
     async def gift_card(self, action: GiftAction, request: GiftRequest) -> GiftReply:
         """Ask about a gift card, or have one sold, redeemed or that undone."""

@@ -13,6 +13,8 @@ _QUERIES: Final = load_queries("edge_agent.uplink")
 _WIPES: Final = (
     "wipe_cards",
     "wipe_customers",
+    "wipe_newcomers",
+    "wipe_look_ups",
     "wipe_balances",
     "wipe_told_uses",
     "wipe_own_uses",

@@ -20,6 +20,7 @@ from edge_agent.database.disk import Disk, is_read_only
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.leases.till import lapse_parts
+from edge_agent.members.replay import REPLAYS as MEMBER_REPLAYS
 from edge_agent.returns.replay import REPLAYS as RETURN_REPLAYS
 from edge_agent.supervisor import Round
 from edge_agent.uplink.link import LinkState
@@ -36,7 +37,7 @@ from shared.status import Health, Status
 from shared.unreadable import UNREADABLE
 from shared.wire.enrol import TrustedKey
 
-_REPLAYS: Final = {**SALE_REPLAYS, **RETURN_REPLAYS}
+_REPLAYS: Final = {**SALE_REPLAYS, **RETURN_REPLAYS, **MEMBER_REPLAYS}
 """What makes the business rows of each kind of fact again."""
 
 

@@ -53,6 +53,8 @@ class LanCall(enum.StrEnum):
     """SubReturnAsk, SubReturnAnswer"""
     SALE = "sale"
     """shared.wire.sales: SaleAsk, SaleReply"""
+    FIND = "find"
+    """shared.wire.members: FindRequest, FindReply"""
     RELAY = "relay"
     """RelayAsk, RelayAnswer"""
     BEAT = "beat"

@@ -33,7 +33,7 @@ class MemberKeys(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What an agent needs to know members by more than their cards.
 
     ``phone_key`` stays in the agent's memory; everything else may lie on its disk. A till of a hub
-    gets none: it asks the hub.
+    keeps none of it: it asks the hub.
     """
 
     phone_salt: bytes

@@ -18,9 +18,12 @@ from central.database.pool import Pool
 from central.fleet.store import put_store
 from central.gift_cards.pins import Pins
 from central.gift_cards.service import GiftCards
+from central.members.keys import MemberSecret
+from central.members.registering import Registering
 from central.publishing.service import Publishing
 from central.uplink.enrol import Enrolment
 from central.uplink.ingest import Ingest
+from central.uplink.members import Members
 from central.uplink.server import Uplink
 from edge_agent.app import make_app
 from edge_agent.config import (
@@ -44,13 +47,14 @@ from tests.support.gift_cards import KEY
 SIGNER: Final = Signer(b"\x09" * 32)
 PATIENCE_S: Final = 60.0
 Till = TestClient[Any, Any]
+_MAY_BE_LOST: Final = ("/v1/gift-cards/", "/v1/members/register")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HeadOffice:
     """Central's uplink. ``cut`` names stores whose agents do not get through.
 
-    ``lose_reply``: the next answer to a gift card's call is lost on its way.
+    ``lose_reply``: the next answer about a gift card or a new member is lost on its way.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -67,6 +71,8 @@ class HeadOffice:
         self.publishing = Publishing(pool, clock, SIGNER)
         self.ingest = Ingest(pool, clock)
         self.gift_cards = GiftCards(pool, clock, self.pins)
+        self.secret = MemberSecret(b"m" * 32)
+        self.registering = Registering(pool, clock, self.secret)
         self.cut: set[str] = set()
         self.lose_reply = False
         self.credentials: dict[str, str] = {}
@@ -79,6 +85,7 @@ class HeadOffice:
             self.ingest,
             signer=SIGNER,
             gift_cards=self.gift_cards,
+            members=Members(pool, clock, self.secret),
         )
 
     def application(self) -> web.Application:
@@ -90,7 +97,7 @@ class HeadOffice:
             if self.credentials.get(shown) in self.cut:
                 return self._hang_up(request)
             response = await handler(request)
-            if self.lose_reply and "/gift-cards/" in request.path:
+            if self.lose_reply and request.path.startswith(_MAY_BE_LOST):
                 self.lose_reply = False
                 return self._hang_up(request)
             if self.credentials.get(shown) in self.cut:

@@ -342,7 +342,7 @@ async def test_status_tells_bundle_queue_and_link(till: Till) -> None:
     assert status["rss_bytes"] > 0
     names = {component["component"] for component in status["components"]}
     rounds = {"hello", "flush", "feed", "leases", "upkeep", "scrub", "budgets"}
-    parts = {"bundle", "link", "clock", "disk", "records", "witness", "streams", "tills"}
+    parts = {"bundle", "link", "clock", "disk", "records", "witness", "streams", "tills", "members"}
     assert names == parts | rounds
 
 

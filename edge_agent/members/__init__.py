@@ -1,0 +1,1 @@
+"""Who buys: by card, phone or code; too many questions; new members."""

@@ -1,0 +1,162 @@
+"""Too many phones are looked up: waits that a restart does not forgive, and that end."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from edge_agent.app import make_app
+from edge_agent.config import DATABASE_FILE, Config, write_private
+from edge_agent.database.connection import open_writer
+from edge_agent.members.keys import KEYS_FILE
+from edge_agent.members.policy import ASKED_MAX, BLOCK_MS
+from edge_agent.members.store import SUBJECTS_MAX, blocked, count_asking
+from edge_agent.wiring.ground import Machine
+from shared.system import SystemChance, SystemClock
+from shared.wire.members import MemberKeys
+from tests.support.shop import HEADERS, make_shop
+
+Agent = TestClient[Any, Any]
+IDENTIFY = "/v1/customers/identify"
+REGISTER = "/v1/customers/register"
+NOW_MS = 1_790_000_000_000
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A shop that head office has given its keys once; there is no line now."""
+    make_shop(tmp_path / "shop", bundle=None)
+    keys = MemberKeys(phone_salt=b"s" * 16, phone_key=b"", seal_key=b"\x05" * 32, code_keys=[])
+    data = base64.b64encode(msgspec.msgpack.encode(keys))
+    write_private(tmp_path / "shop" / KEYS_FILE, data)
+    return tmp_path / "shop"
+
+
+@pytest.fixture
+def connection(shop: Path) -> apsw.Connection:
+    return open_writer(shop / DATABASE_FILE)
+
+
+@asynccontextmanager
+async def an_agent(folder: Path) -> AsyncIterator[Agent]:
+    machine = Machine(clock=SystemClock(), chance=SystemChance())
+    app = make_app(folder, Config.load(folder), machine)
+    async with TestClient(TestServer(app), headers=HEADERS) as client:
+        yield client
+
+
+async def ask(agent: Agent, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+    async with agent.post(path, json=body) as response:
+        answer: dict[str, Any] = await response.json()
+        if response.status == 429:
+            assert int(response.headers["Retry-After"]) >= 1
+        return response.status, answer
+
+
+def test_waits_are_kept_and_end_with_time(connection: apsw.Connection) -> None:
+    """Nothing of it is in memory alone: the counts are those of the database."""
+    subjects = ["till R1", "cashier 7"]
+    for _ in range(ASKED_MAX):
+        assert count_asking(connection, subjects, NOW_MS) == 0
+    assert count_asking(connection, subjects, NOW_MS) == BLOCK_MS
+    assert count_asking(connection, ["till R2", "cashier 7"], NOW_MS) == BLOCK_MS
+    assert count_asking(connection, ["till R2", "cashier 8"], NOW_MS) == 0
+    assert set(blocked(connection, NOW_MS)) == set(subjects)
+    assert count_asking(connection, subjects, NOW_MS + BLOCK_MS) == 0
+    assert blocked(connection, NOW_MS + BLOCK_MS) == {}
+
+
+def test_subjects_are_bounded_and_who_waits_is_not_forgotten(connection: apsw.Connection) -> None:
+    """Whoever names ever new registers makes no room for himself."""
+    for _ in range(ASKED_MAX):
+        count_asking(connection, ["till R1"], NOW_MS)
+    for number in range(SUBJECTS_MAX + 50):
+        count_asking(connection, [f"till common {number}"], NOW_MS + 1)
+    kept = connection.execute("SELECT count(*) FROM look_up").get
+    assert kept == SUBJECTS_MAX
+    assert count_asking(connection, ["till R1"], NOW_MS + 2) > 0
+
+
+async def test_look_ups_wait_across_a_restart_and_status_says_so(shop: Path) -> None:
+    """A new process knows who waits; cards go on."""
+    async with an_agent(shop) as agent:
+        asked = {"phone": "+79990000000", "cashier": "7", "register": "R1"}
+        answers = [await ask(agent, IDENTIFY, asked) for _ in range(ASKED_MAX)]
+        # Nobody who knows phones is there: that is said, and counts all the same.
+        assert {(status, answer["code"]) for status, answer in answers} == {(503, "phones_offline")}
+        status, answer = await ask(agent, IDENTIFY, asked)
+        assert (status, answer["code"]) == (429, "look_ups_wait")
+    async with an_agent(shop) as agent:
+        status, answer = await ask(agent, IDENTIFY, asked)
+        assert (status, answer["code"]) == (429, "look_ups_wait")
+        status, answer = await ask(agent, IDENTIFY, asked | {"register": "R2", "cashier": "8"})
+        assert status == 503
+        assert (await ask(agent, IDENTIFY, {"card": "100"}))[1]["outcome"] == "found"
+        register = {"operation_id": "1", "phone": "+79990000000", "consents": {"rules": True}}
+        status, answer = await ask(agent, REGISTER, register | {"register": "R1"})
+        assert (status, answer["code"]) == (429, "look_ups_wait")
+
+
+async def test_provisional_member_outlives_a_restart(shop: Path) -> None:
+    """Made without a line and without a key for phones: known by card and name, and recorded."""
+    form = {
+        "operation_id": "1",
+        "phone": "+79990000000",
+        "consents": {"rules": True},
+        "card": "700",
+    }
+    async with an_agent(shop) as agent:
+        status, made = await ask(agent, REGISTER, form)
+        assert (status, made["outcome"]) == (200, "provisional")
+    async with an_agent(shop) as agent:
+        assert await ask(agent, REGISTER, form) == (200, made)
+        status, found = await ask(agent, IDENTIFY, {"card": "700"})
+        assert found["members"][0]["id"] == made["member"]["id"]
+        assert found["members"][0]["phone_end"] == "00"
+        async with agent.get("/v1/status") as response:
+            told = await response.json()
+        assert told["queue_depth"] == 1
+    other = form | {"phone": "+79990000001"}
+    async with an_agent(shop) as agent:
+        status, answer = await ask(agent, REGISTER, other)
+        assert (status, answer["code"]) == (409, "operation_changed")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        (IDENTIFY, {}, "bad_customer"),
+        (IDENTIFY, {"card": "1", "phone": "2"}, "bad_customer"),
+        (IDENTIFY, {"phone": "12"}, "bad_phone"),
+        (IDENTIFY, {"card": 5}, "bad_customer"),
+        (IDENTIFY, {"name": "x"}, "unknown_key"),
+        (REGISTER, {"operation_id": "1", "phone": "+79990000000"}, "bad_customer"),
+        (REGISTER, {"phone": "+79990000000", "consents": {"rules": True}}, "bad_customer"),
+        (
+            REGISTER,
+            {"operation_id": "1", "phone": "+79990000000", "consents": {"rules": False}},
+            "consent_needed",
+        ),
+        (
+            REGISTER,
+            {"operation_id": "1", "phone": "+79990000000", "consents": {"rules": True, "x": True}},
+            "unknown_key",
+        ),
+    ],
+)
+async def test_faults_are_named_without_repeating_what_was_sent(
+    shop: Path, path: str, body: dict[str, Any], code: str
+) -> None:
+    async with an_agent(shop) as agent:
+        status, answer = await ask(agent, path, body)
+        assert (status, answer["code"]) == (400, code)
+        assert "999000" not in json.dumps(answer)
