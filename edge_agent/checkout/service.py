@@ -309,14 +309,17 @@ class Checkout:
         if calculation_id is not None:
             calculation_id = text_of(calculation_id, "/calculation_id")
         to_pay_told_minor = money_of(raw.get("to_pay"), "/to_pay")
-        asked = asked_of(with_id(raw["receipt"], receipt_id), self._store_id)
+        named = with_id(raw["receipt"], receipt_id)
         # Not the calculation id: after a restart the till may have had to ask for a new one.
         body_sha256 = sha256_of([raw["receipt"], raw.get("to_pay")])
+        calculation = self._told(calculation_id, raw["receipt"], named)
+        # What was priced is well-formed; to read it once more would cost as much as to record it.
+        asked = asked_of(named, self._store_id) if calculation is None else None
         repeated = repeat_of(reader, receipt_id, body_sha256)
         if repeated is not None:
             return repeated
-        calculation = self._told(calculation_id, raw["receipt"], asked)
         if calculation is None:
+            assert asked is not None, "it was read just now"
             bundle = self._bundle_of(calculation_id)
             if elsewhere is None:
                 wishes = self._pricing.wishes(reader, bundle, asked)
@@ -339,14 +342,10 @@ class Checkout:
             used=calculation.used,
         )
 
-    def _told(
-        self, calculation_id: str | None, raw_receipt: Any, asked: Asked
-    ) -> Calculation | None:
-        """What the till was told of this very receipt, with or without its id."""
-        if calculation_id is None:
-            return None
-        found = self._calculations.find(calculation_id)
-        if found is None or found.raw_sha256 not in (asked.raw_sha256, sha256_of(raw_receipt)):
+    def _told(self, calculation_id: str | None, *raw_receipts: Any) -> Calculation | None:
+        """What the till was told of this very receipt, written in one of these ways."""
+        found = None if calculation_id is None else self._calculations.find(calculation_id)
+        if found is None or all(found.raw_sha256 != sha256_of(each) for each in raw_receipts):
             return None
         return found
 

@@ -128,6 +128,7 @@ _VALUES = {
 @example({"qty": "1000000.001"}, "")
 @example({"price": "99999999999"}, "")
 @example({"sku": ""}, "")
+@example({"weighed": "yes"}, "")
 def test_plain_line_is_read_as_any_other(changes: dict[str, Any], left_out: str) -> None:
     """The short way for lines without anything special gives the same line, or leaves it alone."""
     line = {"line": 1, "sku": "a", "qty": "1", "price": "1"} | changes
