@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TextIO, cast
 
 from edge_agent.config import DATABASE_FILE, TILL_TOKEN_FILE, Config, read_secret
 from edge_agent.database.backup import back_up
@@ -18,13 +18,17 @@ from edge_agent.database.connection import open_reader
 from edge_agent.files import command as files
 from edge_agent.kit.options import KIT_COMMANDS, add_kit
 from edge_agent.page.entry import COOKIE, entry_code, visit_cookie
-from edge_agent.serving import ADDRESS_FILE, ask_status, folder_lock, serve
+from edge_agent.serving import ADDRESS_FILE, ask_agent, ask_status, folder_lock, serve
+from edge_agent.support.bundle import pack
+from edge_agent.support.collecting import Asked, collect
 from edge_agent.tills import command as tills
 from edge_agent.uplink.enrol import EnrolOrder, enrol
 from edge_agent.wiring.ground import Machine, agent_version
 from edge_agent.witness.proof import prove, prove_database
 from shared.errors import AppError, InputError, NotFoundError, UnavailableError
+from shared.log_tail import LOG_FILE, LogTail
 from shared.logs import configure_logs
+from shared.sticks import write_on_stick
 from shared.system import SystemChance, SystemClock
 from shared.wire.enrol import EdgeKind
 
@@ -50,13 +54,14 @@ def _parser() -> argparse.ArgumentParser:
         ("status", "ask a running agent how it is"),
         ("page", "print a link to the agent's own page; it is good for some minutes"),
         ("verify", "prove that the records agree: file, indexes, chains, sums, other media"),
+        ("support-bundle", "make an archive for who is to help: state, log, proofs; no people"),
         ("backup", "copy the database while the agent works, and prove the copy"),
     ):
         command = commands.add_parser(name, help=purpose)
         command.add_argument("--folder", type=Path, required=True, help="the agent's folder")
         if name == "enrol":
             _add_enrol(command)
-        if name == "backup":
+        if name in {"backup", "support-bundle"}:
             command.add_argument("file", type=Path, help="where to; it must not be there yet")
     tills.add_till_command(commands)
     files.add_files_commands(commands)
@@ -101,7 +106,8 @@ def _enrol(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    configure_logs()
+    tail = LogTail(options.folder / LOG_FILE, sys.stderr)
+    configure_logs(stream=cast("TextIO", tail))
     config = Config.load(options.folder)
     machine = Machine(clock=SystemClock(), chance=SystemChance())
     asyncio.run(
@@ -154,6 +160,31 @@ def _verify(options: argparse.Namespace) -> None:
         print(f"{name}: " + ("none" if known is None else f"agrees on {known} chains"))
 
 
+def _support(options: argparse.Namespace) -> None:
+    """Whatever the state: the agent may be down, its database damaged, its settings wrong."""
+    if not options.folder.is_dir():
+        raise NotFoundError("there is no such folder", hint="Check --folder.")
+    parts = collect(
+        options.folder,
+        _asked(options.folder),
+        version=agent_version(),
+        now_ms=SystemClock().now_ms(),
+    )
+    data = pack(parts, options.folder)
+    write_on_stick(options.file, [data])
+    print(f"{options.file.name}: {len(data)} bytes; nothing about people is in it")
+
+
+def _asked(folder: Path) -> Asked:
+    def answer(path: str) -> Any:
+        try:
+            return asyncio.run(ask_agent(folder, path))
+        except (AppError, ValueError):  # nobody, or somebody else at that address
+            return None
+
+    return Asked(status=answer("/v1/status"), metrics=answer("/metrics"))
+
+
 def _backup(options: argparse.Namespace) -> None:
     def whole(copy: Path) -> None:
         connection = open_reader(copy)
@@ -191,6 +222,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int | None]]] = {
     "page": _page,
     "verify": _verify,
     "backup": _backup,
+    "support-bundle": _support,
     tills.TILL_COMMAND: _till,
     **dict.fromkeys(files.FILES_COMMANDS, _files),
     **dict.fromkeys(KIT_COMMANDS, _kit),

@@ -86,7 +86,12 @@ def _open_lock(folder: Path) -> int:
 
 
 async def ask_status(folder: Path) -> Any:
-    """What the running agent of a folder answers to GET /v1/status.
+    """What the running agent of a folder answers to GET /v1/status. Raises as ``ask_agent``."""
+    return await ask_agent(folder, "/v1/status")
+
+
+async def ask_agent(folder: Path, path: str) -> Any:
+    """What the running agent of a folder answers: JSON, or a text.
 
     Raises:
         UnavailableError: no agent answers.
@@ -97,10 +102,11 @@ async def ask_status(folder: Path) -> Any:
         address = (folder / ADDRESS_FILE).read_text("utf-8")
         async with (
             aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
-            session.get(f"{address}/v1/status") as response,
+            session.get(f"{address}{path}") as response,
         ):
             response.raise_for_status()
-            return await response.json()
+            is_json = response.content_type == "application/json"
+            return await (response.json() if is_json else response.text())
     except (OSError, TimeoutError, aiohttp.ClientError) as error:
         raise UnavailableError("the agent does not answer", hint="Is it running?") from error
 
