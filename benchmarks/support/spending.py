@@ -1,4 +1,4 @@
-"""Processor time, which the neighbours on a machine disturb less than they do the clock."""
+"""What a process has taken: processor time, which neighbours disturb little, and memory."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def spent_cpu_s(pid: int) -> float:
     """
     stats = dict(_stats())
     return sum(_spent(stats[each]) for each in _family(pid, stats))
+
+
+def rss_bytes(pid: int) -> int:
+    """Memory of a process that is in use."""
+    pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _stats() -> Iterable[tuple[int, list[str]]]:
