@@ -9,6 +9,7 @@ answer the sale takes what is here, which may be nothing.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -228,6 +229,7 @@ class Expected:
         self._elsewhere = elsewhere
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread_id = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._expected_ns: dict[str, int] = {}
         self._begun_ns: deque[int] = deque(maxlen=EXPECTED_PER_MINUTE_MAX)
@@ -235,6 +237,7 @@ class Expected:
     def open(self) -> None:
         """Begin; inside the event loop."""
         self._loop = asyncio.get_running_loop()
+        self._thread_id = threading.get_ident()
 
     async def close(self) -> None:
         """Expect nobody any more."""
@@ -257,7 +260,10 @@ class Expected:
             loop = self._loop
             if receipt.spend is None and loop is not None and _lacks(known):
                 assert known.customer is not None, "somebody lacks them"
-                loop.call_soon_threadsafe(self._expect, known.customer.customer_id)
+                if threading.get_ident() == self._thread_id:
+                    self._expect(known.customer.customer_id)
+                else:
+                    loop.call_soon_threadsafe(self._expect, known.customer.customer_id)
             return known
 
         return watched

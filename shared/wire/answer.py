@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import enum
 import json
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -209,20 +208,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=Fals
     hints: list[HintGiven] = []
 
 
-_TEXTS_REMEMBERED: Final = 8_192
-"""Of each kind; about a megabyte."""
-_money = lru_cache(_TEXTS_REMEMBERED)(format_minor)
-"""The same sums come again and again, several times in one answer."""
-_quantity = lru_cache(_TEXTS_REMEMBERED)(format_quantity)
-
-
 def _columns(sums: AnswerLine | Totals) -> dict[str, str]:
     return {
-        "list": _money(sums.list_minor),
-        "discount": _money(sums.discount_minor),
-        "net": _money(sums.net_minor),
-        "points_spent": _money(sums.points_spent_minor),
-        "to_pay": _money(sums.to_pay_minor),
+        "list": format_minor(sums.list_minor),
+        "discount": format_minor(sums.discount_minor),
+        "net": format_minor(sums.net_minor),
+        "points_spent": format_minor(sums.points_spent_minor),
+        "to_pay": format_minor(sums.to_pay_minor),
     }
 
 
@@ -233,13 +225,13 @@ def _line_to_json(line: AnswerLine) -> dict[str, Any]:
         "applied": [
             {
                 "promotion": applied.promotion,
-                "discount": _money(applied.discount_minor),
-                "qty": _quantity(applied.quantity_milli),
+                "discount": format_minor(applied.discount_minor),
+                "qty": format_quantity(applied.quantity_milli),
             }
             for applied in line.applied
         ],
         "parts": [
-            {"qty": _quantity(part.quantity_milli), "to_pay": _money(part.to_pay_minor)}
+            {"qty": format_quantity(part.quantity_milli), "to_pay": format_minor(part.to_pay_minor)}
             for part in line.parts
         ],
     }
