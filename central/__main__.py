@@ -60,11 +60,13 @@ from shared.wire.enrol import EdgeKind
 from shared.wire.facts import Incident
 from shared.wire.feed import StoreEntry
 from shared.wire.problem import Finding
+from shared.wire.receipt_json import scaled_integer
 
 _STORE_ID: Final = re.compile(r"[\w.-]{1,64}")
 _STORE_NAME_CHARS_MAX: Final = 200
 _CURRENCY: Final = re.compile("[A-Z]{3}")
 _PORT_MAX: Final = 65535
+POINTS_CENTI_MAX: Final = 10**12
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -245,6 +247,7 @@ async def _store_add(central: Central, options: argparse.Namespace) -> int:
     entry = msgspec.structs.replace(
         store_entry(options.id, options.name, timezone=options.timezone, currency=options.currency),
         strict_limits=options.strict_limits,
+        unproven_points_max_centi=options.unproven_points,
     )
     async with central.pool.connection() as connection:
         await put_store(connection, entry)
@@ -386,6 +389,13 @@ async def _drift_cleared(central: Central, _options: argparse.Namespace) -> int:
     return 0
 
 
+def _centi(text: str) -> int:
+    found = scaled_integer(text, 2)
+    if found is None or not 0 <= found <= POINTS_CENTI_MAX:
+        raise argparse.ArgumentTypeError("points with at most two decimals")
+    return found
+
+
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > _PORT_MAX:
@@ -436,6 +446,12 @@ def _parser() -> argparse.ArgumentParser:
         "--strict-limits",
         action="store_true",
         help="without a line to head office, give no promotion that is limited for each customer",
+    )
+    store.add_argument(
+        "--unproven-points",
+        type=_centi,
+        help="points that a receipt may take at most when its customer showed only a card or a "
+        "phone, and no code of the app (default: no bound)",
     )
     user = command("user-add", "add a person (password on standard input)", _with(_user_add))
     user.add_argument("login")

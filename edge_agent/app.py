@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from edge_agent.checkout.knowledge import look_up
+from edge_agent.checkout.proof import Proofs
 from edge_agent.checkout.service import Checkout
 from edge_agent.checkout.zones import ZoneWatch
 from edge_agent.config import TILL_TOKEN_FILE, Config, read_secret
@@ -116,11 +117,14 @@ class _Counter:
 
     def __init__(self, ground: Ground, line: Line) -> None:
         store_id, clock, chance = ground.config.store_id, ground.clock, ground.chance
+        # The same after a restart, and nobody else's: receipts stay open through one.
+        self.proofs = Proofs(read_secret(ground.folder / TILL_TOKEN_FILE))
         self.checkout = Checkout(
             database=ground.database,
             writer=ground.writer,
             bundles=ground.bundles,
             look_up=line.expected.watching(look_up),
+            proofs=self.proofs,
             desk=line.network.desk,
             store_id=store_id,
             clock=clock,
@@ -206,7 +210,14 @@ def _listener(
                 counter.returns, counter.without_receipt, on_commit=line.uplink.note_flush
             ).routes(),
             *GiftCardsApi(counter.gift_cards).routes(),
-            *MembersApi(counter.members, till).routes(),
+            *MembersApi(
+                counter.members,
+                till,
+                counter.proofs,
+                reader=reader,
+                store_id=ground.config.store_id,
+                clock=clock,
+            ).routes(),
             *shop.routes(),
             *DocsApi(agent_version()).routes(),
             *metrics.routes(),

@@ -8,12 +8,15 @@ create table schema_migration (
 
 -- stores and agents
 
+-- unproven_points_max: the most points of an account, in hundredths, that a receipt may take whose
+-- customer showed no code of the app; null: no bound
 create table store (
     store_id text primary key,
     name text not null,
     timezone text not null,
     currency text not null,
-    strict_limits boolean not null default false
+    strict_limits boolean not null default false,
+    unproven_points_max bigint check (unproven_points_max >= 0)
 );
 
 create sequence edge_id_seq start 1001;

@@ -1,10 +1,14 @@
 -- put_store --
 -- A store as head office knows it now.
-insert into store (store_id, name, timezone, currency, strict_limits)
-values (%(store_id)s, %(name)s, %(timezone)s, %(currency)s, %(strict_limits)s)
+insert into store (
+    store_id, name, timezone, currency, strict_limits, unproven_points_max
+) values (
+    %(store_id)s, %(name)s, %(timezone)s, %(currency)s, %(strict_limits)s,
+    %(unproven_points_max_centi)s
+)
 on conflict (store_id) do update
 set name = excluded.name, timezone = excluded.timezone, currency = excluded.currency,
-    strict_limits = excluded.strict_limits;
+    strict_limits = excluded.strict_limits, unproven_points_max = excluded.unproven_points_max;
 
 -- store_known --
 -- Whether a store exists.

@@ -16,17 +16,19 @@ from shared.wire.receipt import Receipt
 from shared.wire.receipt_json import decode_receipt, parse_json, scaled_integer
 
 _MONEY_DECIMALS: Final = 2
+_SHOWN: Final = frozenset({"card", "proof"})
 _PLAIN: Final = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A till's receipt, decoded; ``raw`` is without the card."""
+    """A till's receipt, decoded; ``raw`` is without card and proof (``checkout.proof``)."""
 
     raw: Mapping[str, Any]
     receipt: Receipt
     card: str | None
     raw_sha256: bytes
+    proof: str | None = None
 
 
 def asked_in(body: bytes, store_id: str) -> Asked:
@@ -38,26 +40,33 @@ def asked_in(body: bytes, store_id: str) -> Asked:
 
 
 def asked_of(raw: Any, store_id: str) -> Asked:
-    """The receipt in this JSON; the card is taken out, since the engine never sees it.
+    """The receipt in this JSON; card and proof are taken out, since the engine never sees them.
 
     Raises:
         InputError: it breaks its format, or is of another store.
     """
     raw_sha256 = sha256_of(raw)
-    card: str | None = None
+    shown: dict[str, str] = {}
     if isinstance(raw, dict):
         raw = {"store": store_id, **raw}
         customer = raw.get("customer")
-        if isinstance(customer, dict) and "card" in customer:
-            if customer["card"] is not None:
-                card = text_of(customer["card"], "/customer/card")
-            raw["customer"] = {k: v for k, v in customer.items() if k != "card"}
+        if isinstance(customer, dict):
+            for key in _SHOWN & customer.keys():
+                if customer[key] is not None:
+                    shown[key] = text_of(customer[key], f"/customer/{key}")
+            raw["customer"] = {k: v for k, v in customer.items() if k not in _SHOWN}
     receipt = decode_receipt(raw)
     if receipt.store != store_id:
         raise InputError(
             f"this agent serves store {store_id}", code="other_store", pointer="/store"
         )
-    return Asked(raw=raw, receipt=receipt, card=card, raw_sha256=raw_sha256)
+    return Asked(
+        raw=raw,
+        receipt=receipt,
+        card=shown.get("card"),
+        raw_sha256=raw_sha256,
+        proof=shown.get("proof"),
+    )
 
 
 def with_id(raw: Any, receipt_id: str) -> Any:

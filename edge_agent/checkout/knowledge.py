@@ -181,6 +181,12 @@ def limits_are_strict(connection: apsw.Connection, store_id: str) -> bool:
     return store is not None and store.strict_limits
 
 
+def unproven_points_max(connection: apsw.Connection, store_id: str) -> int | None:
+    """Points of an account that a receipt may take at most without a proof, in hundredths."""
+    store = store_of(connection, store_id)
+    return None if store is None else store.unproven_points_max_centi
+
+
 def lacking_limits(
     connection: apsw.Connection,
     receipt: Receipt,

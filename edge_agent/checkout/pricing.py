@@ -23,7 +23,9 @@ from edge_agent.checkout.knowledge import (
     lacking_limits,
     limits_are_strict,
     look_up_uses,
+    unproven_points_max,
 )
+from edge_agent.checkout.proof import Proofs, bounded
 from edge_agent.leases.policy import Standing
 from edge_agent.limits.policy import (
     NO_USES,
@@ -79,9 +81,13 @@ NOWHERE: Final = Elsewhere()
 class Pricing:
     """Prices receipts with what this shop knows."""
 
-    def __init__(self, *, look_up: LookUp, desk: Desk) -> None:
+    def __init__(
+        self, *, look_up: LookUp, desk: Desk, proofs: Proofs, now_ms: Callable[[], int]
+    ) -> None:
         self._look_up = look_up
         self._desk = desk
+        self._proofs = proofs
+        self._now_ms = now_ms
         self._limited_of: dict[int, Limited] = {}
 
     def wishes(
@@ -153,7 +159,21 @@ class Pricing:
         elsewhere: Mapping[str, int],
     ) -> Filled:
         known = self._look_up(reader, asked.receipt, asked.card, standing, elsewhere)
+        if known.customer is not None and asked.receipt.spend is not None:
+            known = self._bounded(reader, asked, known, known.customer.customer_id)
         return fill_in(asked.raw, asked.receipt, asked.card, known)
+
+    def _bounded(
+        self, reader: apsw.Connection, asked: Asked, known: Known, customer_id: str
+    ) -> Known:
+        """What is known, with no more points to spend than the customer's proof is good for."""
+        points_max_centi = unproven_points_max(reader, asked.receipt.store)
+        if points_max_centi is None:
+            return known
+        if self._proofs.proves(asked.proof, customer_id, self._now_ms()):
+            return known
+        spendable_centi = bounded(known.spendable_centi, points_max_centi)
+        return dataclasses.replace(known, spendable_centi=spendable_centi)
 
     def calculate(
         self,

@@ -36,6 +36,7 @@ from edge_agent.checkout.desk import Desk
 from edge_agent.checkout.filling import Filled
 from edge_agent.checkout.policy import wanted_of
 from edge_agent.checkout.pricing import NOWHERE, Elsewhere, LookUp, Pricing, Wishes
+from edge_agent.checkout.proof import Proofs
 from edge_agent.checkout.store import (
     Recorded,
     Sale,
@@ -116,6 +117,7 @@ class Checkout:
         bundles: Bundles,
         look_up: LookUp,
         desk: Desk,
+        proofs: Proofs,
         store_id: str,
         clock: Clock,
         chance: Chance,
@@ -124,7 +126,7 @@ class Checkout:
         self._writer = writer
         self._bundles = bundles
         self._desk = desk
-        self._pricing = Pricing(look_up=look_up, desk=desk)
+        self._pricing = Pricing(look_up=look_up, desk=desk, proofs=proofs, now_ms=clock.now_ms)
         self._store_id = store_id
         self._clock = clock
         self._chance = chance

@@ -141,7 +141,6 @@ OPERATIONS: Final = (
             (429, "look_ups_wait"),
             (503, "members_offline"),
         ),
-        asks_central=True,
     ),
     Operation(
         method="POST",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from edge_agent.http.answers import Member
-from edge_agent.http.models import Date, Identifier, In
+from edge_agent.http.models import Date, Identifier, In, Points
 
 PhoneIn = Annotated[str, Meta(min_length=1, max_length=40, examples=["+7 916 123-45-67"])]
 
@@ -58,6 +58,8 @@ class MemberHit(Struct, kw_only=True):
 class Identified(Struct, kw_only=True):
     """Who it is. Of several one is chosen, and sent as the receipt's ``customer.id``.
 
+    ``proof``: after a code of the app, to be sent as ``customer.proof`` of the receipt. Without it
+    a receipt takes no more points of an account than ``points_max``; null: no bound.
     ``by``: who knew it. ``asked_all`` False: head office did not answer, so an unknown card may be
     a member's all the same. ``may_register``: nobody has it, so a member can be made.
     """
@@ -68,6 +70,8 @@ class Identified(Struct, kw_only=True):
     may_register: bool
     members: list[MemberHit]
     member: Member | None
+    proof: str | None
+    points_max: Points | None
 
 
 class MemberMade(Struct, kw_only=True):

@@ -7,20 +7,38 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from edge_agent.checkout.knowledge import unproven_points_max
+from edge_agent.checkout.proof import Proofs
+from edge_agent.database.reader import Reader
 from edge_agent.http.middleware import CALLER
 from edge_agent.http.routes import TellsMembers
 from edge_agent.members.finding import Found
 from edge_agent.members.requests import decode_identify, decode_register
 from edge_agent.members.service import Members
+from shared.clock import Clock
+from shared.money import format_centi
 from shared.wire.members import MemberFound
 
 
 class MembersApi:
-    """The handlers. ``tells``: how a member's points stand."""
+    """The handlers. ``tells``: how points stand; ``proofs``: as those of receipts are checked."""
 
-    def __init__(self, members: Members, tells: TellsMembers) -> None:
+    def __init__(
+        self,
+        members: Members,
+        tells: TellsMembers,
+        proofs: Proofs,
+        *,
+        reader: Reader,
+        store_id: str,
+        clock: Clock,
+    ) -> None:
         self._members = members
         self._tells = tells
+        self._proofs = proofs
+        self._reader = reader
+        self._store_id = store_id
+        self._clock = clock
 
     def routes(self) -> list[web.RouteDef]:
         """What the listener adds to its own addresses."""
@@ -33,6 +51,12 @@ class MembersApi:
         """Who shows a card, a phone or a code."""
         asked = decode_identify(await request.read())
         found = await self._members.identify(asked, request[CALLER].name)
+        proof: str | None = None
+        if asked.code is not None:
+            proof = self._proofs.make(found.members[0].entry.customer_id, self._clock.now_ms())
+        points_max_centi = await self._reader.run(
+            lambda reader: unproven_points_max(reader, self._store_id)
+        )
         return _json(
             {
                 "outcome": _outcome(found),
@@ -45,6 +69,8 @@ class MembersApi:
                     if len(found.members) == 1
                     else None
                 ),
+                "proof": proof,
+                "points_max": None if points_max_centi is None else format_centi(points_max_centi),
             }
         )
 

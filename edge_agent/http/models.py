@@ -118,9 +118,13 @@ UsageTold = dict[str, MoneyIn]
 
 
 class CustomerTold(In):
-    """Who buys: ``card`` or ``id`` is enough; what else the till knows wins over the shop."""
+    """Who buys: ``card`` or ``id`` is enough; what else the till knows wins over the shop.
+
+    ``proof``: what ``identify`` gave for a code of the app.
+    """
 
     card: Text | None = None
+    proof: Text | None = None
     id: Text | None = None
     segments: list[str] | None = None
     level: Text | None = None

@@ -10,7 +10,7 @@ import asyncio
 import enum
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import apsw
@@ -72,8 +72,8 @@ class Found:
 class Phone:
     """A phone that a till sent, for as long as its call takes; ``tag`` None: no key is here."""
 
-    plain: str
-    slow: bytes
+    plain: str = field(repr=False)
+    slow: bytes = field(repr=False)
     tag: bytes | None
 
     @property

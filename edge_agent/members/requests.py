@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.crypto.member_codes import is_member_code
@@ -22,7 +22,7 @@ class IdentifyRequest:
     """What a customer shows: one of the three. ``register``, ``cashier``: where and to whom."""
 
     card: str | None
-    phone: str | None
+    phone: str | None = field(repr=False)
     code: str | None
     register: str | None
     cashier: str | None
@@ -33,7 +33,7 @@ class RegisterMember:
     """Somebody wants to be a member; ``consents``: what they agreed to."""
 
     operation_id: str
-    phone: str
+    phone: str = field(repr=False)
     card: str | None
     consents: tuple[str, ...]
     register: str | None

@@ -136,6 +136,8 @@ class StoreEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     ``strict_limits``: a customer's limit of a promotion holds whatever line is cut: without a right
     to it that is here, it is not given. Otherwise it is counted, and given where nobody is heard.
+    ``unproven_points_max_centi``: the most points of an account that a receipt may take whose
+    customer showed no code of the app; None: no bound.
     """
 
     store_id: str
@@ -143,6 +145,7 @@ class StoreEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     timezone: str
     currency: str
     strict_limits: bool = False
+    unproven_points_max_centi: int | None = None
 
 
 class BundleEntry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

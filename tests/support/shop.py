@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,9 +25,11 @@ from edge_agent.config import (
 )
 from edge_agent.database.connection import open_writer
 from edge_agent.loyalty.store import put_balance, put_customer, put_lease
+from edge_agent.members.keys import KEYS_FILE
 from edge_agent.outbox.store import start_stream
 from rules_compiler.pipeline import compile_document
 from shared.bundle.writer import write_bundle
+from shared.crypto.sealing import Opener
 from shared.crypto.signing import Signer
 from shared.crypto.tags import card_tag
 from shared.wire.enrol import LaneStart, TrustedKey
@@ -38,12 +41,17 @@ from shared.wire.feed import (
     LeaseState,
     ProductEntry,
 )
+from shared.wire.members import MemberKeys
 from shared.wire.stream import Lane
 from tests.support.programmes import TEA_AND_POINTS
 
 TOKEN: Final = "till-" + "t" * 40
 HEADERS: Final = {"Authorization": f"Bearer {TOKEN}"}
 STORE: Final = "S1"
+MEMBER_KEYS: Final = MemberKeys(
+    phone_salt=b"s" * 16, phone_key=b"", seal_key=Opener(b"o" * 32).public_key, code_keys=[]
+)
+"""As an agent keeps them that has once heard head office."""
 TIME: Final = "2026-11-23T12:00:00+03:00"
 SIGNER: Final = Signer(b"k" * 32)
 FAR_MS: Final = 4_102_444_800_000
@@ -92,6 +100,8 @@ def make_shop(
     """
     folder.mkdir(exist_ok=True)
     (folder / BUNDLES_FOLDER).mkdir()
+    keys = base64.b64encode(msgspec.msgpack.encode(MEMBER_KEYS))
+    write_private(folder / KEYS_FILE, keys)
     if bundle is not None:
         write_bundle_file(folder / BUNDLES_FOLDER, 1, bundle)
     keys = [TrustedKey(key_id=SIGNER.key_id, public_key=SIGNER.public_key)]

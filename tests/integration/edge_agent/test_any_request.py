@@ -21,11 +21,11 @@ GET /v1/receipts/{id} answers for the id ``calculate`` too."""
 
 SETTINGS = """
 [[operations]]
-include-path-regex = "^/v1/(gift-cards|customers)/"
+include-path-regex = "^/v1/(gift-cards|customers|sales|returns)/"
 checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 503]
 """
-"""Only head office knows gift cards and gives keys for phones, and there is none here: that is
-said with 503."""
+"""Only head office knows gift cards, phones and other shops' sales, and there is none here: that
+is said with 503."""
 
 
 @pytest.mark.processes

@@ -204,7 +204,7 @@ async def test_code_is_good_without_a_line_and_at_one_till(pool: Pool, tmp_path:
         assert found["outcome"] == "found"
         assert (found["members"][0]["id"], found["members"][0]["level"]) == ("c1", "gold")
         again = await identified(town, "S1", card=code, register="R1")
-        assert again == found
+        assert {**again, "proof": ""} == {**found, "proof": ""}
         for wrong in (
             {"code": code, "register": "R2"},
             {"code": code + "x", "register": "R1"},

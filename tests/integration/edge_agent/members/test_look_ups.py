@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,19 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge_agent.app import make_app
-from edge_agent.config import DATABASE_FILE, Config, write_private
+from edge_agent.config import DATABASE_FILE, Config
 from edge_agent.database.connection import open_writer
-from edge_agent.members.keys import KEYS_FILE
 from edge_agent.members.policy import ASKED_MAX, BLOCK_MS
 from edge_agent.members.store import SUBJECTS_MAX, blocked, count_asking
 from edge_agent.wiring.ground import Machine
 from shared.system import SystemChance, SystemClock
-from shared.wire.members import MemberKeys
 from tests.support.shop import HEADERS, make_shop
 
 Agent = TestClient[Any, Any]
@@ -35,9 +31,6 @@ NOW_MS = 1_790_000_000_000
 def shop(tmp_path: Path) -> Path:
     """A shop that head office has given its keys once; there is no line now."""
     make_shop(tmp_path / "shop", bundle=None)
-    keys = MemberKeys(phone_salt=b"s" * 16, phone_key=b"", seal_key=b"\x05" * 32, code_keys=[])
-    data = base64.b64encode(msgspec.msgpack.encode(keys))
-    write_private(tmp_path / "shop" / KEYS_FILE, data)
     return tmp_path / "shop"
 
 
