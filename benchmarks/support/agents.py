@@ -15,6 +15,7 @@ from support.measuring import environment
 
 _STOP_S: Final = 20
 _EMPTY: Final = Path(__file__).with_name("empty_handler.py")
+_HEAD_OFFICE: Final = Path(__file__).with_name("head_office.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +42,24 @@ def empty_handler() -> Iterator[Running]:
 
 
 @contextmanager
+def head_office() -> Iterator[Running]:
+    """Somebody who takes every record."""
+    with _started(sys.executable, str(_HEAD_OFFICE), compiled=False) as running:
+        yield running
+
+
+def _environment(*, compiled: bool) -> dict[str, str]:
+    """Also with this folder's neighbours, and without the folder one stands in."""
+    given = environment(compiled=compiled)
+    path = os.pathsep.join([given["PYTHONPATH"], str(Path(__file__).parents[1])])
+    return given | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+
+
+@contextmanager
 def _started(*command: str, compiled: bool) -> Iterator[Running]:
     child = subprocess.Popen(
         command,
-        env=os.environ | environment(compiled=compiled) | {"PYTHONSAFEPATH": "1"},
+        env=_environment(compiled=compiled),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -45,6 +45,7 @@ from shared.wire.stream import Lane
 
 TOKEN: Final = "till-" + "t" * 40
 EDGE_ID: Final = 7
+NONCE: Final = b"n" * 16
 NOBODY: Final = "http://127.0.0.1:9"
 """A head office that never answers."""
 _SIGNER: Final = Signer(b"k" * 32)
@@ -59,8 +60,8 @@ class Size:
     members: int
 
 
-def fill_folder(folder: Path, size: Size) -> None:
-    """An agent's folder as enrolment and the feed leave it; nobody answers at head office."""
+def fill_folder(folder: Path, size: Size, central_url: str = NOBODY) -> None:
+    """An agent's folder as enrolment and the feed leave it."""
     folder.mkdir(parents=True)
     (folder / BUNDLES_FOLDER).mkdir()
     document = json.dumps(realistic_programme(size.promotions)).encode()
@@ -72,11 +73,11 @@ def fill_folder(folder: Path, size: Size) -> None:
     write_private(folder / TRUSTED_KEYS_FILE, msgspec.json.encode(keys))
     write_private(folder / TILL_TOKEN_FILE, TOKEN.encode())
     write_private(folder / CREDENTIAL_FILE, b"kpe_7_" + b"A" * 32)
-    config = Config(central_url=NOBODY, edge_id=EDGE_ID, store_id="S1", listen_port=0)
+    config = Config(central_url=central_url, edge_id=EDGE_ID, store_id="S1", listen_port=0)
     write_private(folder / CONFIG_FILE, config.to_toml().encode())
     connection = open_writer(folder / DATABASE_FILE)
     for lane in Lane:
-        start_stream(connection, EDGE_ID, LaneStart(lane=lane, epoch=1, nonce=b"n" * 16))
+        start_stream(connection, EDGE_ID, LaneStart(lane=lane, epoch=1, nonce=NONCE))
     changes = _changes(size)
     while some := list(islice(changes, STEP_KEYS)):
         with connection:
