@@ -159,6 +159,7 @@ def _services(ground: Ground, line: Line, counter: _Counter, report: StatusRepor
     return Services(
         checkout=counter.checkout,
         returns=counter.returns,
+        without_receipt=counter.without_receipt,
         gift_cards=counter.gift_cards,
         reader=ground.reader,
         desk=line.network.desk,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from shared.money import format_centi, format_minor
 from shared.quantity import format_quantity
 from shared.wire.answer import Answer, HintGiven
-from shared.wire.facts import Incident
+from shared.wire.facts import GoodsReturned, Incident
 from shared.wire.problem import Finding
 from shared.wire.refund_json import Refund
 
@@ -133,6 +133,20 @@ def refund_lines(refund: Refund) -> list[list[str]]:
     ]
     found += [["E", each.account, format_centi(each.points_centi)] for each in refund.points_taken]
     return found
+
+
+def goods_lines(goods: Sequence[GoodsReturned]) -> list[list[str]]:
+    """What is given for goods without a receipt, and on which basis."""
+    return [
+        [
+            "L",
+            str(each.line),
+            format_quantity(each.quantity_milli),
+            format_minor(each.money_minor),
+            each.basis,
+        ]
+        for each in goods
+    ]
 
 
 def _field(value: object) -> str:

@@ -11,6 +11,7 @@ from edge_agent.checkout.service import Checkout
 from edge_agent.database.reader import Reader
 from edge_agent.gift_cards.service import GiftCards
 from edge_agent.returns.service import Returns
+from edge_agent.returns.without_receipt import WithoutReceipt
 from shared.clock import Clock
 
 
@@ -20,6 +21,7 @@ class Services:
 
     checkout: Checkout
     returns: Returns
+    without_receipt: WithoutReceipt
     gift_cards: GiftCards
     reader: Reader
     desk: Desk

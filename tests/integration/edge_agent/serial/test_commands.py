@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent.config import ReturnSettings
 from edge_agent.serial.basket import LINES_MAX
 from edge_agent.serial_settings import CodeSettings
 from tests.integration.edge_agent.test_till_api import Till, a_till, ask
@@ -33,6 +34,7 @@ async def shop(tmp_path: Path, bundle: bytes) -> AsyncIterator[tuple[Till, PtyTi
         make_shop(
             tmp_path / "shop",
             bundle=bundle,
+            returns=ReturnSettings(limit="500.00"),
             serial=type(settings)(
                 language="ru",
                 till=settings.till,
@@ -91,6 +93,12 @@ REFUSED: dict[tuple[str, ...], str] = {
     ("RCALC", "r9", "1=1"): "sale_not_here",
     ("RCALC", "r9", "1"): "wrong_fields",
     ("RETURN", "b1", "r9", "", "", "1=1"): "bad_time",
+    ("RCALC", "r9", "1=1", "store="): "wrong_fields",
+    ("RCALC", "r9", "1=1", "store=S2"): "sales_offline",
+    ("NCALC", "7", "", "tea:1:100.00"): "no_right",
+    ("NCALC", "7", "return_without_receipt", "tea:9:100.00"): "over_limit",
+    ("NCALC", "7", "return_without_receipt", "tea:1"): "wrong_fields",
+    ("NRETURN", "b1", "", "", "7", "", "tea:1:100.00"): "bad_time",
     ("GBAL", "4000"): "gift_cards_offline",
     ("GPAY", "", "r1", "4000"): "bad_gift_card",
 }
@@ -247,6 +255,25 @@ async def test_goods_come_back(shop: tuple[Till, PtyTill]) -> None:
     assert await till.refused("RCALC", "r1", "1=2") == "too_much"
     async with http.get("/v1/returns/b1") as response:
         assert (await response.json())["refund"]["money"] == "90.00"
+
+
+async def test_goods_come_back_without_a_receipt(shop: tuple[Till, PtyTill]) -> None:
+    """Names of goods may have colons; what the cashier may not do is recorded and told."""
+    http, till = shop
+    due = await till.ask("NCALC", "7", "a,return_without_receipt", "tea:2:100.00", "a:b:1:9.99")
+    assert due == [
+        ["OK", "NCALC", "189.99"],
+        ["L", "1", "2", "180.00", "card"],
+        ["L", "2", "1", "9.99", "card"],
+    ]
+    asked = ("NRETURN", "b7", "2026-11-23T13:00:00", "180.00", "8", "sell", "tea:2:100.00")
+    given = await till.ask(*asked)
+    assert given[:2] == [["OK", "NRETURN", "b7", "180.00"], ["L", "1", "2", "180.00", "card"]]
+    assert [line[:2] for line in given[2:]] == [["I", "no_right"]]
+    assert await till.ask(*asked) == given
+    async with http.get("/v1/returns/b7") as response:
+        found = await response.json()
+    assert (found["goods"][0]["sku"], found["refund"]["money"]) == ("tea", "180.00")
 
 
 async def test_status_and_codes(shop: tuple[Till, PtyTill]) -> None:
