@@ -371,7 +371,7 @@ def _check_sub_closed(_stream: Stream, fact: SubLeaseClosed) -> None:
 def check_registered(stream: Stream, fact: MemberRegistered) -> None:
     """Refuse a new member who cannot be; raises InputError."""
     _check_store(stream, fact.store_id)
-    check_text(fact.customer_id, fact.register)
+    check_text(fact.customer_id, fact.register, fact.cashier)
     if not is_newcomer(fact.customer_id):
         raise InputError("this is no name that a shop gives", code="bad_member")
     check_at_ms(fact.registered_at_ms)

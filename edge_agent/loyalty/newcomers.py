@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -68,6 +69,11 @@ def newcomers_waiting(connection: apsw.Connection) -> int:
 def forget_newcomers(connection: apsw.Connection, before_ms: int, limit: int) -> None:
     """Forget some of those whom the feed has told of long ago."""
     connection.execute(_QUERIES["forget_past"], {"before_ms": before_ms, "limit": limit})
+
+
+def forget_newcomers_named(connection: apsw.Connection, ids: Iterable[str]) -> None:
+    """Keep nothing of members who left."""
+    connection.executemany(_QUERIES["forget_named"], [(each,) for each in ids])
 
 
 def _one(connection: apsw.Connection, query: str, parameters: dict[str, Any]) -> Newcomer | None:

@@ -41,3 +41,7 @@ DELETE FROM newcomer WHERE operation_id IN (
             OR EXISTS (SELECT 1 FROM customer c WHERE c.customer_id = n.customer_id))
     LIMIT :limit
 );
+
+-- forget_named --
+-- A member who left.
+DELETE FROM newcomer WHERE customer_id = ?1 OR owner = ?1;

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import apsw
 
+from edge_agent.loyalty.newcomers import forget_newcomers_named
 from shared.sqlfile import load_queries
 from shared.wire.feed import BalanceEntry, CustomerEntry
 
@@ -64,6 +65,7 @@ def move_members(
 ) -> None:
     """Keep members as the bytes their entries came in, and forget others; cards come after."""
     connection.executemany(_QUERIES["forget_member"], [(each,) for each in gone])
+    forget_newcomers_named(connection, gone)
     connection.executemany(_QUERIES["put_member"], kept)
 
 

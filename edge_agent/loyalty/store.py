@@ -10,7 +10,12 @@ import apsw
 import msgspec
 from msgspec.structs import asdict
 
-from edge_agent.loyalty.newcomers import Newcomer, newcomer_named, newcomer_tagged
+from edge_agent.loyalty.newcomers import (
+    Newcomer,
+    forget_newcomers_named,
+    newcomer_named,
+    newcomer_tagged,
+)
 from shared.sqlfile import load_queries
 from shared.unreadable import UNREADABLE
 from shared.wire.feed import BalanceEntry, CustomerEntry, LeaseEntry
@@ -56,7 +61,9 @@ def put_customers(
 
 def forget_customers(connection: apsw.Connection, ids: Iterable[str]) -> None:
     """Keep nothing of many members; what they bought stays recorded."""
-    connection.executemany(_QUERIES["forget_customer"], [(each,) for each in ids])
+    gone = list(ids)
+    connection.executemany(_QUERIES["forget_customer"], [(each,) for each in gone])
+    forget_newcomers_named(connection, gone)
 
 
 def customer_entries(connection: apsw.Connection, ids: Iterable[str]) -> dict[str, bytes]:

@@ -120,6 +120,7 @@ class Registering:
             ),
             card_tag=None if asked.card is None else card_tag(asked.card),
             consents=list(asked.consents),
+            cashier=asked.cashier or "",
         )
         reply = await self._ask(uid, fact)
         made = _newcomer(asked.operation_id, uid, fact, phone, reply)

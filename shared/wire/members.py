@@ -67,7 +67,7 @@ class MemberRegistered(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     """A shop made a member, under a name of its own (``newcomer_id``) until central decides.
 
     ``sealed_phone``: ``shared.crypto.sealing`` to central's key over the phone. ``consents``: of
-    ``CONSENTS``. As a record it travels on the lane of receipts, before the member's first.
+    ``CONSENTS``. ``cashier``: who asked for them, empty where the till does not say. As a record it travels on the lane of receipts, before the member's first.
     """
 
     customer_id: str
@@ -77,6 +77,7 @@ class MemberRegistered(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     sealed_phone: bytes
     card_tag: bytes | None
     consents: list[str]
+    cashier: str = ""
 
 
 class RegisterRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +17,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from edge_agent.app import make_app
 from edge_agent.config import DATABASE_FILE, Config
 from edge_agent.database.connection import open_writer
+from edge_agent.loyalty.newcomers import Newcomer, newcomer_named, put_newcomer
+from edge_agent.loyalty.store import customer_by_card, forget_customers
 from edge_agent.members.policy import ASKED_MAX, BLOCK_MS
 from edge_agent.members.store import SUBJECTS_MAX, blocked, count_asking
 from edge_agent.wiring.ground import Machine
@@ -25,6 +29,8 @@ Agent = TestClient[Any, Any]
 IDENTIFY = "/v1/customers/identify"
 REGISTER = "/v1/customers/register"
 NOW_MS = 1_790_000_000_000
+WAIT_S = 20.0
+"""At the most, on a busy machine."""
 
 
 @pytest.fixture
@@ -53,6 +59,20 @@ async def ask(agent: Agent, path: str, body: Any) -> tuple[int, dict[str, Any]]:
         if response.status == 429:
             assert int(response.headers["Retry-After"]) >= 1
         return response.status, answer
+
+
+async def part_of_status(agent: Agent, words: str) -> dict[str, Any]:
+    """What the status says of look-ups, once it has these words."""
+    async with asyncio.timeout(WAIT_S):
+        for wait_s in itertools.repeat(0.05):
+            async with agent.get("/v1/status") as response:
+                parts = (await response.json())["components"]
+            for part in parts:
+                if part["component"] == "members" and words in part["message"]:
+                    found: dict[str, Any] = part
+                    return found
+            await asyncio.sleep(wait_s)
+    raise AssertionError
 
 
 def test_waits_are_kept_and_end_with_time(connection: apsw.Connection) -> None:
@@ -97,6 +117,9 @@ async def test_look_ups_wait_across_a_restart_and_status_says_so(shop: Path) -> 
         register = {"operation_id": "1", "phone": "+79990000000", "consents": {"rules": True}}
         status, answer = await ask(agent, REGISTER, register | {"register": "R1"})
         assert (status, answer["code"]) == (429, "look_ups_wait")
+        told = await part_of_status(agent, "till common R1")
+        assert told["health"] == "warn"
+        assert "7" not in told["message"].replace("look-ups wait", ""), "cashiers are not named"
 
 
 async def test_provisional_member_outlives_a_restart(shop: Path) -> None:
@@ -122,6 +145,55 @@ async def test_provisional_member_outlives_a_restart(shop: Path) -> None:
     async with an_agent(shop) as agent:
         status, answer = await ask(agent, REGISTER, other)
         assert (status, answer["code"]) == (409, "operation_changed")
+
+
+async def test_provisional_member_is_made_again_from_the_journal(
+    tmp_path: Path,
+) -> None:
+    """Database gone, second journal there: the record, the name, the card and the operation."""
+    make_shop(tmp_path / "shop", bundle=None, journal_folder="journal")
+    folder = tmp_path / "shop"
+    form = {
+        "operation_id": "1",
+        "phone": "+79990000000",
+        "consents": {"rules": True},
+        "card": "700",
+    }
+    async with an_agent(folder) as agent:
+        status, made = await ask(agent, REGISTER, form)
+        assert (status, made["outcome"]) == (200, "provisional")
+    for path in _database_files(folder):
+        path.unlink()
+    async with an_agent(folder) as agent:
+        status, found = await ask(agent, IDENTIFY, {"card": "700"})
+        assert found["members"][0]["id"] == made["member"]["id"]
+        assert await ask(agent, REGISTER, form) == (200, made)
+
+
+def _database_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(DATABASE_FILE + "*"))
+
+
+def test_who_left_is_forgotten(connection: apsw.Connection) -> None:
+    """Head office tells of a member who left: nothing is kept of the newcomer either."""
+    made = Newcomer(
+        operation_id="1",
+        uid=b"u" * 16,
+        customer_id="new-7-" + "0" * 20,
+        owner="c9",
+        is_new=False,
+        card_taken=False,
+        phone_end="00",
+        phone_tag=b"p" * 16,
+        card_tag=None,
+        registered_at_ms=NOW_MS,
+    )
+    put_newcomer(connection, made)
+    forget_customers(connection, ["c1"])
+    assert newcomer_named(connection, made.customer_id) == made
+    forget_customers(connection, ["c9"])
+    assert newcomer_named(connection, made.customer_id) is None
+    assert customer_by_card(connection, b"p" * 16) is None
 
 
 @pytest.mark.parametrize(
