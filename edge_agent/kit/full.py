@@ -123,10 +123,10 @@ async def same_piece_back_twice(cashier: Cashier) -> str:
     Level.FULL,
     done="Asked to take back goods of a sale that was never made here.",
     expected="404 sale_not_here.",
-    hint="A return goes to the agent that made the sale.",
+    hint="Of another shop's sale the till names the shop, in sale_store.",
 )
 async def sale_of_elsewhere(cashier: Cashier) -> str:
-    """Only what was sold here comes back here."""
+    """What nobody sold comes back to nobody."""
     goods = {"sale": cashier.new_id(), "return": [{"line": 1, "qty": "1"}]}
     refused = await cashier.till.call("POST", "/v1/returns/calculate", goods)
     return require_refused(refused, 404, "sale_not_here").shown

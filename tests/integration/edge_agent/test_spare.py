@@ -11,7 +11,7 @@ import apsw
 import pytest
 
 from edge_agent.database.connection import open_reader, open_writer
-from edge_agent.database.disk import Disk, is_read_only
+from edge_agent.database.disk import Disk, Fault, is_read_only
 from edge_agent.database.writer import Writer
 from edge_agent.outbox.held import held_counts
 from edge_agent.outbox.store import append_fact, start_stream, verify_chain
@@ -250,6 +250,19 @@ def test_without_room_for_a_copy_the_start_says_so(
     with pytest.raises(UnavailableError) as refused:
         make_working_copy(database, [tmp_path], edge_id=EDGE, recovery_id=bytes(16), now_ms=1)
     assert refused.value.stable_code == "disk_read_only"
+
+
+@pytest.mark.parametrize("elsewhere", [True, False])
+def test_disk_that_was_repaired_ends_the_process(tmp_path: Path, elsewhere: bool) -> None:
+    """The next start takes in what was sold; until then only a spare medium takes sales."""
+    ended: list[None] = []
+    disk = Disk(tmp_path, on_failure=lambda: ended.append(None))
+    disk.found_read_only(sales_go_elsewhere=elsewhere)
+    assert (disk.fault, disk.refuses) == (Fault.READ_ONLY, None if elsewhere else Fault.READ_ONLY)
+    assert not disk.hold_reserve()
+    assert not ended
+    disk.look_again()
+    assert (len(ended), disk.fault) == (1, Fault.FAILED)
 
 
 def test_disk_that_can_be_written_is_not_taken_for_read_only(tmp_path: Path) -> None:

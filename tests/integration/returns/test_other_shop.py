@@ -9,13 +9,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from central.accounts.audit import audit
 from central.customers.store import put_customers
 from central.database.pool import Pool, rows_of
+from central.receipts.copying import unpacked
 from edge_agent.config import CREDENTIAL_FILE
 from shared.crypto.tags import card_tag
+from shared.wire.facts import ReceiptReturned
 from shared.wire.feed import CustomerEntry
 from tests.support.both_ends import Town, a_till_of, a_town
 from tests.support.programmes import TEA_AND_POINTS
@@ -163,6 +166,55 @@ async def test_shops_that_cannot_ask_record_and_head_office_finds_it(
     assert await incidents(pool) == ["return_unconfirmed", "returned_too_much"]
     status, problem = await town.ask("S1", CALCULATE, back((1, "1")))
     assert (status, problem["code"]) == (400, "too_much")
+
+
+async def test_whatever_is_cut_no_piece_comes_back_twice_unseen(pool: Pool, town: Town) -> None:
+    """Without the records that head office names, no more came back than was sold; and the books.
+
+    Shops ask, record, repeat and are cut off at random; every return that was made is there.
+    """
+    seed = int(os.environ.get("KOPILKA_SEED") or int.from_bytes(os.urandom(4), "big"))
+    print(f"KOPILKA_SEED={seed}")
+    chance = random.Random(seed)
+    made = 0
+    for number in range(5):
+        town.central.cut.clear()
+        await sell(town, receipt_id=f"r{number}")
+        for _ in range(6):
+            town.central.cut ^= {store for store in ("S1", "S2") if chance.random() < 0.4}
+            store = chance.choice(("S1", "S2"))
+            part = (1, str(chance.randint(1, 3))), (2, chance.choice(("0.5", "1.25")))
+            body = back(*chance.sample(part, chance.randint(1, 2)), sale=f"r{number}")
+            body["sale_store"] = "S1"
+            if chance.random() < 0.5:
+                await town.ask(store, CALCULATE, body)
+            made += 1
+            first = await give_back(town, store, f"b{made}", body)
+            if chance.random() < 0.3:
+                assert await give_back(town, store, f"b{made}", body) == first
+    town.central.cut.clear()
+    await until_told(town, "S1", "S2")
+    async with pool.connection() as connection:
+        rows = await rows_of(
+            connection,
+            """select r.sale_uid, r.body, exists (
+                select from receipt_incident i
+                where i.record_uid = r.record_uid and i.detail like '%all shops together%'
+            ) as named from receipt_return r""",
+        )
+        [claims] = await rows_of(connection, "select count(*) as n from return_claim")
+        assert (await audit(connection))["drift"] == 0
+    assert len(rows) == made
+    assert claims["n"] == 0
+    came: dict[tuple[bytes, int], int] = {}
+    for row in rows:
+        assert row["sale_uid"] is not None, "whose goods they were is known in the end"
+        fact = msgspec.msgpack.decode(unpacked(row["body"]), type=ReceiptReturned)
+        for line in fact.refund.lines if not row["named"] else ():
+            key = bytes(row["sale_uid"]), line.line
+            came[key] = came.get(key, 0) + line.quantity_milli
+    assert max(milli for (_, line), milli in came.items() if line == 1) <= 3_000
+    assert max(milli for (_, line), milli in came.items() if line == 2) <= 2_000
 
 
 async def test_sale_of_which_nothing_is_known_is_recorded_as_told(pool: Pool, town: Town) -> None:
