@@ -64,6 +64,8 @@ OUTBOX_DEPTH_REPORTED_MAX: Final = 10**12
 IDENTIFIER_CHARS_MAX: Final = 200
 ACKED_RECORD_KEEP_DAYS: Final = 45
 """Acknowledged records stay at the edge this long: a restored central is refilled from them."""
+SALE_KEEP_DAYS: Final = 100
+"""Sales that head office has stay at the edge this long; of older ones it is asked."""
 
 # --- leases and the shop's own network
 HOLD_PARTS_MAX: Final = 8

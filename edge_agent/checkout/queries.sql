@@ -18,6 +18,14 @@ ON CONFLICT DO NOTHING;
 INSERT INTO receipt (receipt_id, state, recorded_at_ms)
 VALUES (:receipt_id, 'cancelled', :recorded_at_ms);
 
+-- oldest_receipts --
+-- What came first; in the order of rows, which is that of time.
+SELECT rowid, record_uid, recorded_at_ms FROM receipt ORDER BY rowid LIMIT :limit;
+
+-- forget_receipts_until --
+-- What came first, up to this row.
+DELETE FROM receipt WHERE rowid <= :rowid;
+
 -- owners_with_rights --
 -- Which of these owners this agent has leases, or parts of leases, of.
 SELECT owner FROM lease WHERE owner IN (SELECT value FROM json_each(:owners))

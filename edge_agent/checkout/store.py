@@ -18,7 +18,8 @@ from edge_agent.checkout.policy import (
 from edge_agent.leases.payment import pay, take_back
 from edge_agent.leases.policy import Standing
 from edge_agent.limits.store import add_own
-from edge_agent.outbox.store import Fact, append_fact
+from edge_agent.outbox.held import recovery_of
+from edge_agent.outbox.store import Fact, append_fact, has_fact
 from shared.errors import ConflictError
 from shared.sqlfile import load_queries
 from shared.uses import Used
@@ -158,6 +159,26 @@ def is_cancelled(connection: apsw.Connection, receipt_id: str) -> bool:
     """Whether the till said that this receipt will not become a sale."""
     row = _row_of(connection, receipt_id)
     return row is not None and row[0] == "cancelled"
+
+
+def forget_receipts(connection: apsw.Connection, before_ms: int, limit: int) -> int:
+    """Keep no longer at most ``limit`` receipts made before an instant; how many went.
+
+    The oldest go first, and none whose record is still kept for head office: a sale and its record
+    are proven by each other. Nothing goes in recovery, when it is not known what head office has.
+    """
+    if recovery_of(connection) is not None:
+        return 0
+    rows: list[Any] = connection.execute(_QUERIES["oldest_receipts"], {"limit": limit}).fetchall()
+    gone = 0
+    for _, record_uid, recorded_at_ms in rows:
+        kept = record_uid is not None and has_fact(connection, record_uid)
+        if recorded_at_ms >= before_ms or kept:
+            break
+        gone += 1
+    if gone:
+        connection.execute(_QUERIES["forget_receipts_until"], {"rowid": rows[gone - 1][0]})
+    return gone
 
 
 def _row_of(connection: apsw.Connection, receipt_id: str) -> Any:

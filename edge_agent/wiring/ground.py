@@ -12,6 +12,7 @@ import msgspec
 
 from edge_agent.bundles.service import BundleService
 from edge_agent.checkout.replay import REPLAYS as SALE_REPLAYS
+from edge_agent.checkout.store import forget_receipts
 from edge_agent.clock.store import kept_floor
 from edge_agent.clock.trusted import TrustedClock
 from edge_agent.config import BUNDLES_FOLDER, DATABASE_FILE, DEVICE_KEY_FILE, Config, read_secret
@@ -73,7 +74,11 @@ class Ground:
         if isinstance(self.guard, SpareGuard):
             return [("upkeep", partial(look_again, self.disk))]
         upkeep = Upkeep(
-            writer=self.writer, guard=self.guard, clock=self.trusted_clock, disk=self.disk
+            writer=self.writer,
+            guard=self.guard,
+            clock=self.trusted_clock,
+            disk=self.disk,
+            forget_sales=forget_receipts,
         )
         return [
             ("upkeep", upkeep.round),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import apsw
@@ -12,7 +13,7 @@ from edge_agent.database.disk import Disk
 from edge_agent.database.writer import Writer
 from edge_agent.outbox.store import prune_acked
 from edge_agent.witness.guard import Guard
-from shared.limits import ACKED_RECORD_KEEP_DAYS
+from shared.limits import ACKED_RECORD_KEEP_DAYS, SALE_KEEP_DAYS
 
 UPKEEP_EVERY_S: Final = 60.0
 """Trusted time is put down so often; a power cut takes no more of it than that."""
@@ -27,10 +28,28 @@ async def look_again(disk: Disk) -> None:
     await asyncio.to_thread(disk.look_again)
 
 
-class Upkeep:
-    """A round for the supervisor."""
+Forget = Callable[[apsw.Connection, int, int], int]
+"""Keeps no longer what was made before an instant, so many at most; how many went."""
 
-    def __init__(self, *, writer: Writer, guard: Guard, clock: TrustedClock, disk: Disk) -> None:
+
+def forget_nothing(_connection: apsw.Connection, _before_ms: int, _limit: int) -> int:
+    """Nobody keeps sales."""
+    return 0
+
+
+class Upkeep:
+    """A round for the supervisor. ``forget_sales``: of the room that keeps them."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        guard: Guard,
+        clock: TrustedClock,
+        disk: Disk,
+        forget_sales: Forget = forget_nothing,
+    ) -> None:
+        self._forget_sales = forget_sales
         self._writer = writer
         self._guard = guard
         self._clock = clock
@@ -43,11 +62,14 @@ class Upkeep:
         await self.tidy()
 
     async def tidy(self) -> int:
-        """The work of a round; how many records and journal files went."""
-        before_ms = self._clock.trusted_now_ms() - ACKED_RECORD_KEEP_DAYS * _DAY_MS
+        """The work of a round; how many records, sales and journal files went."""
+        now_ms = self._clock.trusted_now_ms()
+        before_ms = now_ms - ACKED_RECORD_KEEP_DAYS * _DAY_MS
+        sales_before_ms = now_ms - SALE_KEEP_DAYS * _DAY_MS
 
         def prune(connection: apsw.Connection) -> int:
-            return prune_acked(connection, before_ms, PRUNE_STEP)
+            pruned = prune_acked(connection, before_ms, PRUNE_STEP)
+            return pruned + self._forget_sales(connection, sales_before_ms, PRUNE_STEP)
 
         if self._disk.short:
             # In the writer's thread, which is the one that gives it up.
