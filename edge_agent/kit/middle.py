@@ -11,6 +11,32 @@ from edge_agent.kit.laws import codes_of, points_of, require_sums
 from edge_agent.kit.level import Level
 from edge_agent.kit.reply import at, centi_at, require_ok, require_refused
 
+_SHOWN_DIGITS: Final = 2
+
+
+@check(
+    Level.MIDDLE,
+    done="Sent what a customer shows, the card, and then a card that nobody has.",
+    expected="The member; then unknown, to be offered membership. No name, no whole phone.",
+    hint="Send a card, a phone or the app's code to identify, and what it found as customer.id.",
+)
+async def identify(cashier: Cashier) -> str:
+    """Who shows something is known, and nobody is told more of them than is needed."""
+    path = "/v1/customers/identify"
+    known = require_ok(await cashier.till.call("POST", path, {"card": cashier.card()}))
+    require(known.at("outcome") == "found" and len(known.at("members")) == 1, known.shown)
+    require(known.at("member", "id") == known.at("members", 0, "id"), known.shown)
+    require(len(known.at("members", 0, "phone_end") or "") <= _SHOWN_DIGITS, known.shown)
+    priced = await cashier.calculated(
+        cashier.receipt(customer={"id": str(known.at("members", 0, "id"))})
+    )
+    require(codes_of(priced.at("notices")) == [], priced.at("notices"))
+    card = f"nobody-{cashier.new_id()}"
+    nobody = require_ok(await cashier.till.call("POST", path, {"card": card}))
+    require(nobody.at("outcome") == "unknown" and nobody.at("members") == [], nobody.shown)
+    require(nobody.at("may_register") is True, nobody.shown)
+    return known.shown
+
 
 @check(
     Level.MIDDLE,
@@ -272,6 +298,7 @@ async def totals(cashier: Cashier) -> str:
 
 
 MIDDLE: Final[tuple[Check, ...]] = (
+    identify,
     points,
     points_beyond_balance,
     freeze,

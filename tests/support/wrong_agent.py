@@ -437,6 +437,12 @@ WRONG: Final[dict[str, list[Wrong]]] = {
     "cancel": [instead_of("receipt_cancelled", COMMITTED)],
     "cancel_after_commit": [instead_of("already_committed", {"state": "cancelled"})],
     "faults_are_named": [faults_have_no_place],
+    "identify": [
+        in_answers("identify", "outcome", to="unknown"),
+        in_answers("identify", "may_register", to=False),
+        in_answers("identify", "members", 0, "phone_end", to="+79161234567"),
+        in_answers("identify", "members", 0, "id", to="c9"),
+    ],
     "points": [points_never_end],
     "points_beyond_balance": [spends_what_is_not_there],
     "freeze": [freezes_nothing],
