@@ -84,7 +84,7 @@ def make_app(
     )
     supervisor.add("members", counter.members.round)
     ports = SerialPorts(config.serial, _services(ground, line, counter, report))
-    talks = [] if ground.keeps_still else line.rounds()
+    talks = [("hello", line.uplink.report_round)] if ground.keeps_still else line.rounds()
     for name, one_round in (*talks, *ground.rounds(), *ports.rounds()):
         supervisor.add(name, one_round)
     supervisor.add("zones", counter.zones.round)

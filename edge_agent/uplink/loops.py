@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import msgspec
+
 from edge_agent.bundles.service import BundleService
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
@@ -193,6 +195,18 @@ class Uplink:
             self._identity.hello_interval_s, max(asked_s, _HELLO_INTERVAL_S_MIN)
         )
         await self._on_contact()
+
+    async def report_round(self) -> None:
+        """Say how an agent is that works with a copy, and wait; what central orders is not heard.
+
+        It names no streams, as an agent of the first release, so central decides nothing about
+        them: they are those of a database that will be there again.
+        """
+        account = Account(heads=[], proofs=[], recovery=None)
+        report = msgspec.structs.replace(await self._hello(account, []), epoch=0)
+        async with self._link.call():
+            await self._central.hello(report)
+        await asyncio.sleep(self._hello_interval_s)
 
     async def flush_round(self) -> None:
         """When due: send what waits, the most urgent first, until nothing does."""
