@@ -13,6 +13,7 @@ from edge_agent.database.writer import Writer
 from edge_agent.discovery.policy import Places
 from edge_agent.discovery.service import Discovery
 from edge_agent.lan.service import ShopNetwork
+from edge_agent.members.keys import KEYS_FILE
 from edge_agent.supervisor import Round
 from edge_agent.uplink.budgets import BudgetAsks
 from edge_agent.uplink.coupon_loans import CouponLoans
@@ -220,5 +221,5 @@ def _device_key(folder: Path) -> bytes:
 async def _wipe(folder: Path, config: Config, writer: Writer) -> None:
     """Central has revoked this agent: what it could do harm with goes, its records stay."""
     await writer.run(forget_people)
-    for name in (config.credential_file, DEVICE_KEY_FILE):
+    for name in (config.credential_file, DEVICE_KEY_FILE, KEYS_FILE):
         await asyncio.to_thread((folder / name).unlink, missing_ok=True)

@@ -9,6 +9,9 @@ from central.accounts.audit import audit
 from central.customers.store import put_customers
 from central.database.pool import Pool, rows_of
 from central.members.finding import PhoneOf, hash_phones, put_phones
+from edge_agent.config import DATABASE_FILE
+from edge_agent.database.connection import open_reader
+from edge_agent.members.keys import KEYS_FILE
 from shared.crypto.tags import card_tag
 from shared.system import SystemClock
 from shared.wire.feed import CustomerEntry
@@ -263,6 +266,33 @@ async def test_phone_is_in_no_file_and_no_log(pool: Pool, tmp_path: Path, capsys
             assert key not in data, path
     told = capsys.readouterr()
     assert DIGITS not in told.out + told.err
+
+
+async def test_revoked_agent_keeps_nobody(pool: Pool, tmp_path: Path) -> None:
+    """Keys, newcomers and who looked whom up are gone; records stay."""
+    async with a_town(pool, tmp_path, TEA_AND_POINTS, stores=("S1",)) as town:
+        await keys_are_here(town, "S1")
+        await registered(town, "S1", operation_id="R1-1", card="700")
+        folder = town.folders["S1"]
+        assert _is_kept(folder) == (True, True, True)
+        async with pool.connection() as connection:
+            await connection.execute("update edge set state = 'revoked'")
+
+        async def wiped() -> bool:
+            return _is_kept(folder) == (False, False, False)
+
+        await town.until(wiped)
+
+
+def _is_kept(folder: Path) -> tuple[bool, bool, bool]:
+    """The file of keys, newcomers, counts of look-ups."""
+    reader = open_reader(folder / DATABASE_FILE)
+    try:
+        newcomers = reader.execute("SELECT count(*) FROM newcomer").get
+        counts = reader.execute("SELECT count(*) FROM look_up").get
+    finally:
+        reader.close()
+    return (folder / KEYS_FILE).exists(), newcomers > 0, counts > 0
 
 
 def _files(folder: Path) -> list[tuple[Path, bytes]]:
