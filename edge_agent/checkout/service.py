@@ -332,7 +332,7 @@ class Checkout:
         filled = _of_id(calculation.filled, receipt_id)
         return Sale(
             receipt=filled.receipt,
-            answer=replace(calculation.answer, receipt_id=receipt_id),
+            answer=_answer_of_id(calculation.answer, receipt_id),
             bundle_version=calculation.bundle_version,
             business_date=datetime.fromisoformat(filled.receipt.time).date().isoformat(),
             body_sha256=body_sha256,
@@ -367,6 +367,11 @@ class Checkout:
             reader = self._local.reader = open_reader(self._database)
             self._readers.append(reader)
         return reader
+
+
+def _answer_of_id(answer: Answer, receipt_id: str) -> Answer:
+    """The very one that the till was told, where it was told it under this id."""
+    return answer if answer.receipt_id == receipt_id else replace(answer, receipt_id=receipt_id)
 
 
 def _of_id(filled: Filled, receipt_id: str) -> Filled:

@@ -16,6 +16,7 @@ from edge_agent.checkout.service import Checkout
 from edge_agent.checkout.store import Recorded
 from edge_agent.database.reader import Reader
 from edge_agent.http.middleware import admission, refusals
+from edge_agent.http.told import ToldAnswers
 from edge_agent.loyalty.store import balances_of, customer_by_card, customer_by_id
 from edge_agent.tills.service import Tills
 from shared.crypto.tags import card_tag
@@ -23,7 +24,6 @@ from shared.errors import InputError, NotFoundError
 from shared.ids import Chance
 from shared.limits import TILL_BODY_BYTES_MAX
 from shared.money import format_centi
-from shared.wire.answer import answer_to_json
 from shared.wire.feed import CustomerEntry
 
 StatusReport = Callable[[], Awaitable[dict[str, Any]]]
@@ -53,6 +53,7 @@ class TillApi:
     ) -> None:
         """``on_commit`` is called after each sale; it must not wait."""
         self._checkout = checkout
+        self._told = ToldAnswers()
         self._on_commit = on_commit
         self._reader = reader
         self._desk = desk
@@ -104,26 +105,28 @@ class TillApi:
             trace=_asked_for(request, "trace"),
             hints=_asked_for(request, "hints"),
         )
-        return _json(
+        body = self._told.with_more(
+            priced.answer,
             {
-                **answer_to_json(priced.answer),
                 "calculation_id": priced.calculation_id,
                 "bundle_version": priced.bundle_version,
                 "receipt_hash": priced.receipt_hash,
                 "notices": msgspec.to_builtins(priced.notices),
-            }
+            },
         )
+        return web.Response(body=body, content_type=_JSON)
 
     async def freeze(self, request: web.Request) -> web.Response:
         """Set the receipt's points aside before the customer pays."""
         answer = await self._checkout.freeze(request.match_info["id"], await request.read())
-        return _json({**answer_to_json(answer), "frozen": True})
+        body = self._told.with_more(answer, {"frozen": True})
+        return web.Response(body=body, content_type=_JSON)
 
     async def commit(self, request: web.Request) -> web.Response:
         """Record a sale; answered only when it is durable."""
         recorded = await self._checkout.commit(request.match_info["id"], await request.read())
         self._on_commit()
-        return _json(_recorded_to_json(recorded))
+        return _json(self._recorded_to_json(recorded))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """A receipt will not become a sale."""
@@ -137,7 +140,7 @@ class TillApi:
         recorded = await self._checkout.get(receipt_id)
         if recorded is None:
             return _json({"receipt_id": receipt_id, "state": "cancelled"})
-        return _json({**_recorded_to_json(recorded), "state": "committed"})
+        return _json({**self._recorded_to_json(recorded), "state": "committed"})
 
     async def customer(self, request: web.Request) -> web.Response:
         """A member by card or id: what this shop may know of them."""
@@ -157,6 +160,16 @@ class TillApi:
                 points_spendable(reader, entry.customer_id, self._desk.standing(reader), elsewhere),
             )
         )
+
+    def _recorded_to_json(self, recorded: Recorded) -> dict[str, Any]:
+        fact = recorded.fact
+        return {
+            "receipt_id": fact.receipt_id,
+            "record_uid": recorded.record_uid.hex(),
+            "bundle_version": fact.bundle_version,
+            "answer": msgspec.Raw(self._told.text(fact.answer)),
+            "incidents": [{"code": each.code, "detail": each.detail} for each in fact.incidents],
+        }
 
 
 def _member(reader: apsw.Connection, card: str | None, customer_id: str | None) -> CustomerEntry:
@@ -185,17 +198,6 @@ def _member_to_json(
 
 def _asked_for(request: web.Request, what: str) -> bool:
     return request.query.get(what, "0") not in ("", "0", "false")
-
-
-def _recorded_to_json(recorded: Recorded) -> dict[str, Any]:
-    fact = recorded.fact
-    return {
-        "receipt_id": fact.receipt_id,
-        "record_uid": recorded.record_uid.hex(),
-        "bundle_version": fact.bundle_version,
-        "answer": answer_to_json(fact.answer),
-        "incidents": [{"code": each.code, "detail": each.detail} for each in fact.incidents],
-    }
 
 
 def _json(value: dict[str, Any]) -> web.Response:
