@@ -22,7 +22,6 @@ from edge_agent.http.docs import DocsApi
 from edge_agent.http.gift_cards import GiftCardsApi
 from edge_agent.http.members import MembersApi
 from edge_agent.http.metrics import Metrics
-from edge_agent.http.page import PageApi
 from edge_agent.http.returns import ReturnsApi
 from edge_agent.http.routes import TillApi
 from edge_agent.http.shop import ShopApi
@@ -36,10 +35,10 @@ from edge_agent.supervisor import Supervisor
 from edge_agent.tills.service import Tills
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import backoff_bounds_s
-from edge_agent.wiring.files import make_files
 from edge_agent.wiring.ground import Ground, Machine, agent_version, lay_ground
 from edge_agent.wiring.line import Line
 from edge_agent.wiring.members import make_members
+from edge_agent.wiring.page import make_page
 from shared.ids import Chance
 from shared.status import Status
 from shared.wire.answer import Answer
@@ -186,16 +185,7 @@ def _listener(
     shop = ShopApi(
         checkout=counter.checkout, reader=reader, store_id=ground.config.store_id, clock=clock
     )
-    page = PageApi(
-        lambda site: site(
-            token=token,
-            reader=reader,
-            bundles=ground.bundles,
-            report=report.collect,
-            clock=clock,
-            files=make_files(ground, line.uplink, line.transport),
-        )
-    )
+    page = make_page(ground, line, report, metrics, tills, token)
     till = TillApi(
         checkout=counter.checkout,
         reader=reader,

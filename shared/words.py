@@ -74,6 +74,7 @@ INCIDENTS: Final = {
     "points_without_lease": "Points were spent beyond what the shop was given",
     "points_shortage": "Points were spent that no lease covered",
     "to_pay_differs": "The till took another sum than was calculated",
+    "unknown_card": "The card was not known in the shop",
     "unknown_customer": "Points were earned by an unknown customer",
     "spend_differs": "Two records tell one spend differently",
     "close_differs": "A shop gave points back and its spends do not add up",

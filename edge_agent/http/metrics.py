@@ -76,6 +76,12 @@ class Metrics:
         return [web.get("/metrics", self.told)]
 
     async def told(self, _request: web.Request) -> web.Response:
+        """The answer to Prometheus."""
+        return web.Response(
+            text=await self.text(), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+        )
+
+    async def text(self) -> str:
         """All figures as they are now."""
         status = await self._report()
         oldest_ms = status["oldest_queued_at_ms"]
@@ -87,9 +93,7 @@ class Metrics:
         self._rss.set(status["rss_bytes"] or 0)
         for each in status["components"]:
             self._health.labels(each["component"]).set(_HEALTHS[each["health"]])
-        return web.Response(
-            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
-        )
+        return generate_latest(self._registry).decode()
 
     def _gauge(self, name: str, says: str) -> Gauge:
         return Gauge(f"kopilka_edge_{name}", says, registry=self._registry)

@@ -38,6 +38,7 @@ class PageApi:
             web.get(PREFIX + "/{path:.*}", self.page),
             web.post(PREFIX + "/{path:enter}", self.page),
             web.post(PREFIX + "/{path:files/(?:export|import|forward)}", self.page),
+            web.post(PREFIX + "/{path:support}", self.page),
         ]
 
     async def root(self, _request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from aiohttp import BodyPartReader, web
 
 from edge_agent.files.incoming import Imported
 from edge_agent.files.service import SyncFiles
-from shared.errors import AppError, InputError
+from shared.errors import AppError, ForbiddenError, InputError
 from shared.sync_file import ANSWER_SUFFIX, QUESTION_SUFFIX
 
 _PIECE_BYTES: Final = 2**18
@@ -41,7 +41,7 @@ class FilesPages:
     ) -> web.StreamResponse:
         """Whatever is asked for under ``/page/files``."""
         if request.method == "POST":
-            _refuse_foreign(request)
+            refuse_foreign(request)
             if path == "files/export":
                 return await self._export(request, page, ago)
             if path == "files/forward":
@@ -161,11 +161,12 @@ async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
     raise InputError("no file was chosen", code="no_sync_file", hint="Choose the answer's file.")
 
 
-def _refuse_foreign(request: web.Request) -> None:
-    """A form comes from this page; the cookie alone would do, for it is sent to nobody else."""
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        raise web.HTTPForbidden
+def refuse_foreign(request: web.Request) -> None:
+    """A form comes from this page; the cookie alone would do, for it is sent from nowhere else."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin", "null")  # what a page says that tells no referrer
+    if site != "same-origin" or (origin != "null" and urlsplit(origin).netloc != request.host):
+        raise ForbiddenError("this form is not from this page", code="foreign_form")
 
 
 def _wants_json(request: web.Request) -> bool:

@@ -24,3 +24,7 @@ SELECT entry FROM store LIMIT 1;
 -- peers --
 -- The other agents of this store.
 SELECT entry FROM peer ORDER BY edge_id LIMIT 100;
+
+-- relayed --
+-- What tills have given this hub to carry: batches, and how many tills they are of.
+SELECT count(*), count(DISTINCT edge_id) FROM relay;

@@ -27,14 +27,20 @@ COMPONENTS: Final = {
     "hub": "Settling with the shop's server",
     "leases": "Rights to points",
     "budgets": "Shares of budgets",
+    "spare": "Spare medium",
+    "zones": "Time zones",
+    "zone": "Time zone",
+    "scrub": "Reading through the records",
     "tills": "Tokens of tills",
     "members": "Customers at the till",
 }
 """A part that is not here is shown by its own name."""
+LANES: Final = {0: "Money", 1: "Receipts", 2: "Log of the shop", 3: "Figures"}
+"""What is sent first stands first."""
 HEALTHS: Final = {
     Health.OK: "in order",
     Health.WARN: "look at it",
-    Health.NOT_READY: "not ready",
+    Health.NOT_READY: "not yet its turn",
     Health.ERROR: "broken",
 }
 VERDICTS: Final = {
@@ -45,9 +51,12 @@ VERDICTS: Final = {
 }
 KINDS: Final = {"hub": "shop's server", "till": "till"}
 STATES: Final = {"active": "in use", "frozen": "frozen", "revoked": "removed"}
+WAITS_FOR_LINE: Final = "waits for the line"
 OFFLINE: Final = "It works without head office"
-NEEDS_HEAD_OFFICE: Final = frozenset({"link", "hello", "flush", "feed"})
+NEEDS_HEAD_OFFICE: Final = frozenset({"link", "hello", "flush", "feed", "members"})
 """Parts that cannot succeed while there is no line; the shop sells on without them."""
+NEEDED_TO_PRICE: Final = frozenset({"bundle", "records", "disk", "find_hub", "hub"})
+"""Other parts have their first turn in a minute or in a day; until then nothing is missing."""
 
 
 def verdict_of(components: Iterable[Mapping[str, Any]], *, online: bool) -> tuple[Health, str]:
@@ -58,7 +67,8 @@ def verdict_of(components: Iterable[Mapping[str, Any]], *, online: bool) -> tupl
     healths = [
         Health(each["health"])
         for each in components
-        if online or each["component"] not in NEEDS_HEAD_OFFICE
+        if (online or each["component"] not in NEEDS_HEAD_OFFICE)
+        and (each["health"] != Health.NOT_READY or each["component"] in NEEDED_TO_PRICE)
     ]
     for health in (Health.ERROR, Health.NOT_READY, Health.WARN):
         if health in healths:

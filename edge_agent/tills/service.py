@@ -70,6 +70,11 @@ class Tills:
         self._count(caller.name)
         return caller
 
+    @property
+    def known(self) -> tuple[Till, ...]:
+        """Who has, or had, a token of its own."""
+        return self._tills
+
     def status(self) -> Status:
         """How many tokens there are, and whether the file can be read."""
         good = sum(till.revoked_at_ms is None for till in self._tills)

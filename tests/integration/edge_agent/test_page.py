@@ -125,3 +125,50 @@ async def test_language_is_kept(till: Till) -> None:
     assert "State" in await read(till, "/page?lang=en", language="ru")
     async with till.get("/", headers=NO_TOKEN) as response:
         assert response.url.path == "/page"
+
+
+async def test_devices_and_programme_are_shown(till: Till) -> None:
+    await come_in(till)
+    programme = await read(till, "/page/programme")
+    for words in ("Programme 1", "Tea cheaper", "always"):
+        assert words in programme
+    devices = await read(till, "/page/devices")
+    assert "Head office has not named any yet." in devices
+    assert "all tills show the key that they share" in devices
+    assert "Акций" in await read(till, "/page/programme", language="ru")
+
+
+async def test_queue_is_shown_by_lane(till: Till) -> None:
+    receipt = till_receipt("r1", customer={"card": "100"}, spend={"account": "main", "points": "1"})
+    await ask(till, "/v1/receipts/r1/commit", {"receipt": receipt})
+    await come_in(till)
+    rows = (await read(till, "/page")).partition("What waits for head office")[2].split("<tr>")
+    waiting = {row.split("</td>")[0][4:]: row.split('right">')[1][0] for row in rows[2:6]}
+    assert waiting == {"Money": "1", "Receipts": "1", "Log of the shop": "0", "Figures": "0"}
+
+
+async def test_the_archive_for_who_helps_is_made_there(till: Till) -> None:
+    async with till.post("/page/support", headers=NO_TOKEN) as response:
+        assert response.status == 401
+    await come_in(till)
+    async with till.post("/page/support", headers=NO_TOKEN) as response:
+        assert response.status == 200
+        assert response.content_disposition is not None
+        assert (response.content_disposition.filename or "").endswith(".support.zip")
+        assert (await response.read())[:2] == b"PK"
+
+
+async def test_forms_of_other_sites_do_nothing(till: Till) -> None:
+    await come_in(till)
+    for path in ("/page/files/export", "/page/files/import", "/page/support"):
+        for foreign in (
+            {"Origin": "https://example.com"},
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site", "Origin": "null"},
+        ):
+            async with till.post(path, headers=NO_TOKEN | foreign) as response:
+                assert response.status == 403
+    async with till.post("/page/files/export", headers=NO_TOKEN) as response:
+        # This shop was made by hand: nobody has told it a key.
+        assert response.status == 409
+        assert "has not told this agent its key" in await response.text()

@@ -27,6 +27,7 @@ def part(component: str, health: str, message: str = "", success: int | None = N
         (False, [part("link", "warn"), part("hello", "error")], Health.WARN, OFFLINE),
         (False, [part("hello", "error"), part("disk", "error")], Health.ERROR, None),
         (True, [part("hello", "error")], Health.ERROR, None),
+        (True, [part("scrub", "not_ready"), part("bundle", "ok")], Health.OK, None),
         (False, [part("flush", "not_ready"), part("bundle", "not_ready")], Health.NOT_READY, None),
     ],
 )
