@@ -18,6 +18,9 @@ from tests.support.both_ends import a_town
 from tests.support.programmes import TEA_AND_POINTS
 from tests.support.shop import till_receipt
 
+HELLOS = 5
+"""So many give central the time to order whatever it would, and the agent to do it."""
+
 
 async def sold(till: Any, receipt_id: str) -> None:
     body = {"receipt": till_receipt(receipt_id)}
@@ -29,7 +32,7 @@ async def agent_row(pool: Pool) -> dict[str, Any]:
     async with pool.connection() as connection:
         [row] = await rows_of(
             connection,
-            """select e.components, e.queue_depth, e.state, count(r.*) as receipts,
+            """select e.components, e.last_contact_at, e.state, count(r.*) as receipts,
             (select max(epoch) from stream_head h where h.edge_id = e.edge_id) as epoch
             from edge e left join receipt r using (edge_id) group by e.edge_id""",
         )
@@ -63,6 +66,13 @@ async def test_head_office_hears_that_the_disk_is_read_only(
                 return health["disk"] == "error" and health["spare"] == "warn"
 
             await town.until(complains)
+            heard = set()
+
+            async def said_hello_often() -> bool:
+                heard.add((await agent_row(pool))["last_contact_at"])
+                return len(heard) == HELLOS
+
+            await town.until(said_hello_often)
             row = await agent_row(pool)
             assert (row["receipts"], row["epoch"], row["state"]) == (1, 1, "active")
         monkeypatch.undo()
