@@ -160,6 +160,8 @@ def _services(ground: Ground, line: Line, counter: _Counter, report: StatusRepor
         returns=counter.returns,
         without_receipt=counter.without_receipt,
         gift_cards=counter.gift_cards,
+        members=counter.members,
+        proofs=counter.proofs,
         reader=ground.reader,
         desk=line.network.desk,
         clock=ground.clock,

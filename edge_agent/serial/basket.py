@@ -33,7 +33,7 @@ class Basket:
         self._amounts_minor: dict[int, int] = {}
         self._coupons: list[str] = []
         self._payments: list[dict[str, str]] = []
-        self._card: str | None = None
+        self._customer: dict[str, str] | None = None
         self._spend: dict[str, str] | None = None
         self.calculation_id: str | None = None
         self._check()
@@ -90,9 +90,9 @@ class Basket:
         del self._lines[line], self._amounts_minor[line]
         self.calculation_id = None
 
-    def set_card(self, card: str | None) -> None:
-        """Whose receipt it is; None: nobody's."""
-        self._card = card
+    def set_customer(self, customer: dict[str, str] | None) -> None:
+        """Whose receipt it is, as an HTTP till would say it; None: nobody's."""
+        self._customer = customer
         self.calculation_id = None
 
     def put_coupon(self, code: str) -> None:
@@ -135,8 +135,8 @@ class Basket:
     def to_json(self) -> dict[str, Any]:
         """The receipt as an HTTP till would send it."""
         raw: dict[str, Any] = {**self._head, "lines": [self._lines[n] for n in sorted(self._lines)]}
-        if self._card is not None:
-            raw["customer"] = {"card": self._card}
+        if self._customer is not None:
+            raw["customer"] = self._customer
         if self._coupons:
             raw["coupons"] = [{"code": code} for code in self._coupons]
         if self._spend is not None:

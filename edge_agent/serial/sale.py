@@ -17,10 +17,10 @@ from edge_agent.catalogue.store import products_of
 from edge_agent.checkout.knowledge import points_spendable
 from edge_agent.checkout.service import Priced
 from edge_agent.checkout.store import Recorded
-from edge_agent.loyalty.store import balances_of, customer_by_card
-from edge_agent.serial.barcodes.cards import BankCard, Card, read_card
+from edge_agent.loyalty.store import balances_of
 from edge_agent.serial.barcodes.layout import as_latin
 from edge_agent.serial.basket import Basket
+from edge_agent.serial.customers import Customers
 from edge_agent.serial.display import Picture, item_picture, total_picture
 from edge_agent.serial.places import zone_of
 from edge_agent.serial.replies import (
@@ -33,10 +33,11 @@ from edge_agent.serial.replies import (
 from edge_agent.serial.services import Services
 from edge_agent.serial.texts import DISCOUNT, THANKS, TO_PAY, chosen
 from edge_agent.serial_settings import CodeSettings, Language
-from shared.crypto.tags import card_tag
-from shared.errors import ConflictError, ForbiddenError, InputError, NotFoundError
+from shared.errors import ConflictError, InputError, NotFoundError
 from shared.money import format_centi, format_minor
 from shared.wire.answer import Answer
+from shared.wire.feed import CustomerEntry
+from shared.wire.members import MemberFound
 from shared.wire.receipt_json import scaled_integer
 
 ITEM_FIELDS_MAX: Final = 10
@@ -58,7 +59,7 @@ class Sale:
     ) -> None:
         self._services = services
         self._register = register
-        self._codes = codes
+        self._customers = Customers(services, register=register, prefixes=codes.card_prefixes)
         self._language: Language = language
         self._show_picture = show
         self._basket: Basket | None = None
@@ -80,6 +81,7 @@ class Sale:
             "COMMIT": (2, 2, self._commit),
             "CANCEL": (1, 1, self._cancel),
             "LOOK": (1, 1, self._look),
+            **self._customers.commands(),
         }
 
     def forget(self) -> None:
@@ -118,22 +120,16 @@ class Sale:
     async def _identify(self, fields: list[str]) -> Lines:
         """Whose receipt it is: known here, unknown here (the sale goes on), or blocked."""
         if not fields[0]:
-            self._open_basket().set_card(None)
+            self._open_basket().set_customer(None)
             return [["none"]]
-        card = read_card(as_latin(fields[0]), self._codes.card_prefixes)
-        if isinstance(card, BankCard):
-            raise ForbiddenError("this is a bank card", code="bank_card")
-        if card is None:
-            raise InputError("this is no loyalty card", code="not_a_card")
+        shown = await self._customers.find(as_latin(fields[0]))
+        if shown.several:
+            return [["several"], *(_choice(each) for each in shown.several)]
         if self._basket is not None:
-            self._basket.set_card(card.number)
-        return await self._member(card)
+            self._basket.set_customer(shown.customer)
+        return [["unknown"]] if shown.entry is None else await self._member(shown.entry)
 
-    async def _member(self, card: Card) -> Lines:
-        tag = card_tag(card.number)
-        entry = await self._services.reader.run(lambda reader: customer_by_card(reader, tag))
-        if entry is None:
-            return [["unknown"]]
+    async def _member(self, entry: CustomerEntry) -> Lines:
         first = [entry.customer_id, entry.level or "", entry.card_category or ""]
         if entry.blocked:
             return [["blocked", *first]]
@@ -322,6 +318,12 @@ def _points(balances: dict[str, int], spendable: dict[str, int]) -> Lines:
         ["B", name, format_centi(balances.get(name, 0)), format_centi(spendable.get(name, 0))]
         for name in sorted({*balances, *spendable})
     ]
+
+
+def _choice(found: MemberFound) -> list[str]:
+    """One of several members, for the cashier to choose from."""
+    entry = found.entry
+    return ["M", entry.customer_id, entry.level or "", found.phone_end or ""]
 
 
 def _pair(text: str) -> tuple[str, str]:

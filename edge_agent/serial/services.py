@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.checkout.desk import Desk
+from edge_agent.checkout.proof import Proofs
 from edge_agent.checkout.service import Checkout
 from edge_agent.database.reader import Reader
 from edge_agent.gift_cards.service import GiftCards
+from edge_agent.members.service import Members
 from edge_agent.returns.service import Returns
 from edge_agent.returns.without_receipt import WithoutReceipt
 from shared.clock import Clock
@@ -23,6 +25,8 @@ class Services:
     returns: Returns
     without_receipt: WithoutReceipt
     gift_cards: GiftCards
+    members: Members
+    proofs: Proofs
     reader: Reader
     desk: Desk
     clock: Clock

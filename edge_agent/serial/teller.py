@@ -29,7 +29,6 @@ SCANS_KEPT_MAX: Final = 16
 """What a till has not fetched yet; the oldest makes room."""
 _FIELDS_MAX: Final = 1_100
 _FINDINGS_MAX: Final = 10
-_NOT_YET: Final = frozenset({"REG"})
 """Registering a customer at the till: no service of the agent does that yet."""
 _LOG = get_logger(__name__)
 
@@ -94,8 +93,6 @@ class Teller:
         name, *fields = text.split(FIELD, _FIELDS_MAX)
         if number == 0 and name != "HELLO":
             raise InputError("000 begins a conversation", code="bad_sequence")
-        if name in _NOT_YET:
-            raise ConflictError("this agent does not do that yet", code="not_supported")
         if name not in self._commands:
             raise InputError("there is no such command", code="unknown_command")
         least, most, command = self._commands[name]

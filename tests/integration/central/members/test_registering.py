@@ -43,6 +43,7 @@ from tests.support.edge_stream import a_sale
 
 SECRET = MemberSecret(b"m" * 32)
 PHONE = "+79161234567"
+OVERLAP_S = 0.5
 
 
 class Shops:
@@ -274,8 +275,18 @@ async def test_phone_of_several_is_told_to_no_shop(shops: Shops) -> None:
     assert {each.entry.customer_id for each in found} == {"c1", "c2"}
 
 
-async def test_one_phone_at_the_same_moment_is_one_member(shops: Shops) -> None:
+async def test_one_phone_at_the_same_moment_is_one_member(
+    shops: Shops, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Registrations of one phone wait for each other, whichever comes first."""
+    adopt = Registering._adopt
+
+    async def slowly(self: Registering, *given: Any) -> Any:
+        """Long enough for the other to look for the phone too, were it not kept out."""
+        await asyncio.sleep(OVERLAP_S)
+        return await adopt(self, *given)
+
+    monkeypatch.setattr(Registering, "_adopt", slowly)
     replies = await asyncio.gather(
         *(
             shops.register(store, uid_of(store), shops.fact(store, uid_of(store)))

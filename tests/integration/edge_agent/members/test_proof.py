@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge_agent.app import make_app
 from edge_agent.catalogue.store import put_store
-from edge_agent.config import DATABASE_FILE, Config, write_private
+from edge_agent.config import DATABASE_FILE, Config
 from edge_agent.database.connection import open_writer
-from edge_agent.members.keys import KEYS_FILE
 from edge_agent.wiring.ground import Machine
-from shared.crypto.member_codes import member_code, member_key, period_key, period_of, step_of
 from shared.system import SystemChance, SystemClock
 from shared.wire.feed import StoreEntry
-from shared.wire.members import CodeKey
-from tests.support.shop import HEADERS, MEMBER_KEYS, STORE, a_bundle, make_shop, till_receipt
+from tests.support.member_codes import put_code_keys, shown_code
+from tests.support.shop import HEADERS, STORE, a_bundle, make_shop, till_receipt
 
-SECRET = b"c" * 32
 IDENTIFY = "/v1/customers/identify"
 
 
 def make(folder: Path, points_max_centi: int | None) -> None:
     """Member c1 with card 100 may spend 30 points here."""
     make_shop(folder, bundle=a_bundle(1))
-    period = period_of(step_of(SystemClock().now_ms()))
-    keys = [CodeKey(period=each, key=period_key(SECRET, each)) for each in (period, period + 1)]
-    kept = msgspec.structs.replace(MEMBER_KEYS, code_keys=keys)
-    write_private(folder / KEYS_FILE, base64.b64encode(msgspec.msgpack.encode(kept)))
+    put_code_keys(folder)
     connection = open_writer(folder / DATABASE_FILE)
     put_store(
         connection,
@@ -64,13 +56,6 @@ async def ask(agent: TestClient[Any, Any], path: str, body: Any) -> dict[str, An
         return answer
 
 
-def shown() -> str:
-    """What c1's telephone shows now."""
-    step = step_of(SystemClock().now_ms())
-    key = member_key(period_key(SECRET, period_of(step)), "c1")
-    return member_code(key, "c1", step)
-
-
 async def spent(agent: TestClient[Any, Any], **customer: str) -> str:
     """How much this customer's receipt takes when it wants all it can."""
     receipt = till_receipt("r1", customer=customer, spend={"account": "main", "points": "max"})
@@ -90,7 +75,7 @@ async def test_card_spends_up_to_the_bound_and_a_code_without_it(
         assert await spent(agent, card="100") == card_spends
         assert await spent(agent, id="c1") == card_spends
         assert await spent(agent, card="100", proof="made.up") == card_spends
-        by_code = await ask(agent, IDENTIFY, {"code": shown()})
+        by_code = await ask(agent, IDENTIFY, {"code": shown_code("c1")})
         assert await spent(agent, id="c1", proof=by_code["proof"]) == "30.0"
         assert await spent(agent, card="100", proof=by_code["proof"]) == "30.0"
     async with an_agent(tmp_path / "shop") as agent:
@@ -101,7 +86,7 @@ async def test_sale_with_a_proof_is_recorded_as_it_was_told(tmp_path: Path) -> N
     """Freeze and commit take the proof as calculate does, and records do not have it."""
     make(tmp_path / "shop", 500)
     async with an_agent(tmp_path / "shop") as agent:
-        proof = (await ask(agent, IDENTIFY, {"code": shown()}))["proof"]
+        proof = (await ask(agent, IDENTIFY, {"code": shown_code("c1")}))["proof"]
         receipt = till_receipt(
             "r1",
             customer={"id": "c1", "proof": proof},

@@ -11,6 +11,7 @@ from edge_agent.config import ReturnSettings
 from edge_agent.serial.basket import LINES_MAX
 from edge_agent.serial_settings import CodeSettings
 from tests.integration.edge_agent.test_till_api import Till, a_till, ask
+from tests.support.member_codes import put_code_keys, shown_code
 from tests.support.pty_till import PtyTill
 from tests.support.serial_shop import greeted, ptys_of, sold, till_settings
 from tests.support.shop import PROGRAMME, TIME, a_bundle, make_shop
@@ -61,7 +62,12 @@ REFUSED: dict[tuple[str, ...], str] = {
     ("NONSENSE",): "unknown_command",
     ("", "x"): "unknown_command",
     ("stat",): "unknown_command",
-    ("REG", "79001234567"): "not_supported",
+    ("REG", "79001234567"): "wrong_fields",
+    ("REG", "1", "12", "", "rules"): "bad_phone",
+    ("REG", "1", "+79001234567", "", "sms"): "consent_needed",
+    ("REG", "", "+79001234567", "", "rules"): "bad_customer",
+    ("IDENT", "KQ1:AAAAAAAAAAAAAAAA:c1"): "members_offline",
+    ("IDENT", "+79001234567"): "phones_offline",
     ("STAT", "1"): "wrong_fields",
     ("ITEM", "2", "tea", "1"): "wrong_fields",
     ("ITEM", "2", "tea", "1", "1.00", "colour"): "wrong_fields",
@@ -213,6 +219,30 @@ async def test_hints(tmp_path: Path) -> None:
             assert first == ["OK", "HINT", "r1"]
             assert hint[:4] == ["H", "fourth", "1", ""]
             assert await till.ask("CALC", "r1") == plain
+
+
+async def test_new_member_is_known_on_the_line_at_once(till: PtyTill) -> None:
+    """Without head office, too; a repeat gets the first answer, and the card buys."""
+    form = ("REG", "R1-1", "+79001234567", "177", "rules,sms")
+    made = await till.done(*form)
+    assert (made[0], made[2]) == ("provisional", "1")
+    assert await till.done(*form) == made
+    assert await till.done("IDENT", "177") == ["known", made[1], "", ""]
+    assert await till.done("IDENT", "#" + made[1]) == ["known", made[1], "", ""]
+    assert await till.done("IDENT", "#nobody") == ["unknown"]
+
+
+async def test_code_of_the_app_identifies(tmp_path: Path, bundle: bytes) -> None:
+    """As the scanner read it; the receipt is that customer's."""
+    with ptys_of(tmp_path, "R1") as [port]:
+        make_shop(tmp_path / "shop", bundle=bundle, serial=till_settings(tmp_path, "R1"))
+        put_code_keys(tmp_path / "shop")
+        async with a_till(tmp_path / "shop") as http:
+            till = PtyTill(port)
+            await greeted(http, till)
+            await opened(till)
+            assert await till.done("IDENT", shown_code("c1")) == ["known", "c1", "", ""]
+            assert (await till.ask("CALC", "r1"))[0][:3] == ["OK", "CALC", "r1"]
 
 
 async def test_members_known_unknown_blocked_and_nobody(till: PtyTill) -> None:
