@@ -16,7 +16,6 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -25,6 +24,7 @@ import apsw
 
 from edge_agent.database.connection import open_writer
 from edge_agent.database.disk import Disk, Fault, fault_of
+from edge_agent.database.replies import Replies, Reply
 from shared.errors import UnavailableError
 from shared.sqlfile import load_queries
 
@@ -42,7 +42,7 @@ _Result = TypeVar("_Result")
 @dataclass(frozen=True, slots=True)
 class _Entry:
     job: Callable[[apsw.Connection], Any]
-    future: Future[Any]
+    reply: Reply[Any]
 
 
 class CommitGuard(Protocol):
@@ -72,6 +72,7 @@ class Writer:
         self._disk = Disk(path.parent) if disk is None else disk
         self._guard = guard
         self._queue: queue.Queue[_Entry | None] = queue.Queue(QUEUE_JOBS_MAX)
+        self._replies: Replies | None = None
         self._closed = False
         self._log_pages = 0
         self._fold_at_pages = FOLD_PAGES
@@ -88,13 +89,17 @@ class Writer:
         """
         if self._closed:
             raise UnavailableError("the database is closed")
-        future: Future[_Result] = Future()
+        loop = asyncio.get_running_loop()
+        if self._replies is None or self._replies.loop is not loop:
+            self._replies = Replies(loop)
+        reply: Reply[_Result] = Reply(self._replies)
         try:
-            self._queue.put_nowait(_Entry(job, future))
+            self._queue.put_nowait(_Entry(job, reply))
         except queue.Full as error:
             raise UnavailableError("too many writes are waiting", retry_after_s=1) from error
         # A caller who leaves must not undo a write that others may have been told of.
-        return await asyncio.shield(asyncio.wrap_future(future))
+        result: _Result = await asyncio.shield(reply.awaited)
+        return result
 
     def close(self) -> None:
         """Finish what waits, then close the file."""
@@ -140,11 +145,11 @@ class Writer:
         if refused is None:
             return
         for entry in group:
-            if not entry.future.done():
-                entry.future.set_exception(refused)
+            if not entry.reply.done():
+                entry.reply.set_exception(refused)
 
     def _refused_by(self) -> UnavailableError | None:
-        fault = self._disk.fault
+        fault = self._disk.refuses
         return None if fault is None else self._disk.refusal(fault)
 
     def _is_full(self, refused: UnavailableError | None) -> bool:
@@ -152,12 +157,12 @@ class Writer:
 
     def _try_group(self, group: list[_Entry]) -> UnavailableError | None:
         """Commit the jobs and answer their callers; or undo all of them and say why."""
-        done: list[tuple[Future[Any], Any]] = []
+        done: list[tuple[Reply[Any], Any]] = []
         before = self._connection.total_changes()
         try:
             self._connection.execute(_QUERIES["begin"])
             for entry in group:
-                if not entry.future.done():
+                if not entry.reply.done():
                     self._run_job(entry, done)
             guard = self._guard
             if guard is not None and self._connection.total_changes() == before:
@@ -169,8 +174,8 @@ class Writer:
             return self._undo(error)
         if guard is not None:
             guard.after_commit(self._connection)
-        for future, result in done:
-            future.set_result(result)
+        for reply, result in done:
+            reply.set_result(result)
         return None
 
     def _undo(self, error: apsw.Error) -> UnavailableError:
@@ -199,8 +204,8 @@ class Writer:
             self._connection.execute(_QUERIES["rollback"])
         self._disk.fail(Fault.FAILED, f"{type(error).__name__}: {error}")
         for entry in group:
-            if not entry.future.done():
-                entry.future.set_exception(self._disk.refusal(Fault.FAILED))
+            if not entry.reply.done():
+                entry.reply.set_exception(self._disk.refusal(Fault.FAILED))
 
     def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._log_pages = pages
@@ -222,7 +227,7 @@ class Writer:
         if folded >= log:
             self._log_pages = 0
 
-    def _run_job(self, entry: _Entry, done: list[tuple[Future[Any], Any]]) -> None:
+    def _run_job(self, entry: _Entry, done: list[tuple[Reply[Any], Any]]) -> None:
         self._connection.execute(_QUERIES["savepoint"])
         try:
             result = entry.job(self._connection)
@@ -231,7 +236,7 @@ class Writer:
                 raise  # the disk refused: no job's fault, and the whole group's affair
             self._connection.execute(_QUERIES["rollback_job"])
             self._connection.execute(_QUERIES["release"])
-            entry.future.set_exception(error)
+            entry.reply.set_exception(error)
             return
         self._connection.execute(_QUERIES["release"])
-        done.append((entry.future, result))
+        done.append((entry.reply, result))
