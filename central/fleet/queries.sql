@@ -53,8 +53,9 @@ select edge_id, store_id, kind, state, credential_sha256 from edge where edge_id
 -- touch --
 -- What an agent said of itself.
 update edge
-set last_contact_at = coalesce(
-        greatest(to_timestamp(%(heard_at_ms)s::bigint / 1000.0), last_contact_at), now()),
+set last_contact_at = case
+        when %(heard_at_ms)s::bigint is null then now()
+        else greatest(to_timestamp(%(heard_at_ms)s::bigint / 1000.0), last_contact_at) end,
     agent_version = %(agent_version)s,
     bundle_version = %(bundle_version)s, bundle_error = %(bundle_error)s,
     queue_depth = %(queue_depth)s,
