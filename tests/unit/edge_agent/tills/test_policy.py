@@ -43,12 +43,16 @@ def test_token_itself_is_not_kept() -> None:
 
 
 @examples(100)
-@given(st.lists(st.integers(min_value=0, max_value=SECOND_NS // 10), max_size=600))
-def test_no_span_holds_more_calls_than_agreed(gaps_ns: list[int]) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 5 * SECOND_NS), st.integers(1, 150)), min_size=2, max_size=6)
+)
+def test_no_span_holds_more_calls_than_agreed(bursts: list[tuple[int, int]]) -> None:
     """In any span stand at most the burst and the rate's share of it; a refusal costs nothing."""
     pace, now_ns = Pace(), 0
     admitted: list[int] = []
-    for gap_ns in gaps_ns:
+    for gap_ns in (
+        gap_ns for wait_ns, count in bursts for gap_ns in [wait_ns, *[1_000] * (count - 1)]
+    ):
         now_ns += gap_ns
         paced = count_call(pace, now_ns)
         if paced.wait_ns:
@@ -61,6 +65,15 @@ def test_no_span_holds_more_calls_than_agreed(gaps_ns: list[int]) -> None:
         for count, ended_ns in enumerate(admitted[index:], start=1):
             share = (ended_ns - begun_ns) * CALLS_PER_S_MAX // SECOND_NS
             assert count <= CALLS_AT_ONCE_MAX + share + 1
+
+
+def test_calls_at_once_have_a_bound() -> None:
+    """So many at one moment, and the next has to wait."""
+    pace, count = Pace(), 0
+    while (paced := count_call(pace, SECOND_NS)).wait_ns == 0:
+        pace, count = paced.pace, count + 1
+        assert count <= CALLS_AT_ONCE_MAX
+    assert count == CALLS_AT_ONCE_MAX
 
 
 def test_till_at_its_pace_is_never_refused() -> None:
