@@ -31,6 +31,7 @@ from shared.crypto.phones import plain_phone, slow_hash
 from shared.errors import AppError, ConflictError, InputError
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
+from shared.unreadable import UNREADABLE
 from shared.wire.feed import CustomerEntry
 from shared.wire.members import MemberRegistered, RegisterReply
 
@@ -105,7 +106,7 @@ class Registering:
         try:
             fact = _FACT.decode(bytes(row["body"]))
             phone = await self._opened(fact)
-        except (AppError, msgspec.DecodeError) as error:
+        except (AppError, *UNREADABLE) as error:
             code = error.stable_code if isinstance(error, AppError) else "unreadable"
             _LOG.warning("registration.refused", code=code, edge_id=row["edge_id"])
             async with self._pool.connection() as connection:

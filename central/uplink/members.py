@@ -18,6 +18,7 @@ from shared.clock import Clock
 from shared.crypto.phones import PHONE_HASH_BYTES
 from shared.crypto.tags import CARD_TAG_BYTES
 from shared.errors import BusyError, InputError, NotFoundError
+from shared.unreadable import UNREADABLE
 from shared.wire.members import (
     MEMBERS_PATH,
     FindReply,
@@ -142,5 +143,5 @@ def _reply(reply: msgspec.Struct) -> web.Response:
 def _decoded(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.msgpack.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError("the body is no such question", code="bad_question") from error

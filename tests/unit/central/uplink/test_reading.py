@@ -15,6 +15,7 @@ from central.receipts.copying import sale_in, texts_text
 from central.receipts.sale import SUM_MAX
 from central.uplink.reading import Received, Rejected, Stream, read_record
 from shared.wire.facts import FactKind, Incident, LeaseSpent
+from shared.wire.members import MemberRegistered
 from shared.wire.stream import Lane, Record
 from tests.support.edge_stream import a_sale, uid_of
 from tests.support.examples import examples
@@ -259,3 +260,40 @@ def test_texts_of_an_array_are_quoted(text: str) -> None:
     assert texts_text([text]).startswith('{"')
     assert "\t" not in texts_text([text])
     assert "\n" not in texts_text([text])
+
+
+def a_newcomer(**changes: object) -> bytes:
+    fact = MemberRegistered(
+        customer_id="new-7-" + "0a" * 10,
+        store_id="S1",
+        register="R1",
+        registered_at_ms=1_790_000_000_000,
+        sealed_phone=b"s" * 60,
+        card_tag=b"c" * 16,
+        consents=["rules"],
+    )
+    return msgspec.msgpack.encode(msgspec.structs.replace(fact, **changes))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"store_id": "S2"},
+        {"customer_id": "c1"},
+        {"customer_id": "new-7-xyz"},
+        {"register": "R\x00"},
+        {"cashier": "x" * 201},
+        {"registered_at_ms": -1},
+        {"sealed_phone": b""},
+        {"sealed_phone": b"s" * 513},
+        {"card_tag": b"short"},
+        {"consents": ["everything"]},
+        {"consents": ["sms", "sms"]},
+    ],
+)
+def test_new_member_who_cannot_be_is_set_aside(change: dict[str, object]) -> None:
+    """As it should be it is read; with any one thing wrong it is kept with its reason."""
+    kind = FactKind.MEMBER_REGISTERED
+    assert isinstance(read_record(STREAM, 1, record(a_newcomer(), kind=kind)), Received)
+    read = read_record(STREAM, 1, record(a_newcomer(**change), kind=kind))
+    assert isinstance(read, Rejected)
