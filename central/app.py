@@ -43,6 +43,7 @@ from central.publishing.service import Publishing
 from central.receipts import store as receipts
 from central.uplink.admission import Admission, Bounds
 from central.uplink.enrol import Enrolment
+from central.uplink.files import Files
 from central.uplink.ingest import Ingest
 from central.uplink.members import Members
 from central.uplink.server import Uplink
@@ -184,12 +185,13 @@ async def serve(folder: Path, config: CentralConfig, part: Part = Part.WHOLE) ->
     ):
         registering = Registering(central.pool, central.clock, central.secret)
         jobs = Jobs(central.pool, central.clock, registering)
+        ingest = Ingest(ingest_pool, central.clock)
         uplink = Uplink(
             uplink_pool,
             central.clock,
             central.chance,
             central.enrolment.over(uplink_pool),
-            Ingest(ingest_pool, central.clock),
+            ingest,
             Admission(Bounds(turns=INGEST_CONNECTIONS)),
             central.signer,
             GiftCards(uplink_pool, central.clock, pins),
@@ -201,6 +203,7 @@ async def serve(folder: Path, config: CentralConfig, part: Part = Part.WHOLE) ->
             clock=central.clock,
             chance=central.chance,
             settings=WebSettings(),
+            files=Files(central.pool, central.clock, central.chance, central.signer, ingest),
         )
         tls = None if config.uplink_insecure else _tls(folder)
         runners: list[web.AppRunner] = []

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 import msgspec
+from psycopg.rows import DictRow
 
-from central.database.pool import Pool, row_of, run
+from central.database.pool import Connection, Pool, row_of, rows_of, run
 from central.feed import store as feed_store
 from central.feed.service import Feed
 from central.fleet import store as fleet
@@ -334,6 +335,11 @@ class Files:
         async with self._pool.connection() as connection:
             await run(connection, _QUERIES["note"], values)
             await run(connection, _QUERIES["forget"], values)
+
+
+async def last_files(connection: Connection, count: int) -> list[DictRow]:
+    """The files that came last, of all agents, the newest first."""
+    return await rows_of(connection, _QUERIES["list"], {"count": count})
 
 
 def _checked(reader: SyncReader) -> tuple[AskPart, int]:

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from importlib import resources
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -19,10 +20,12 @@ from central.accounts.audit import open_drift
 from central.database.pool import Pool, row_of, rows_of
 from central.receipts.store import sale_of
 from central.staff.service import SESSION_VALID_S, Session, StaffService, ThrottledError
+from central.uplink.files import Files
+from central.web.files import UPLOAD_PATH, FilesPage
 from central.web.programmes import document_of, is_points_only, name_of, names_of, results_of
 from central.web.returns import returns_page
 from shared.clock import Clock
-from shared.errors import NotFoundError, UnauthorizedError
+from shared.errors import AppError, ForbiddenError, NotFoundError, UnauthorizedError
 from shared.ids import Chance
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
@@ -65,11 +68,18 @@ class _Site:
     """The pages and what they share."""
 
     def __init__(
-        self, *, pool: Pool, replay: Replay, staff: StaffService, settings: WebSettings
+        self,
+        *,
+        pool: Pool,
+        replay: Replay,
+        staff: StaffService,
+        settings: WebSettings,
+        files: FilesPage,
     ) -> None:
         self._pool = pool
         self._replay = replay
         self._staff = staff
+        self._files = files
         self._secure = settings.secure
         self._cookie = "__Host-kopilka" if settings.secure else "kopilka"
         self._pages = jinja2.Environment(
@@ -131,7 +141,7 @@ class _Site:
         if site is None and origin is None:
             raise web.HTTPForbidden
         session: Session | None = request[_SESSION]
-        if session is not None:
+        if session is not None and request.path != UPLOAD_PATH:  # read by who takes it in
             given = (await _form(request)).get("csrf", "")
             if not _same(given, session.csrf_token):
                 raise web.HTTPForbidden
@@ -311,6 +321,21 @@ class _Site:
             older=urlencode({**kept, "page": page + 1}) if len(rows) > PAGE_SIZE else None,
         )
 
+    async def files(self, request: web.Request) -> web.Response:
+        """Files that shops without a line had carried here."""
+        return await self._files.shown(partial(self._page, request), _session(request))
+
+    async def files_answer(self, request: web.Request) -> web.StreamResponse:
+        """Take a file in and give its answer."""
+        session = _session(request)
+        try:
+            return await self._files.take(request, session)
+        except ForbiddenError as error:
+            raise web.HTTPForbidden from error
+        except AppError as error:
+            page = partial(self._page, request)
+            return await self._files.shown(page, session, refused=error)
+
     async def receipt(self, request: web.Request) -> web.Response:
         """One receipt: its lines, what each promotion gave, and why."""
         uid = bytes.fromhex(request.match_info["uid"])
@@ -381,6 +406,12 @@ class _Site:
         )
 
 
+def _session(request: web.Request) -> Session:
+    session: Session | None = request[_SESSION]
+    assert session is not None, "the guard lets nobody else in"
+    return session
+
+
 def _page_number(request: web.Request) -> int:
     number = request.query.get("page", "1")
     page = min(int(number), PAGE_MAX) if number.isascii() and number.isdigit() else 1
@@ -415,11 +446,21 @@ def _sold_at(row: DictRow) -> datetime | None:
 
 
 def make_web_app(
-    *, pool: Pool, replay: Replay, clock: Clock, chance: Chance, settings: WebSettings
+    *,
+    pool: Pool,
+    replay: Replay,
+    clock: Clock,
+    chance: Chance,
+    settings: WebSettings,
+    files: Files | None = None,
 ) -> web.Application:
-    """The site. ``replay`` prices a stored receipt again, with the reasons."""
+    """The site. ``replay`` prices a stored receipt again, with the reasons.
+
+    ``files`` answers files that were carried here.
+    """
     staff = StaffService(pool=pool, clock=clock, chance=chance)
-    site = _Site(pool=pool, replay=replay, staff=staff, settings=settings)
+    page = FilesPage(pool, files)
+    site = _Site(pool=pool, replay=replay, staff=staff, settings=settings, files=page)
     app = web.Application(middlewares=[site.guard], client_max_size=BODY_BYTES_MAX)
 
     async def threads(_app: web.Application) -> AsyncIterator[None]:
@@ -437,6 +478,8 @@ def make_web_app(
     app.router.add_get("/receipts", site.receipts)
     app.router.add_get("/receipts/{uid:[0-9a-f]{32}}", site.receipt)
     app.router.add_get("/returns", site.returns)
+    app.router.add_get("/files", site.files)
+    app.router.add_post(UPLOAD_PATH, site.files_answer)
     app.router.add_get("/promotions", site.promotions)
     app.router.add_static("/static", str(resources.files("central.web").joinpath("static")))
     return app

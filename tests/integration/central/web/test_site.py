@@ -12,7 +12,7 @@ from central.staff.policy import FAILURES_MAX
 from tests.support.website import LOGIN, PASSWORD, UID, small_site
 
 PAGES = (
-    *("/stores", "/stores/live", "/receipts", f"/receipts/{UID.hex()}", "/promotions"),
+    *("/stores", "/stores/live", "/receipts", f"/receipts/{UID.hex()}", "/promotions", "/files"),
     "/returns",
 )
 SAME = {"Sec-Fetch-Site": "same-origin"}
