@@ -19,6 +19,8 @@ DEVICE_KEY_FILE: Final = "device.key"
 TILL_TOKEN_FILE: Final = "till.token"  # noqa: S105 - the name of the file, not what is in it
 CREDENTIAL_FILE: Final = "credential"
 TRUSTED_KEYS_FILE: Final = "trusted_keys.json"
+CENTRAL_KEY_FILE: Final = "central.key"
+"""Head office's public key for files carried by hand; also in the database, which may be lost."""
 WITNESS_FILE: Final = "witness"
 BUNDLES_FOLDER: Final = "bundles"
 CENTRAL_URL_PATTERN: Final = r"^https?://[^/\s]+/?$"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import apsw
 import msgspec
 
 from edge_agent.bundles.service import BundleService
+from edge_agent.config import write_private
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.lan.relay import RelayStream, streams_waiting, waiting_after
@@ -20,7 +24,7 @@ from edge_agent.uplink.feed_state import FeedState, feed_state, pieces_here
 from edge_agent.uplink.loops import Uplink
 from edge_agent.uplink.plan import send_rank
 from shared.crypto.signing import Signer
-from shared.errors import ConflictError
+from shared.errors import ConflictError, UnavailableError
 from shared.frames import make_batch
 from shared.ids import Chance
 from shared.limits import BATCH_RECORDS_MAX
@@ -57,7 +61,10 @@ class _Plan:
 
 
 class Outgoing:
-    """Makes questions. ``trusted_now_ms``: by which they are ordered."""
+    """Makes questions. ``trusted_now_ms``: by which they are ordered.
+
+    ``central_key``: the file that has head office's key too, in case that the database is lost.
+    """
 
     def __init__(
         self,
@@ -71,6 +78,7 @@ class Outgoing:
         bundles: BundleService,
         trusted_now_ms: Callable[[], int],
         chance: Chance,
+        central_key: Path,
     ) -> None:
         self._edge_id = edge_id
         self._store_id = store_id
@@ -81,6 +89,7 @@ class Outgoing:
         self._bundles = bundles
         self._trusted_now_ms = trusted_now_ms
         self._chance = chance
+        self._central_key = central_key
 
     async def write(self, out: BinaryIO, progress: Progress) -> Exported:
         """Write a question; what was not confirmed is in it, whatever earlier files hold.
@@ -90,7 +99,8 @@ class Outgoing:
         """
         hello, told = await self._uplink.letter()
         plan = await self._reader.run(_plan)
-        if not plan.central_key:
+        reader_key = await asyncio.to_thread(self._kept_key, plan.central_key)
+        if len(reader_key) != KEY_BYTES:
             raise ConflictError(
                 "head office has not told this agent its key for files",
                 code="no_file_key",
@@ -108,7 +118,7 @@ class Outgoing:
             store_id=self._store_id,
             file_id=file_id,
             made_at_ms=made_at_ms,
-            reader_key=plan.central_key,
+            reader_key=reader_key,
             public_key=public_key_of(private_key),
             signer_key_id=signer.key_id,
         )
@@ -146,6 +156,17 @@ class Outgoing:
             left_out=left_out,
             size_bytes=writing.size_bytes,
         )
+
+    def _kept_key(self, told: bytes) -> bytes:
+        """The key in the database, kept in the file as well; or else the one in the file."""
+        try:
+            kept = self._central_key.read_bytes()
+        except OSError:
+            kept = b""
+        if told and told != kept:
+            with suppress(UnavailableError):
+                write_private(self._central_key, told)
+        return told or kept
 
     async def _put_stream(self, writing: SyncWriter, head: Head) -> tuple[int, int]:
         """A stream from where central confirmed it; records in the file, and left out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import tempfile
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
+from edge_agent.config import CENTRAL_KEY_FILE
 from edge_agent.database.reader import Reader
 from edge_agent.files.incoming import Imported, Incoming
 from edge_agent.files.outgoing import Exported, Outgoing
@@ -84,7 +86,10 @@ class SyncFiles:
                 questions_of(connection, SYNC_FILES_KEPT_MAX),
             )
         )
-        return FilesState(ready=bool(carried.central_key), doing=self._doing, questions=questions)
+        kept = await asyncio.to_thread((self._folder / CENTRAL_KEY_FILE).exists)
+        return FilesState(
+            ready=bool(carried.central_key) or kept, doing=self._doing, questions=questions
+        )
 
     async def export(self) -> tuple[Exported, BinaryIO]:
         """Make a question; what it holds, and the file, which goes when it is closed.

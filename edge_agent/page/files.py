@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
@@ -95,10 +96,11 @@ class FilesPages:
             exported, file = await self._files.export()
         except AppError as error:
             return await self._shown(request, page, ago, _Result(refused=error))
-        state = await self._files.state()
-        number = state.questions[0].number if state.questions else 0
-        told = {"records": exported.records, "left_out": exported.left_out, "number": number}
-        name = f"{self._files.name}-{number:04}{QUESTION_SUFFIX}"
+        # Named by the time: numbers begin anew in a database that was lost.
+        made = datetime.fromtimestamp(exported.made_at_ms // 1000, UTC)
+        when = f"{made:%Y%m%d-%H%M%S}-{exported.made_at_ms % 1000:03}"
+        name = f"{self._files.name}-{when}{QUESTION_SUFFIX}"
+        told = {"records": exported.records, "left_out": exported.left_out}
         headers = {
             "Content-Disposition": f'attachment; filename="{name}"',
             "Content-Length": str(exported.size_bytes),

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.config import (
+    CENTRAL_KEY_FILE,
     CENTRAL_URL_PATTERN,
     CONFIG_FILE,
     CREDENTIAL_FILE,
@@ -85,6 +86,7 @@ async def enrol(order: EnrolOrder, chance: Chance) -> Config:
     if before is None or not (folder / TILL_TOKEN_FILE).exists():
         secret = chance.token_bytes(_TILL_TOKEN_BYTES).hex()
         write_private(folder / TILL_TOKEN_FILE, secret.encode())
+    write_private(folder / CENTRAL_KEY_FILE, reply.file_key)
     connection = open_writer(folder / DATABASE_FILE)
     try:
         with connection:

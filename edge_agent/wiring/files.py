@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_agent.config import CENTRAL_KEY_FILE
 from edge_agent.files.incoming import Incoming
 from edge_agent.files.outgoing import Outgoing
 from edge_agent.files.service import BringsFiles, SyncFiles
@@ -28,6 +29,7 @@ def make_files(ground: Ground, uplink: Uplink, central: BringsFiles) -> SyncFile
             bundles=ground.bundles,
             trusted_now_ms=ground.trusted_clock.trusted_now_ms,
             chance=ground.chance,
+            central_key=ground.folder / CENTRAL_KEY_FILE,
         ),
         incoming=Incoming(
             edge_id=config.edge_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -148,3 +149,60 @@ async def test_a_shop_without_a_line_lives_on_files(office: HeadOffice, tmp_path
         assert found["ok"], found
         assert found["receipts"] == 3, found
     assert "chain whole" in ok(await asyncio.to_thread(edge, "verify", shop))
+
+
+@pytest.mark.processes
+async def test_a_shop_whose_database_was_put_back_recovers_by_files(
+    office: HeadOffice, tmp_path: Path
+) -> None:
+    """The witness tells of more. A new epoch comes by file, and what is sold meanwhile goes."""
+    shop, stick = tmp_path / "shop", tmp_path / "stick"
+    stick.mkdir()
+    await asyncio.to_thread(set_up, office, shop, tmp_path)
+    async with an_agent(shop) as (_, url):
+        await asyncio.to_thread(carry, office, shop, stick)
+        await sell(url, shop, "r1")
+        await asyncio.to_thread(carry, office, shop, stick)
+        copy = tmp_path / "copy.sqlite"
+        ok(await asyncio.to_thread(edge, "backup", shop, str(copy)))
+        await sell(url, shop, "lost")
+    for name in ("edge.sqlite", "edge.sqlite-wal", "edge.sqlite-shm"):
+        (shop / name).unlink(missing_ok=True)
+    shutil.copy(copy, shop / "edge.sqlite")
+    async with an_agent(shop) as (_, url):
+        await sell(url, shop, "r2")
+        for _ in range(3):
+            await asyncio.to_thread(carry, office, shop, stick)
+        status, state = await ask(url, shop, "/v1/status")
+        records = next(each for each in state["components"] if each["component"] == "records")
+        assert (status, state["queue_depth"], records["health"]) == (200, 0, "ok"), records
+    found = json.loads(ok(await asyncio.to_thread(office.command, "verify", "--json")))
+    assert (found["ok"], found["receipts"]) == (True, 2), found
+
+
+@pytest.mark.processes
+async def test_a_shop_that_lost_everything_is_told_by_file_to_enrol(
+    office: HeadOffice, tmp_path: Path
+) -> None:
+    """Head office's key outlives the database, so there is an answer; selling goes on."""
+    shop, stick = tmp_path / "shop", tmp_path / "stick"
+    stick.mkdir()
+    await asyncio.to_thread(set_up, office, shop, tmp_path)
+    async with an_agent(shop) as (_, url):
+        await asyncio.to_thread(carry, office, shop, stick)
+        await sell(url, shop, "r1")
+        await asyncio.to_thread(carry, office, shop, stick)
+    for name in ("edge.sqlite", "edge.sqlite-wal", "edge.sqlite-shm"):
+        (shop / name).unlink(missing_ok=True)
+    told: list[Done] = []
+    async with an_agent(shop) as (_, url):
+        await sell(url, shop, "r2")
+        for number in range(2):
+            question = stick / f"{number}.question.sync"
+            ok(await asyncio.to_thread(edge, "export", shop, str(question)))
+            ok(await asyncio.to_thread(office.command, "import-file", str(question)))
+            answer = stick / f"{number}.answer.sync"
+            told.append(await asyncio.to_thread(edge, "import", shop, str(answer)))
+        assert (await ask(url, shop, "/v1/status"))[1]["queue_depth"] == 1
+    assert told[-1].code == 1
+    assert "enrol --again" in told[-1].err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -90,7 +91,9 @@ async def test_the_page_shows_the_shop_and_carries_files(pool: Pool, tmp_path: P
         async with page.expect_download() as asked:
             await page.click("text=Make the file")
         download = await asked.value
-        assert download.suggested_filename == "kopilka-S1-1001-0001.question.sync"
+        assert re.fullmatch(
+            r"kopilka-S1-1001-\d{8}-\d{6}-\d{3}\.question\.sync", download.suggested_filename
+        )
         saved = tmp_path / "question.sync"
         await download.save_as(saved)
         question = saved.read_bytes()

@@ -16,9 +16,10 @@ import pytest
 from central.accounts.audit import audit
 from central.customers.store import put_customers
 from central.database.pool import Pool, rows_of
+from edge_agent.files import incoming
 from shared.crypto.signing import Signer
 from shared.crypto.tags import card_tag
-from shared.errors import AppError
+from shared.errors import AppError, UnavailableError
 from shared.sync_file import SyncReader, SyncWriter, central_key, public_key_of
 from shared.wire.feed import CustomerEntry
 from tests.support.both_ends import SIGNER, Town, a_till_of, a_town
@@ -232,6 +233,44 @@ async def test_foreign_head_office_is_refused(town: Town, courier: Courier, pool
     with pytest.raises(AppError) as refused:
         await courier.ask(question)
     assert refused.value.stable_code == "signature"
+
+
+async def test_an_import_that_is_cut_anywhere_is_done_again(
+    town: Town, courier: Courier, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It breaks off at each part of the answer in turn; the same file goes on from there."""
+    for number in range(3):
+        await sell(town, f"r{number}")
+    await add_member(pool, 1)
+    async with pool.connection() as connection:
+        await connection.execute("update feed_state set generation = generation + 1")
+    await town.central.publishing.publish(
+        json.dumps(TEA_AND_POINTS | {"version": 2}).encode(), by="test"
+    )
+    answer = await courier.ask(await courier.export("S1"))
+    whole = incoming._of
+    cuts = 0
+    while True:
+        left = cuts
+
+        def until_cut(*arguments: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise UnavailableError("the stick was pulled")
+            return whole(*arguments)
+
+        monkeypatch.setattr(incoming, "_of", until_cut)
+        status, told = await courier.take("S1", answer)
+        if status == 200:
+            break
+        assert told["refused"]["message"] == "the stick was pulled"
+        cuts += 1
+    assert cuts >= 4  # a verdict, pieces, a page, the programme
+    assert await courier.receipts() == ["r0", "r1", "r2"]
+    found = await town.status("S1")
+    assert (found["queue_depth"], found["bundle_version"]) == (0, 2)
+    assert await knows(town, "S1", 1)
 
 
 async def test_hub_carries_what_its_tills_gave_it(town: Town, courier: Courier, pool: Pool) -> None:
