@@ -30,7 +30,7 @@ ORDER BY registered_at_ms DESC LIMIT 1;
 -- waiting --
 -- Of how many head office has told nothing yet.
 SELECT count(*) FROM newcomer n WHERE owner IS NULL
-    AND NOT EXISTS (SELECT 1 FROM customer c WHERE c.customer_id = n.customer_id);
+    AND NOT EXISTS (SELECT 1 FROM shown_customer c WHERE c.customer_id = n.customer_id);
 
 -- forget_past --
 -- Those whom head office has told of long ago; a till asks for its operation no more.
