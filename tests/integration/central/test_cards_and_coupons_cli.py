@@ -62,3 +62,26 @@ def test_cards_are_registered_and_coupons_issued(office: HeadOffice, tmp_path: P
     key.write_bytes(bytes(reversed(key.read_bytes().strip())))
     lost = office.command("gift-cards", "import", cards)
     assert (lost.code, lost.err.split(":")[0]) == (1, "corruption")
+
+
+def test_members_have_phones_and_codes(office: HeadOffice, tmp_path: Path) -> None:
+    """Phones are taken in with members, a wrong one is not repeated; a member's code comes out."""
+    members = tmp_path / "members.jsonl"
+    rows = [{"customer_id": each, "phone": "8 (916) 123-45-67"} for each in ("c1", "c2")]
+    members.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert office.command("import", "--customers", str(members)).code == 0
+    key = office.folder / "members.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    members.write_text('{"customer_id": "c3", "phone": "9161234"}\n', "utf-8")
+    wrong = office.command("import", "--customers", str(members))
+    assert wrong.code == 1
+    assert "members.jsonl, line 1: a phone is 10 to 15 digits" in wrong.err
+    assert "9161234" not in wrong.err
+    code = office.command("member-code", "c1")
+    assert code.code == 0
+    assert code.out.startswith("KQ1:")
+    assert code.out.endswith(":c1\n")
+    nobody = office.command("member-code", "c9")
+    assert (nobody.code, nobody.out) == (1, "")
+    bound = ("--unproven-points", "300.00")
+    assert office.command("store-add", "S1", "One", *bound).code == 0
