@@ -58,12 +58,11 @@ def open_on_stick(path: Path, bytes_max: int) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise NotFoundError(f"{path.name} cannot be opened: {error.strerror}") from error
-    file = os.fdopen(descriptor, "rb")
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        file.close()
+        os.close(descriptor)
         raise NotFoundError(f"{path.name} is no plain file")
     if found.st_size > bytes_max:
-        file.close()
+        os.close(descriptor)
         raise TooLargeError(f"{path.name} is larger than such a file can be")
-    return file
+    return os.fdopen(descriptor, "rb")

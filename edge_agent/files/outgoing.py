@@ -30,7 +30,6 @@ from shared.ids import Chance
 from shared.limits import BATCH_RECORDS_MAX
 from shared.sync_file import KEY_BYTES, SyncWriter, public_key_of
 from shared.wire.files import FILE_ID_BYTES, AskPart, BatchPart, FileHeader, FilePurpose
-from shared.wire.stream import Batch
 
 _ENCODE: Final = msgspec.msgpack.Encoder().encode
 Progress = Callable[[int, int], None]
@@ -173,7 +172,11 @@ class Outgoing:
         owner = self._edge_id if head.edge_id is None else head.edge_id
         last = head.acked_seq
         while last < head.seq:
-            batch = await self._reader.run(partial(_next_batch, head=head, after=last))
+            records, previous = await self._reader.run(partial(_next, head=head, after=last))
+            # Beside the reader, which tills wait for too.
+            batch = await asyncio.to_thread(
+                make_batch, records, first_seq=last + 1, previous_hash=previous
+            )
             part = BatchPart(
                 edge_id=owner,
                 lane=head.lane,
@@ -234,11 +237,8 @@ def _pending(connection: apsw.Connection) -> Iterator[Head]:
     return (head for head in streams_of(connection) if head.seq > head.acked_seq)
 
 
-def _next_batch(connection: apsw.Connection, head: Head, after: int) -> Batch:
+def _next(connection: apsw.Connection, head: Head, after: int) -> tuple[list[bytes], bytes]:
+    """The records after a number, as many as a batch may hold, and the chain's hash before them."""
     limit = min(BATCH_RECORDS_MAX, head.seq - after)
     kept = kept_after(connection, head.stream_id, after, limit)
-    return make_batch(
-        [each.record for each in kept],
-        first_seq=after + 1,
-        previous_hash=hash_at(connection, head, after),
-    )
+    return [each.record for each in kept], hash_at(connection, head, after)

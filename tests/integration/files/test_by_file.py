@@ -64,7 +64,7 @@ async def everything(pool: Pool) -> list[tuple[Any, ...]]:
     """How far head office is."""
     statements = (
         "select edge_id, lane, epoch, seq from stream_head order by 1, 2, 3",
-        "select edge_id, last_contact_at from edge order by 1",
+        "select edge_id, last_contact_at from edge where store_id = 'S1'",
         "select count(*) as quarantined from quarantine",
         "select edge_id, file_id from edge_file order by 1, 2",
     )
