@@ -60,3 +60,13 @@ order by received_at, record_uid limit %(limit)s;
 update registration set settled_at = now(), owner = %(owner)s, is_new = %(is_new)s,
     card_taken = %(card_taken)s, failure = %(failure)s, body = ''
 where record_uid = %(record_uid)s;
+
+-- name --
+-- Whether a shop's name for a new member is in use already, and was given in the store that tells of
+-- it: nobody makes himself the member of another shop's newcomer.
+select exists (select 1 from customer where customer_id = %(customer_id)s)
+        or exists (select 1 from owner_alias where alias = %(customer_id)s) as taken,
+    exists (
+        select 1 from edge given join edge teller using (store_id)
+        where given.edge_id = %(given_by)s and teller.edge_id = %(told_by)s
+    ) as own;

@@ -33,7 +33,7 @@ from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.unreadable import UNREADABLE
 from shared.wire.feed import CustomerEntry
-from shared.wire.members import MemberRegistered, RegisterReply
+from shared.wire.members import MemberRegistered, RegisterReply, newcomer_edge
 
 SETTLED_PER_ROUND_MAX: Final = 500
 _OWNERS_MAX: Final = 1
@@ -72,7 +72,8 @@ class Registering:
 
         Raises:
             InputError: the phone is not sealed to us, or is none.
-            ConflictError: ``registration_differs``: the uid is that of another registration.
+            ConflictError: ``registration_differs``: the uid is that of another registration;
+                ``name_taken``: the name is that of another member, or of another store's.
             UnavailableError: others hold the same rows for too long.
         """
         phone = await self._opened(fact)
@@ -80,7 +81,7 @@ class Registering:
 
         async def work(connection: Connection) -> RegisterReply:
             await put_registration(connection, edge_id, uid, body)
-            settled = await self._settle(connection, uid, fact, phone)
+            settled = await self._settle(connection, uid, fact, phone, body)
             found = await found_of(connection, [settled.owner])
             return RegisterReply(
                 found=found[0], is_new=settled.is_new, card_taken=settled.card_taken
@@ -108,15 +109,21 @@ class Registering:
             phone = await self._opened(fact)
         except (AppError, *UNREADABLE) as error:
             code = error.stable_code if isinstance(error, AppError) else "unreadable"
-            _LOG.warning("registration.refused", code=code, edge_id=row["edge_id"])
-            async with self._pool.connection() as connection:
-                await _note(connection, uid, None, failure=code)
+            await self._refuse(uid, row["edge_id"], code)
             return
 
         async def work(connection: Connection) -> None:
-            await self._settle(connection, uid, fact, phone)
+            await self._settle(connection, uid, fact, phone, None)
 
-        await in_transaction(self._pool, work)
+        try:
+            await in_transaction(self._pool, work)
+        except ConflictError as error:
+            await self._refuse(uid, row["edge_id"], error.stable_code)
+
+    async def _refuse(self, uid: bytes, edge_id: int, code: str) -> None:
+        _LOG.warning("registration.refused", code=code, edge_id=edge_id)
+        async with self._pool.connection() as connection:
+            await _note(connection, uid, None, failure=code)
 
     async def _opened(self, fact: MemberRegistered) -> _Phone:
         try:
@@ -127,8 +134,14 @@ class Registering:
         return _Phone(plain=plain, slow=slow)
 
     async def _settle(
-        self, connection: Connection, uid: bytes, fact: MemberRegistered, phone: _Phone
+        self,
+        connection: Connection,
+        uid: bytes,
+        fact: MemberRegistered,
+        phone: _Phone,
+        body: bytes | None,
     ) -> _Settled:
+        """``body``: what was asked under this uid; None: the fact is the one that is kept."""
         row = await row_of(connection, _QUERIES["registration"], {"record_uid": uid})
         assert row is not None, "it was put down before"
         if row["settled"]:
@@ -139,8 +152,9 @@ class Registering:
                 is_new=row["is_new"],
                 card_taken=row["card_taken"],
             )
-        if bytes(row["body"]) != msgspec.msgpack.encode(fact):
+        if body is not None and bytes(row["body"]) != body:
             raise ConflictError("this uid told of another member", code="registration_differs")
+        await _check_name(connection, fact.customer_id, row["edge_id"])
         await run(connection, _QUERIES["lock_phone"], {"phone_hash": phone.slow})
         owners = await rows_of(
             connection,
@@ -204,6 +218,18 @@ async def put_registration(connection: Connection, edge_id: int, uid: bytes, bod
         _QUERIES["put_registration"],
         {"record_uid": uid, "edge_id": edge_id, "body": body},
     )
+
+
+async def _check_name(connection: Connection, customer_id: str, told_by: int) -> None:
+    name = {
+        "customer_id": customer_id,
+        "given_by": newcomer_edge(customer_id),
+        "told_by": told_by,
+    }
+    row = await row_of(connection, _QUERIES["name"], name)
+    assert row is not None, "the statement always answers"
+    if row["taken"] or not row["own"]:
+        raise ConflictError("this name is somebody else's", code="name_taken")
 
 
 async def _owner_of(connection: Connection, customer_id: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from shared.wire.feed import CustomerEntry
 
 MEMBERS_PATH: Final = "/v1/members"
-_NEWCOMER: Final = re.compile(r"new-[0-9]{1,19}-[0-9a-f]{20}")
+_NEWCOMER: Final = re.compile(r"new-([0-9]{1,18})-[0-9a-f]{20}")
 _NAME_BYTES: Final = 10
 HITS_MAX: Final = 10
 """Members of one phone that are told; a family has a few."""
@@ -67,7 +67,8 @@ class MemberRegistered(msgspec.Struct, frozen=True, kw_only=True, array_like=Tru
     """A shop made a member, under a name of its own (``newcomer_id``) until central decides.
 
     ``sealed_phone``: ``shared.crypto.sealing`` to central's key over the phone. ``consents``: of
-    ``CONSENTS``. ``cashier``: who asked for them, empty where the till does not say. As a record it travels on the lane of receipts, before the member's first.
+    ``CONSENTS``. ``cashier``: who asked for them, empty where the till does not say. As a record it
+    travels on the lane of receipts, before the member's first.
     """
 
     customer_id: str
@@ -106,3 +107,10 @@ def newcomer_id(edge_id: int, uid: bytes) -> str:
 def is_newcomer(customer_id: str) -> bool:
     """Whether a shop gave this name: what it earns is kept for whoever it becomes."""
     return _NEWCOMER.fullmatch(customer_id) is not None
+
+
+def newcomer_edge(customer_id: str) -> int:
+    """The agent that gave this name; only for a name that ``is_newcomer``."""
+    found = _NEWCOMER.fullmatch(customer_id)
+    assert found is not None, "it is checked before"
+    return int(found[1])

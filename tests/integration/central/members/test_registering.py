@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 from central.accounts.audit import audit
+from central.coupons import merging as coupons
 from central.customers.store import entries_of, put_customers
 from central.database.pool import Pool
 from central.members.finding import PhoneOf, find_members, hash_phones, put_phones
 from central.members.keys import MemberSecret
-from central.members.registering import Registering
+from central.members.registering import Registering, put_registration
 from central.uplink.enrol import Caller
 from central.uplink.ingest import Ingest, Stream
 from central.uplink.members import CALLS_PER_MINUTE_MAX, Members
@@ -83,6 +84,12 @@ class Shops:
         answer = await self.ingest.take(stream, batch)
         assert isinstance(answer, Ack)
         assert answer.verdicts == []
+
+    async def send_one(self, store: str, uid: bytes, fact: MemberRegistered) -> None:
+        """As the intake keeps it."""
+        async with self.pool.connection() as connection:
+            body = msgspec.msgpack.encode(fact)
+            await put_registration(connection, self.hubs[store].edge_id, uid, body)
 
     async def find(self, phone: str = PHONE) -> FindReply:
         return await find_members(
@@ -235,27 +242,47 @@ async def test_card_is_not_given_to_a_member_who_was_there(shops: Shops) -> None
     assert card_tag("666") not in (await shops.entry("c1")).card_tags
 
 
-async def test_coupons_of_a_merged_name_are_the_members(shops: Shops) -> None:
-    """All three merges are called: the ledger's, the coupons', the limits'."""
+async def test_coupons_of_a_merged_name_are_the_members(
+    shops: Shops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All three merges are called: beside the ledger's and the limits' that of coupons."""
+    merged: list[tuple[str, str]] = []
+    merge = coupons.merge_customers
+
+    async def noted(connection: Any, alias: str, owner: str, *, now_ms: int) -> int:
+        merged.append((alias, owner))
+        return await merge(connection, alias, owner, now_ms=now_ms)
+
+    monkeypatch.setattr(coupons, "merge_customers", noted)
     uid = uid_of("two")
     fact = shops.fact("S2", uid)
     async with shops.pool.connection() as connection:
         await put_phones(
             connection, await hash_phones(SECRET, [PhoneOf(customer_id="c1", phone=PHONE)])
         )
-        await put_customers(
-            connection, [(CustomerEntry(customer_id=fact.customer_id, card_tags=[]), "S2")]
-        )
-        await connection.execute(
-            "insert into coupon (code, series, customer_id) values ('MINE', 'GIFT', %s)",
-            (fact.customer_id,),
-        )
     await shops.register("S2", uid, fact)
-    async with shops.pool.connection() as connection:
-        cursor = await connection.execute("select customer_id from coupon where code = 'MINE'")
-        row = await cursor.fetchone()
-    assert row is not None
-    assert row["customer_id"] == "c1"
+    assert merged == [(fact.customer_id, "c1")]
+
+
+async def test_nobody_takes_another_shops_newcomer(shops: Shops) -> None:
+    """A name that is in use, or was given in another store, makes nobody a member or an heir."""
+    uid = uid_of("victim")
+    victim = shops.fact("S1", uid)
+    await shops.register("S1", uid, victim)
+    waiting = newcomer_id(shops.hubs["S1"].edge_id, uid_of("not heard of yet"))
+    for number, name in enumerate((victim.customer_id, waiting)):
+        thief_uid = uid_of(f"thief {number}")
+        thief = shops.fact("S2", thief_uid, phone="+79990000000", card="666")
+        taken = msgspec.structs.replace(thief, customer_id=name)
+        with pytest.raises(ConflictError) as caught:
+            await shops.register("S2", thief_uid, taken)
+        assert caught.value.stable_code == "name_taken"
+        await shops.send_one("S2", thief_uid, taken)
+    assert await shops.registering.settle_waiting() == 2
+    assert (await shops.find("+79990000000")).members == []
+    entry = await shops.entry(victim.customer_id)
+    assert (entry.merged_into, card_tag("666") in entry.card_tags) == (None, False)
+    assert [each.entry.customer_id for each in (await shops.find()).members] == [victim.customer_id]
 
 
 async def test_phone_of_several_is_told_to_no_shop(shops: Shops) -> None:
@@ -313,6 +340,18 @@ async def test_registration_that_cannot_be_read_stops_no_other(shops: Shops) -> 
         rows = await cursor.fetchall()
     assert [row["failure"] for row in rows] == ["bad_seal", None]
     assert {bytes(row["body"]) for row in rows} == {b""}
+
+
+async def test_record_of_a_newer_agent_is_settled(shops: Shops) -> None:
+    """Fields that this central does not know are passed over, and hold nobody up."""
+    uid = uid_of("newer")
+    known = msgspec.to_builtins(shops.fact("S1", uid), builtin_types=[bytes])
+    body = msgspec.msgpack.encode([*known, "a field of tomorrow"])
+    async with shops.pool.connection() as connection:
+        await put_registration(connection, shops.hubs["S1"].edge_id, uid, body)
+    assert await shops.registering.settle_waiting() == 1
+    assert len((await shops.find()).members) == 1
+    assert await shops.registering.settle_waiting() == 0
 
 
 async def test_agent_asks_in_the_right_form_and_not_too_often(shops: Shops) -> None:
