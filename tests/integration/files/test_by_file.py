@@ -14,6 +14,8 @@ import msgspec
 import pytest
 
 from central.accounts.audit import audit
+from central.accounts.books import Purse
+from central.accounts.service import open_balances
 from central.customers.store import put_customers
 from central.database.pool import Pool, rows_of
 from edge_agent.files import incoming
@@ -21,6 +23,8 @@ from shared.crypto.signing import Signer
 from shared.crypto.tags import card_tag
 from shared.errors import AppError, UnavailableError
 from shared.sync_file import SyncReader, SyncWriter, central_key, public_key_of
+from shared.system import SystemClock
+from shared.wire.assets import points_asset
 from shared.wire.feed import CustomerEntry
 from tests.support.both_ends import SIGNER, Town, a_till_of, a_town
 from tests.support.courier import Courier
@@ -41,16 +45,20 @@ def courier(town: Town, pool: Pool) -> Courier:
     return Courier(town, pool)
 
 
-async def sell(town: Town, name: str, store: str = "S1", **more: Any) -> None:
+async def sell(town: Town, name: str, store: str = "S1", **more: Any) -> Any:
+    """The answer of a recorded sale."""
     receipt = till_receipt(name, store=store.partition("-")[0], **more)
     status, told = await town.ask(store, f"/v1/receipts/{name}/commit", {"receipt": receipt})
     assert status == 200, told
+    return told["answer"]
 
 
 async def add_member(pool: Pool, number: int) -> None:
     entry = CustomerEntry(customer_id=f"m{number}", card_tags=[card_tag(f"card-{number}")])
+    purse = Purse(entry.customer_id, points_asset("main"))
     async with pool.connection() as connection:
-        await put_customers(connection, [(entry, None)])
+        await put_customers(connection, [(entry, "S1")])
+        await open_balances(connection, {purse: 100_00}, now_ms=SystemClock().now_ms())
 
 
 async def knows(town: Town, store: str, number: int) -> bool:
@@ -327,19 +335,26 @@ async def test_revoked_agent_is_told_so_by_file(town: Town, courier: Courier, po
 async def test_any_order_of_lines_and_files_gives_the_same_books(
     town: Town, courier: Courier, pool: Pool, seed: int
 ) -> None:
-    """Sales, a line that comes and goes, files that are lost, doubled, late: each sale once."""
+    """Sales, a line that comes and goes, files that are lost, doubled, late: all of it once.
+
+    Points are spent by the rights that came in by either way, and never beyond them.
+    """
     rng = random.Random(f"files {os.environ.get('SEED', '')} {seed}")
     sold: list[str] = []
-    members = 0
+    members = spent_centi = 0
     questions: list[bytes] = []
     answers: list[bytes] = []
-    for _ in range(40):
+    for _ in range(60):
         step = rng.choice(
             ["sell", "sell", "line", "member", "export", "ask", "ask", "take", "take"]
         )
         if step == "sell":
             sold.append(f"r{len(sold):03}")
-            await sell(town, sold[-1], **({"customer": {"card": "card-1"}} if members else {}))
+            points = f"{rng.randrange(1, 60)}.00"
+            member = {"card": f"card-{rng.randint(1, members)}"} if members else None
+            more = {"customer": member, "spend": {"account": "main", "points": points}}
+            answer = await sell(town, sold[-1], **(more if member else {}))
+            spent_centi += int(answer["total"]["points_spent"].replace(".", ""))
         elif step == "line":
             (town.central.cut.discard if "S1" in town.central.cut else town.central.cut.add)("S1")
         elif step == "member":
@@ -367,9 +382,17 @@ async def test_any_order_of_lines_and_files_gives_the_same_books(
     async with pool.connection() as connection:
         found = await audit(connection)
         [posted] = await rows_of(
-            connection, "select count(*) as n, count(distinct record_uid) as u from receipt"
+            connection,
+            """select count(*) as n, count(distinct record_uid) as u,
+            coalesce(sum(points_spent_centi), 0) as spent from receipt""",
+        )
+        told = await rows_of(
+            connection, "select code from receipt_incident where code <> 'unknown_card'"
         )
         [aside] = await rows_of(connection, "select count(*) as n from quarantine")
     assert (found["ledger_sum_centi"], found["drift"], found["unbalanced_accounts"]) == (0, 0, 0)
-    assert (posted["n"], posted["u"]) == (len(sold), len(sold))
+    assert (found["wrong_leases"], found["negative_accounts"]) == (0, 0)
+    assert (posted["n"], posted["u"], posted["spent"]) == (len(sold), len(sold), spent_centi)
+    assert told == []
+    print(f"seed {seed}: {len(sold)} sales, {spent_centi} centi spent, {members} members")
     assert aside["n"] == 0
