@@ -105,7 +105,7 @@ def as_seen_by(value: Any, fields: dict[str, list[str]]) -> Any:
         parts = [getattr(value, each) for each in value.__struct_fields__]
         seen = [as_seen_by(part, fields) for part in parts[:known]]
         if structure.__struct_config__.array_like:
-            return seen
+            return [*_tag_of(structure), *seen]
         return dict(zip(names[:known], seen, strict=True))
     if isinstance(value, list | tuple):
         return [as_seen_by(part, fields) for part in value]
@@ -120,13 +120,19 @@ def lengthened(value: Any) -> Any:
         structure = type(value)
         parts = [lengthened(getattr(value, each)) for each in value.__struct_fields__]
         if structure.__struct_config__.array_like:
-            return [*parts, {"later": [1, "x"]}, "later still"]
+            return [*_tag_of(structure), *parts, {"later": [1, "x"]}, "later still"]
         return {**dict(zip(fields_of(structure), parts, strict=True)), "later": {"more": [1]}}
     if isinstance(value, list | tuple):
         return [lengthened(part) for part in value]
     if isinstance(value, dict):
         return {key: lengthened(part) for key, part in value.items()}
     return value
+
+
+def _tag_of(structure: type[msgspec.Struct]) -> list[str | int]:
+    """What stands before the fields of a structure that is told from others by a name."""
+    tag = structure.__struct_config__.tag
+    return [] if tag is None else [tag]
 
 
 def a_batch() -> Batch:
