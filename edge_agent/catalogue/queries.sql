@@ -24,6 +24,10 @@ DELETE FROM product WHERE sku = :key;
 -- The products of one receipt.
 SELECT entry FROM shown_product WHERE sku IN (SELECT value FROM json_each(:keys));
 
+-- products_settled --
+-- The same while no checkpoint waits for its place.
+SELECT entry FROM product WHERE sku IN (SELECT value FROM json_each(:keys));
+
 -- put_coupon --
 -- A public coupon code.
 INSERT INTO coupon (code, entry) VALUES (:key, :entry)
@@ -36,6 +40,10 @@ DELETE FROM coupon WHERE code = :key;
 -- coupons --
 -- The codes of one receipt.
 SELECT entry FROM shown_coupon WHERE code IN (SELECT value FROM json_each(:keys));
+
+-- coupons_settled --
+-- The same while no checkpoint waits for its place.
+SELECT entry FROM coupon WHERE code IN (SELECT value FROM json_each(:keys));
 
 -- store_entries --
 -- What is kept of some stores.

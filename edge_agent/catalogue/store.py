@@ -9,6 +9,7 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from edge_agent.database.showing import tables_suffice
 from shared.sqlfile import load_queries
 from shared.wire.feed import CouponEntry, ProductEntry, StoreEntry, Topic
 
@@ -95,5 +96,7 @@ def _blobs(connection: apsw.Connection, query: str, keys: Iterable[str]) -> list
     wanted = sorted(set(keys))
     if not wanted:
         return []
+    if tables_suffice(connection):
+        query += "_settled"
     rows: list[Any] = connection.execute(_QUERIES[query], {"keys": json.dumps(wanted)}).fetchall()
     return [blob for (blob,) in rows]

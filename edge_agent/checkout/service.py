@@ -52,6 +52,7 @@ from shared.bundle.trust import VerifiedBundle
 from shared.clock import Clock
 from shared.errors import ConflictError, InputError, NotFoundError, UnavailableError
 from shared.ids import Chance
+from shared.sqlfile import load_queries
 from shared.wire.answer import Answer
 from shared.wire.problem import Finding
 from shared.wire.receipt_json import parse_json
@@ -61,6 +62,7 @@ PRICING_THREADS: Final = 2
 SMALL_BODY_BYTES: Final = 16_384
 """Some 150 lines: a few milliseconds, for which the other tills may wait."""
 RECORD_UID_BYTES: Final = 16
+_QUERIES: Final = load_queries("edge_agent.database")
 _COMMIT_KEYS: Final = frozenset({"receipt", "calculation_id", "to_pay"})
 _Result = TypeVar("_Result")
 
@@ -355,11 +357,20 @@ class Checkout:
         """What ``job`` finds; ``body_bytes`` says how much work it is."""
         try:
             if body_bytes <= SMALL_BODY_BYTES:
-                return job(self._reader())
+                return self._at_one_moment(job)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, lambda: job(self._reader()))
+            return await loop.run_in_executor(self._threads, self._at_one_moment, job)
         except apsw.Error as error:
             raise UnavailableError("the database could not be read", retry_after_s=1) from error
+
+    def _at_one_moment(self, job: Callable[[apsw.Connection], _Result]) -> _Result:
+        """Whatever is written meanwhile, a receipt is priced by what was known at one moment."""
+        reader = self._reader()
+        reader.execute(_QUERIES["begin_read"])
+        try:
+            return job(reader)
+        finally:
+            reader.execute(_QUERIES["commit"])
 
     def _reader(self) -> apsw.Connection:
         reader: apsw.Connection | None = getattr(self._local, "reader", None)

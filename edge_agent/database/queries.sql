@@ -69,6 +69,14 @@ VACUUM INTO :path;
 -- The write lock is taken at once, so that a transaction never fails half way for want of it.
 BEGIN IMMEDIATE;
 
+-- begin_read --
+-- What is read from here on is of one moment.
+BEGIN;
+
+-- checkpoint_waits --
+-- Whether a checkpoint is shown that is not yet in its places.
+SELECT EXISTS (SELECT 1 FROM feed WHERE phase = 1);
+
 -- commit --
 -- Returns when the log is on the medium.
 COMMIT;

@@ -20,6 +20,15 @@ DELETE FROM customer WHERE customer_id = :customer_id;
 -- One member.
 SELECT entry FROM shown_customer WHERE customer_id = :customer_id;
 
+-- customer_settled --
+-- The same while no checkpoint waits for its place.
+SELECT entry FROM customer WHERE customer_id = :customer_id;
+
+-- customer_by_card_settled --
+-- The member of a card while no checkpoint waits for its place.
+SELECT entry FROM customer
+WHERE customer_id = (SELECT customer_id FROM card WHERE card_tag = :card_tag);
+
 -- customer_by_card --
 -- The member of a card.
 SELECT entry FROM shown_customer
@@ -39,6 +48,11 @@ DELETE FROM balance WHERE customer_id = :customer_id AND account = :account;
 -- balances --
 -- The member's points by account.
 SELECT account, available_centi FROM shown_balance WHERE customer_id = :customer_id
+ORDER BY account;
+
+-- balances_settled --
+-- The same while no checkpoint waits for its place.
+SELECT account, available_centi FROM balance WHERE customer_id = :customer_id
 ORDER BY account;
 
 -- customer_entries --

@@ -10,6 +10,7 @@ import apsw
 import msgspec
 from msgspec.structs import asdict
 
+from edge_agent.database.showing import tables_suffice
 from edge_agent.loyalty.newcomers import (
     Newcomer,
     forget_newcomers_named,
@@ -138,19 +139,21 @@ def forget_customer(connection: apsw.Connection, customer_id: str) -> None:
 
 def customer_by_id(connection: apsw.Connection, customer_id: str) -> CustomerEntry | None:
     """The member of this id, also of one who was merged into another or was made here just now."""
-    found = connection.execute(_QUERIES["customer"], {"customer_id": customer_id}).get
+    found = connection.execute(_shown(connection, "customer"), {"customer_id": customer_id}).get
     if not isinstance(found, bytes):
         return _made_here(connection, newcomer_named(connection, customer_id))
     entry = _CUSTOMER.decode(found)
     if entry.merged_into is None:
         return entry
-    owner = connection.execute(_QUERIES["customer"], {"customer_id": entry.merged_into}).get
+    owner = connection.execute(
+        _shown(connection, "customer"), {"customer_id": entry.merged_into}
+    ).get
     return _CUSTOMER.decode(owner) if isinstance(owner, bytes) else entry
 
 
 def customer_by_card(connection: apsw.Connection, tag: bytes) -> CustomerEntry | None:
     """The member with a card or a phone of this tag, or who was made here with it just now."""
-    found = connection.execute(_QUERIES["customer_by_card"], {"card_tag": tag}).get
+    found = connection.execute(_shown(connection, "customer_by_card"), {"card_tag": tag}).get
     if isinstance(found, bytes):
         return _CUSTOMER.decode(found)
     return _made_here(connection, newcomer_tagged(connection, tag))
@@ -158,8 +161,12 @@ def customer_by_card(connection: apsw.Connection, tag: bytes) -> CustomerEntry |
 
 def is_told(connection: apsw.Connection, customer_id: str) -> bool:
     """Whether head office has told of this name, be it a member's or an alias."""
-    found = connection.execute(_QUERIES["customer"], {"customer_id": customer_id}).get
+    found = connection.execute(_shown(connection, "customer"), {"customer_id": customer_id}).get
     return isinstance(found, bytes)
+
+
+def _shown(connection: apsw.Connection, query: str) -> str:
+    return _QUERIES[f"{query}_settled" if tables_suffice(connection) else query]
 
 
 def _made_here(connection: apsw.Connection, newcomer: Newcomer | None) -> CustomerEntry | None:
@@ -167,7 +174,7 @@ def _made_here(connection: apsw.Connection, newcomer: Newcomer | None) -> Custom
     if newcomer is None:
         return None
     owner = newcomer.entry().customer_id
-    found = connection.execute(_QUERIES["customer"], {"customer_id": owner}).get
+    found = connection.execute(_shown(connection, "customer"), {"customer_id": owner}).get
     return _CUSTOMER.decode(found) if isinstance(found, bytes) else newcomer.entry()
 
 

@@ -16,9 +16,11 @@ import msgspec
 import pytest
 import zstandard
 
+from edge_agent.catalogue.store import coupons_of, products_of
 from edge_agent.database.connection import open_reader
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
+from edge_agent.loyalty.store import balances_of, customer_by_card, customer_by_id
 from edge_agent.uplink import apply, changeover, feed
 from edge_agent.uplink.apply import STEP_KEYS, apply_page
 from edge_agent.uplink.changeover import LIGHT_STEP_KEYS
@@ -49,6 +51,8 @@ from shared.wire.feed import (
 _T = TypeVar("_T")
 VIEWS = ("shown_customer", "shown_card", "shown_balance", "shown_product", "shown_coupon")
 PLACES = ("customer", "card", "balance", "product", "coupon")
+LOOKED_UP_MAX = 60
+"""Keys of a place that are looked up after each job."""
 Rows = list[tuple[Any, ...]]
 
 
@@ -60,6 +64,18 @@ def rows_of(connection: apsw.Connection, names: Sequence[str]) -> list[Rows]:
     return [
         sorted(connection.execute(f"SELECT * FROM {name}").fetchall())  # noqa: S608 - our names
         for name in names
+    ]
+
+
+def looked_up(connection: apsw.Connection, keys: Sequence[set[Any]]) -> list[Any]:
+    """What sales are told of everything that has one of these keys, place by place."""
+    customers, cards, balances, products, coupons = keys
+    return [
+        [customer_by_id(connection, each) for each in sorted(customers)],
+        [customer_by_card(connection, each) for each in sorted(cards)],
+        [balances_of(connection, each) for each in sorted(balances)],
+        products_of(connection, products),
+        coupons_of(connection, coupons),
     ]
 
 
@@ -170,9 +186,17 @@ class Shop:
         )
 
     def note(self) -> None:
+        keys = [{row[0] for row in rows[:LOOKED_UP_MAX]} for rows in self._shown_or_placed()]
+        outside = looked_up(self.look, keys)
+        with self.look:
+            assert looked_up(self.look, keys) == outside
         shown = rows_of(self.look, VIEWS)
         if not self.seen or self.seen[-1] != shown:
             self.seen.append(shown)
+
+    def _shown_or_placed(self) -> list[Rows]:
+        pairs = zip(rows_of(self.look, VIEWS), rows_of(self.look, PLACES), strict=True)
+        return [shown + placed for shown, placed in pairs]
 
     async def follow(self, until: str, chance: random.Random | None = None) -> None:
         """Until this cursor is in force; with ``chance`` cut off again and again on the way."""
@@ -415,6 +439,9 @@ def test_whoever_only_looks_reads_what_is_shown() -> None:
         "edge_agent.loyalty": {"customer_entries", "cards_of", "cards_touched", "balance_entries"},
         "edge_agent.catalogue": {"product_entries", "coupon_entries"},
     }
+    settled = {"customer_settled", "customer_by_card_settled", "balances_settled"}
+    keepers["edge_agent.loyalty"] |= settled
+    keepers["edge_agent.catalogue"] |= {"products_settled", "coupons_settled"}
     packages = ("loyalty", "catalogue", "checkout", "page", "lan", "leases", "uplink", "returns")
     found = set()
     for package in packages:
