@@ -61,6 +61,7 @@ from shared.listening import (
 )
 from shared.sync_file import central_key, public_key_of
 from shared.system import SystemChance, SystemClock
+from shared.unreadable import UNREADABLE
 from shared.wire.assets import points_asset
 from shared.wire.enrol import TrustedKey
 from shared.wire.feed import CouponEntry, CustomerEntry, ProductEntry
@@ -152,8 +153,8 @@ async def open_central(folder: Path, config: CentralConfig) -> AsyncIterator[Cen
                 clock,
                 chance,
                 [TrustedKey(key_id=signer.key_id, public_key=signer.public_key)],
-            ),
                 file_key=public_key_of(central_key(signer)),
+            ),
             signer=signer,
             secret=MemberSecret(files.members_key(folder, chance)),
         )
@@ -389,7 +390,7 @@ def _chunks(path: Path, kind: type[_T], convert: Callable[[_T], _E]) -> Iterable
 def _row(path: Path, number: int, line: bytes, kind: type[_T], convert: Callable[[_T], _E]) -> _E:
     try:
         return convert(msgspec.json.decode(line, type=kind))
-    except (msgspec.DecodeError, UnicodeDecodeError, InputError) as error:
+    except (InputError, *UNREADABLE) as error:
         raise InputError(
             f"{path.name}, line {number}: {error}",
             hint="The chunks of lines before it are in; correct the line and import again.",

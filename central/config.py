@@ -14,6 +14,7 @@ import msgspec
 from central.processes import PROCESSES_MAX
 from shared.errors import CorruptionError, InputError, NotFoundError
 from shared.ids import Chance
+from shared.unreadable import UNREADABLE
 
 CONFIG_FILE: Final = "central.toml"
 SIGNING_KEY_FILE: Final = "bundle-signing.key"
@@ -56,7 +57,7 @@ def load_config(folder: Path) -> CentralConfig:
         raise NotFoundError(
             f"{path} does not exist", hint="Run `kopilka-central init` first."
         ) from error
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: {error}") from error
 
 

@@ -34,6 +34,7 @@ from shared.limits import (
     RECORD_BYTES_MAX,
     USES_PER_RECEIPT_MAX,
 )
+from shared.unreadable import UNREADABLE
 from shared.uses import last_day_of
 from shared.wire.assets import AssetKind, asset_parts
 from shared.wire.facts import (
@@ -182,7 +183,7 @@ def _read(stream: Stream, seq: int, data: bytes) -> Received:
 def _uid_in(data: bytes) -> bytes:
     try:
         uid = _RECORD.decode(data).uid
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return _NO_UID
     return uid if len(uid) == UID_BYTES else _NO_UID
 
@@ -194,9 +195,7 @@ def _strictly(data: bytes, decoder: msgspec.msgpack.Decoder[_T]) -> _T:
             # Fields of a newer release, another writer's integers, or mischief.
             _check_depth(msgpack.unpackb(data, object_pairs_hook=_no_key_twice, ext_hook=_no_ext))
     except (
-        msgspec.DecodeError,
-        UnicodeDecodeError,  # msgspec's own for a text that is no UTF-8
-        RecursionError,
+        *UNREADABLE,
         msgpack.UnpackException,
         ValueError,  # msgpack's own: too deep, too long, no key, what our hooks raise
     ) as error:

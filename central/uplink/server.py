@@ -90,9 +90,9 @@ class Uplink:
         self._holds = OnlineHolds(pool, clock)
         self._sales = Sales(pool, clock)
         self._gift_cards = gift_cards
-        self._members = MembersApi(members, enrolment)
         files = None if signer is None else Files(pool, clock, chance, signer, ingest)
         self._carriers = Carriers(clock, enrolment, files)
+        self._members = MembersApi(members, enrolment)
 
     def application(self) -> web.Application:
         """The listener's application."""
@@ -103,8 +103,8 @@ class Uplink:
                 web.post("/v1/enrol", self.enrol),
                 web.post("/v1/hello", self.hello),
                 *self._streams.routes(),
-                web.post("/v1/loans", self.loan),
                 *self._carriers.routes(),
+                web.post("/v1/loans", self.loan),
                 web.post(SALES_PATH, self.sale),
                 web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}", self.hold),
                 web.post(HOLDS_PATH + r"/{uid:[0-9a-f]{32}}/capture", self.capture),
@@ -279,7 +279,7 @@ def _feed_answer(answer: FeedPage | FeedBuckets | FeedRepair | FeedReset) -> web
 def _from_json(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError(str(error), code="bad_json") from error
 
 
