@@ -19,6 +19,7 @@ from central.accounts.service import open_balances
 from central.customers.store import put_customers
 from central.database.pool import Pool, rows_of
 from edge_agent.files import incoming
+from edge_agent.uplink import loops
 from shared.crypto.signing import Signer
 from shared.crypto.tags import card_tag
 from shared.errors import AppError, UnavailableError
@@ -281,8 +282,12 @@ async def test_an_import_that_is_cut_anywhere_is_done_again(
     assert await knows(town, "S1", 1)
 
 
-async def test_hub_carries_what_its_tills_gave_it(town: Town, courier: Courier, pool: Pool) -> None:
+async def test_hub_carries_what_its_tills_gave_it(
+    town: Town, courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A till behind a hub, none of them with a line: the hub's file holds both, once."""
+    # For so long a till leaves the line to hello before it tries its hub all the same.
+    monkeypatch.setattr(loops, "_LINK_WAIT_S_MAX", 0.2)
     town.central.cut.clear()
     async with a_till_of(town, "S1") as till:
         town.central.cut.add("S1")
