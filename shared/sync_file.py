@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from shared.crypto.signing import Signer, verify
 from shared.errors import InputError, TooLargeError, TrustError
 from shared.limits import SYNC_FILE_BYTES_MAX, SYNC_HEADER_BYTES_MAX, SYNC_PART_BYTES_MAX
+from shared.unreadable import UNREADABLE
 from shared.wire.files import FILE_ID_BYTES, FileHeader
 
 MAGIC: Final = b"KOPILKA-SYNC-1\n"
@@ -133,7 +134,7 @@ class SyncReader:
             raise _damaged()
         try:
             self.header = msgspec.msgpack.decode(self._exactly(length), type=FileHeader)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise _damaged() from error
         sizes = (self.header.file_id, FILE_ID_BYTES), (self.header.reader_key, KEY_BYTES)
         if any(len(each) != size for each, size in (*sizes, (self.header.public_key, KEY_BYTES))):

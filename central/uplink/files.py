@@ -32,6 +32,7 @@ from shared.limits import FEED_CHUNKS_MAX, SYNC_FILES_KEPT_MAX, SYNC_PART_BYTES_
 from shared.logs import get_logger
 from shared.sqlfile import load_queries
 from shared.sync_file import KEY_BYTES, SyncReader, SyncWriter, central_key, public_key_of
+from shared.unreadable import UNREADABLE
 from shared.wire.enrol import HelloOrder, HelloReply, HelloRequest
 from shared.wire.feed import FeedReset
 from shared.wire.files import (
@@ -370,7 +371,7 @@ def _batches(reader: SyncReader) -> Generator[BatchPart]:
 def _decoded(data: bytes) -> QuestionPart:
     try:
         part: QuestionPart = _PARTS.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError(
             "a part of the file is of no kind that is known here",
             code="bad_file",
@@ -382,5 +383,5 @@ def _decoded(data: bytes) -> QuestionPart:
 def _hello_of(ask: AskPart) -> HelloRequest:
     try:
         return msgspec.json.decode(ask.hello, type=HelloRequest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError("the file's greeting cannot be read", code="bad_file") from error

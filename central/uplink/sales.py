@@ -21,6 +21,7 @@ from central.receipts.returning import (
 from shared.clock import Clock
 from shared.errors import BusyError, ConflictError, ForbiddenError, InputError, NotFoundError
 from shared.limits import IDENTIFIER_CHARS_MAX, QUANTITY_MILLI_MAX, RECEIPT_LINES_MAX
+from shared.unreadable import UNREADABLE
 from shared.wire.facts import ReceiptCommitted
 from shared.wire.refund_json import LineReturned
 from shared.wire.sales import SALE_AMBIGUOUS, UNKNOWN_SALE, SaleAsk, SaleReply
@@ -131,7 +132,7 @@ async def _left(
 def _asked(body: bytes) -> SaleAsk:
     try:
         asked = msgspec.msgpack.decode(body, type=SaleAsk)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InputError("the body is no question about a sale", code="bad_sale") from error
     names = (asked.store_id, asked.receipt_id, asked.register, asked.return_id)
     if any(len(name) > IDENTIFIER_CHARS_MAX or "\x00" in name for name in names):

@@ -26,6 +26,7 @@ from edge_agent.uplink.topics import wanted_bundle
 from shared.errors import ConflictError, InputError, NotFoundError, TrustError
 from shared.limits import BUNDLE_BYTES_MAX
 from shared.sync_file import Place, SyncReader
+from shared.unreadable import UNREADABLE
 from shared.wire.enrol import HelloReply
 from shared.wire.feed import FeedBuckets, FeedPage, FeedRepair, FeedReset, SnapshotManifest
 from shared.wire.files import (
@@ -292,7 +293,7 @@ def _index_of(answer: SyncReader) -> _Index:
 def _reply_of(part: ReplyPart) -> HelloReply:
     try:
         return msgspec.json.decode(part.hello, type=HelloReply)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _of_newer_release() from error
 
 
@@ -305,7 +306,7 @@ def _of(answer: SyncReader, place: Place, kind: type[_T]) -> _T:
 def _part(data: bytes) -> AnswerPart:
     try:
         part: AnswerPart = _PARTS.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _of_newer_release() from error
     return part
 
@@ -313,7 +314,7 @@ def _part(data: bytes) -> AnswerPart:
 def _decoded(data: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _of_newer_release() from error
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from edge_agent.returns.store import Told
 from shared.errors import AppError, BusyError, ConflictError, NotFoundError
+from shared.unreadable import UNREADABLE
 from shared.wire.facts import ReceiptCommitted
 from shared.wire.refund_json import LineReturned
 from shared.wire.return_json import ReturnRequest
@@ -105,7 +106,7 @@ class SalesDesk:
             if wanted is None:
                 raise
             return Said(told=self._recall(key), answered=False)
-        except (AppError, msgspec.DecodeError):
+        except (AppError, *UNREADABLE):
             return Said(told=self._recall(key), answered=False)
         if told.fact is not None:
             self._remember(key, told)

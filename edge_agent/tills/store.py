@@ -14,6 +14,7 @@ import msgspec
 from edge_agent.config import write_private
 from edge_agent.tills.policy import TILLS_MAX, Till, is_name
 from shared.errors import CorruptionError, NotFoundError
+from shared.unreadable import UNREADABLE
 
 TILLS_FILE: Final = "tills.json"
 _LOCK_FILE: Final = "tills.lock"
@@ -36,7 +37,7 @@ def read_tills(folder: Path) -> tuple[Till, ...]:
         raise CorruptionError(f"{TILLS_FILE} cannot be read", hint=_HINT) from error
     try:
         tills = msgspec.json.decode(data, type=tuple[Till, ...])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise CorruptionError(f"{TILLS_FILE} is damaged", hint=_HINT) from error
     if len(tills) > TILLS_MAX or not all(is_name(till.name) for till in tills):
         raise CorruptionError(f"{TILLS_FILE} is damaged", hint=_HINT)
