@@ -15,7 +15,7 @@ from edge_agent.__main__ import main
 from edge_agent.config import DATABASE_FILE, Config
 from edge_agent.database.connection import open_writer
 from edge_agent.database.writer import Writer
-from edge_agent.outbox.held import recovery_of
+from edge_agent.outbox.held import held_counts, recovery_of
 from edge_agent.outbox.store import Fact, append_fact
 from edge_agent.witness.start import Media, open_media
 from shared.system import SystemChance, SystemClock
@@ -150,7 +150,10 @@ def test_verify_hears_the_other_media(shop: Path, cli: Cli) -> None:
 
 
 def test_backup_is_a_whole_database_of_one_moment(shop: Path, cli: Cli) -> None:
-    """Made while the agent writes; proven; nobody else may read it; put back, the agent starts."""
+    """Made while the agent writes; proven; nobody else may read it; put back, the agent recovers.
+
+    The journal gives back the records that the copy lacks; what is sold now waits for a number.
+    """
     target = shop.parent / "copy.sqlite"
     with running(shop) as writer:
         append(writer, a_fact(4))
@@ -164,11 +167,15 @@ def test_backup_is_a_whole_database_of_one_moment(shop: Path, cli: Cli) -> None:
     assert "there already" in err
     put_back(shop, target)
     with running(shop) as writer:
-        assert asyncio.run(writer.run(recovery_of)) is None
+        recovery = asyncio.run(writer.run(recovery_of))
+        assert recovery is not None
+        assert recovery.reason == "database_behind_journal"
         append(writer, a_fact(6))
+        held = asyncio.run(writer.run(held_counts))
+        assert sum(count for count, _ in held.values()) == 1
     code, out, _ = cli("verify", shop)
     assert code == 0
-    assert "6 records" in out, "the journal gave back what the copy lacks"
+    assert "5 records" in out, "the journal gave back what the copy lacks"
 
 
 def test_backup_of_a_damaged_database_is_none(shop: Path, cli: Cli) -> None:
