@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.limits import (
@@ -165,12 +165,35 @@ def is_usable(right: Right, standing: Standing) -> bool:
     return standing.may_spend and is_open(right, standing) and right.left > 0
 
 
-def cover(rights: Iterable[Right], amount: int, standing: Standing) -> list[Share]:
-    """Shares that add up to ``amount``: what ends first pays first, the rest is not covered."""
+def is_payable(right: Right, standing: Standing) -> bool:
+    """Whether a sale that was made may be paid out of this right.
+
+    Of what central wants back nothing more is promised, but until this agent has said that it
+    closes, central keeps it for the spends that are still told: a receipt that was priced before
+    the recall came is paid for.
+    """
+    if right.state == LeaseState.RECALLED and right.sub_lease_id is None:
+        right = replace(right, state=LeaseState.OPEN)
+    return is_usable(right, standing)
+
+
+def cover(
+    rights: Iterable[Right], amount: int, standing: Standing, *, sold: bool = False
+) -> list[Share]:
+    """Shares that add up to ``amount``: what ends first pays first, the rest is not covered.
+
+    ``sold``: the sale is made. What central wants back pays too, after everything else.
+    """
     assert amount >= 0, "nobody takes less than nothing"
+    may_take = is_payable if sold else is_usable
     usable = sorted(
-        (right for right in rights if is_usable(right, standing)),
-        key=lambda right: (right.spend_until_ms, right.lease_id, right.sub_lease_id or ""),
+        (right for right in rights if may_take(right, standing)),
+        key=lambda right: (
+            right.state == LeaseState.RECALLED,
+            right.spend_until_ms,
+            right.lease_id,
+            right.sub_lease_id or "",
+        ),
     )
     shares: list[Share] = []
     left = amount

@@ -160,7 +160,7 @@ def spend_now(connection: apsw.Connection, ask: Ask, standing: Standing) -> Held
     """
     assert find_hold(connection, ask.uid) is None, "a spend that was not asked for is new"
     rights = rights_of(connection, ask.owner, ask.asset, standing)
-    shares = cover(rights, ask.amount, standing)
+    shares = cover(rights, ask.amount, standing, sold=True)
     _insert(connection, ask, HoldState.HELD, shares, standing)
     return capture(connection, ask.uid, standing)
 

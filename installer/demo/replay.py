@@ -24,6 +24,8 @@ RETRY_PAUSE_S: Final = 0.1
 RETRIES_MAX: Final = 600
 """A minute of a dead agent; then the demo has failed."""
 REQUEST_TIMEOUT_S: Final = 15.0
+FREEZES_MAX: Final = 3
+_GONE: Final = "points_not_promised"
 INSIST_MAX: Final = 8
 INSIST_PAUSE_S: Final = 0.5
 """A cashier who is told that points are on their way waits no longer than four seconds."""
@@ -138,6 +140,7 @@ class Replay:
             if _spent(priced) >= points or not is_online(sale.store):
                 break
             await asyncio.sleep(INSIST_PAUSE_S)
+        priced = await self._set_aside(till, sale, receipt, priced)
         await self._commit(till, sale, receipt, priced, is_online=is_online)
         return _spent(priced), _earned(priced)
 
@@ -173,6 +176,7 @@ class Replay:
         till = self._tills[sale.store]
         receipt = receipt_json(sale, register=register)
         priced, calculate_ms = await self._post(till, "/v1/receipts/calculate", receipt)
+        priced = await self._set_aside(till, sale, receipt, priced)
         commit_ms = await self._commit(till, sale, receipt, priced, is_online=is_online)
         if phase is not None:
             self._tally.latency_ms[phase, "calculate"].append(calculate_ms)
@@ -187,6 +191,23 @@ class Replay:
             self._tally.latency_ms[phase, "scan"].append(ms)
             await asyncio.sleep(pause_s)
 
+    async def _set_aside(
+        self, till: Till, sale: Sale, receipt: dict[str, Any], priced: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Before the customer pays with points, have them set aside; the price that holds then.
+
+        Another store may have asked for them since the receipt was priced: then it is priced anew.
+        """
+        for _ in range(FREEZES_MAX):
+            if not _spent(priced):
+                return priced
+            path = f"/v1/receipts/{sale.receipt_id}/freeze"
+            reply, _ = await self._post(till, path, _body_of(receipt, priced), accept=_GONE)
+            if reply.get("code") != _GONE:
+                return priced
+            priced, _ = await self._post(till, "/v1/receipts/calculate", receipt)
+        return priced
+
     async def _commit(
         self,
         till: Till,
@@ -197,12 +218,8 @@ class Replay:
         is_online: Callable[[str], bool],
     ) -> float:
         """Record the sale and count it; how long it took, ms."""
-        body = {
-            "receipt": receipt,
-            "calculation_id": priced.get("calculation_id"),
-            "to_pay": priced["total"]["to_pay"],
-        }
-        reply, commit_ms = await self._post(till, f"/v1/receipts/{sale.receipt_id}/commit", body)
+        path = f"/v1/receipts/{sale.receipt_id}/commit"
+        reply, commit_ms = await self._post(till, path, _body_of(receipt, priced))
         self._tally.add(
             Sold(
                 receipt_id=sale.receipt_id,
@@ -217,9 +234,11 @@ class Replay:
         return commit_ms
 
     async def _post(
-        self, till: Till, path: str, body: dict[str, Any]
+        self, till: Till, path: str, body: dict[str, Any], *, accept: str | None = None
     ) -> tuple[dict[str, Any], float]:
         """The reply and how long it took, ms; a dead agent is asked again.
+
+        ``accept``: the code of a refusal that is an answer as well.
 
         Raises:
             DemoError: the agent refused, or did not come back.
@@ -234,7 +253,9 @@ class Replay:
                     status = response.status
             except (aiohttp.ClientError, TimeoutError, OSError):
                 status = 503
-            if status == 200:
+            if status == 200 or (
+                status != 503 and accept is not None and reply.get("code") == accept
+            ):
                 return reply, (time.monotonic_ns() - started_ns) / 1e6
             if status != 503:
                 raise DemoError(
@@ -244,6 +265,15 @@ class Replay:
             self._tally.retries += 1
             await asyncio.sleep(RETRY_PAUSE_S)
         raise DemoError(f"The agent of {till.store} did not come back.")
+
+
+def _body_of(receipt: dict[str, Any], priced: dict[str, Any]) -> dict[str, Any]:
+    """What a freeze and a commit say: the receipt, and what the till was told of it."""
+    return {
+        "receipt": receipt,
+        "calculation_id": priced.get("calculation_id"),
+        "to_pay": priced["total"]["to_pay"],
+    }
 
 
 def receipt_json(sale: Sale, *, register: str) -> dict[str, Any]:

@@ -228,6 +228,23 @@ def test_lease_is_closed_when_nothing_of_it_is_open(connection: apsw.Connection)
     assert spendable_of(connection, "c1", NOW) == {"points:main": 0}
 
 
+def test_sale_priced_before_a_recall_is_paid_for_until_the_lease_is_closed(
+    connection: apsw.Connection,
+) -> None:
+    """Nothing new is promised of it; what was sold meanwhile is counted by its close."""
+    put_lease(connection, a_lease("a", 1_000), 1)
+    put_lease(connection, a_lease("a", 1_000, state=LeaseState.RECALLED), 2)
+
+    assert spendable_of(connection, "c1", NOW) == {"points:main": 0}
+    assert hold(connection, an_ask(1, 10), NOW).reason is Reason.NOT_COVERED
+    [part] = spend_now(connection, an_ask(2, 400), NOW).parts
+    assert (part.lease_id, part.amount) == ("a", 400)
+    [closed] = close_due(connection, NOW)
+    assert closed == LeaseClosed(lease_id="a", spend_count=1, spent_amount=400)
+    [late] = spend_now(connection, an_ask(3, 400), NOW).parts
+    assert (late.lease_id, late.amount) == (None, 400)
+
+
 def test_ended_lease_is_closed_and_frozen_or_foreign_ones_are_not(
     connection: apsw.Connection,
 ) -> None:

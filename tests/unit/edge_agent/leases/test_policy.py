@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +59,33 @@ def test_shares_add_up_and_no_right_pays_more_than_it_has(found: list[Right], am
             assert is_usable(right, STANDING)
             assert share.amount <= right.left
             assert (right.edge_id, right.epoch) == (7, 2)
+
+
+@given(
+    st.lists(rights(), max_size=12, unique_by=lambda right: right.lease_id), st.integers(0, 2_000)
+)
+@examples(200)
+def test_sale_that_is_made_is_paid_out_of_what_central_wants_back(
+    found: list[Right], amount: int
+) -> None:
+    """After everything else, and never out of more than is left of an own lease that still runs."""
+    shares = cover(found, amount, STANDING, sold=True)
+    opened = [
+        replace(right, state=LeaseState.OPEN) if right.state == LeaseState.RECALLED else right
+        for right in found
+    ]
+    by_id = {right.lease_id: right for right in opened}
+    covered = [share for share in shares if share.lease_id is not None]
+
+    assert sum(share.amount for share in shares) == amount
+    assert sum(share.amount for share in covered) <= spendable(opened, STANDING)
+    if len(found) <= HOLD_PARTS_MAX:
+        assert sum(s.amount for s in covered) == min(amount, spendable(opened, STANDING))
+        first = [s for s in cover(found, amount, STANDING) if s.lease_id is not None]
+        assert covered[: len(first)] == first
+    for share in covered:
+        assert is_usable(by_id[share.lease_id], STANDING)
+        assert share.amount <= by_id[share.lease_id].left
 
 
 @given(
