@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, BinaryIO, Final
 
 import aiohttp
 
+from edge_agent.commands import Commands
 from shared.errors import ConflictError, InputError, UnavailableError
 from shared.limits import SYNC_FILE_BYTES_MAX
 from shared.sticks import open_on_stick, write_on_stick
@@ -25,14 +26,6 @@ _SAY_EVERY_S: Final = 2.0
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=3_600)
 _JSON: Final = {"Accept": "application/json"}
 Tell = Callable[[str], None]
-
-
-class Commands(Protocol):
-    """What ``ArgumentParser.add_subparsers`` gives."""
-
-    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's own word
-        """One command more."""
-        ...
 
 
 def add_files_commands(commands: Commands) -> None:

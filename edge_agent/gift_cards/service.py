@@ -7,12 +7,11 @@ here: a till that got no answer repeats its operation id, and head office knows 
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, Protocol
 
-from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call
+from edge_agent.lan.short_calls import ShortCalls
 from shared.clock import Clock
-from shared.errors import AppError, BusyError, UnavailableError
+from shared.errors import BusyError, UnavailableError
 from shared.wire.gift_cards import GiftAction, GiftReply, GiftRequest
 
 GIFT_CARD_TIMEOUT_S: Final = 4.0
@@ -33,8 +32,7 @@ class GiftCards:
 
     def __init__(self, *, central: AsksCentral, clock: Clock) -> None:
         self._central = central
-        self._clock = clock
-        self._breaker = Breaker()
+        self._calls = ShortCalls(clock=clock, timeout_s=GIFT_CARD_TIMEOUT_S)
 
     async def ask(self, action: GiftAction, request: GiftRequest) -> GiftReply:
         """What head office says.
@@ -44,23 +42,14 @@ class GiftCards:
             BusyError: too many wrong guesses.
             UnavailableError: ``gift_cards_offline``: it is not known whether anything was done.
         """
-        allowed, self._breaker = may_call(self._breaker, self._clock.mono_ns())
-        if not allowed:
+        if not self._calls.may_ask():
             raise _offline()
         try:
-            async with asyncio.timeout(GIFT_CARD_TIMEOUT_S):
-                reply = await self._central.gift_card(action, request)
+            return await self._calls.ask(self._central.gift_card(action, request))
         except BusyError:
-            self._breaker = after_success(self._breaker)
             raise
-        except (TimeoutError, UnavailableError) as error:
-            self._breaker = after_failure(self._breaker, self._clock.mono_ns())
+        except UnavailableError as error:
             raise _offline() from error
-        except AppError:
-            self._breaker = after_success(self._breaker)
-            raise
-        self._breaker = after_success(self._breaker)
-        return reply
 
 
 def _offline() -> UnavailableError:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
+from edge_agent.commands import Commands
 from edge_agent.kit.level import Level
 
 KIT_COMMANDS: Final = ("certify", "simulate")
@@ -20,14 +21,6 @@ RECEIPTS_MAX: Final = 1_000_000
 RATE_MAX: Final = 10_000
 """Receipts a second; a chain of a thousand shops has a few hundred."""
 LINES_MAX: Final = 100
-
-
-class Commands(Protocol):
-    """What ``ArgumentParser.add_subparsers`` gives."""
-
-    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's own word
-        """One command more."""
-        ...
 
 
 def add_kit(commands: Commands) -> None:

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import apsw
 
 from edge_agent.database.reader import Reader
-from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call
+from edge_agent.lan.short_calls import ShortCalls
 from edge_agent.loyalty.newcomers import newcomer_named
 from edge_agent.loyalty.store import customer_by_card, customer_by_id
 from edge_agent.members.keys import KeyRing
@@ -24,7 +24,7 @@ from shared.clock import Clock
 from shared.crypto.member_codes import checked_code
 from shared.crypto.phones import phone_end, phone_tag, plain_phone, slow_hash
 from shared.crypto.tags import card_tag
-from shared.errors import AppError, BusyError, ConflictError, NotFoundError, UnavailableError
+from shared.errors import AppError, BusyError, ConflictError, UnavailableError
 from shared.wire.feed import CustomerEntry
 from shared.wire.members import FindReply, FindRequest, MemberFound
 
@@ -102,8 +102,7 @@ class Finding:
         self._reader = reader
         self._is_online = is_online
         self._trusted_now_ms = trusted_now_ms
-        self._clock = clock
-        self._breaker = Breaker()
+        self._calls = ShortCalls(clock=clock, timeout_s=FIND_TIMEOUT_S)
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
         self._hashing_count = 0
         self._codes: OrderedDict[tuple[str, int], str] = OrderedDict()
@@ -231,23 +230,13 @@ class Finding:
         return Found(members=reply.members, place=Place.CENTRAL)
 
     async def _ask_central(self, request: FindRequest) -> FindReply | None:
-        """None: no answer. After three failures in a row it is left alone for a moment."""
-        allowed, self._breaker = may_call(self._breaker, self._clock.mono_ns())
-        if not allowed or not self._is_online():
+        """None: no answer, or a refusal: a central of an older release does not know the call."""
+        if not self._is_online() or not self._calls.may_ask():
             return None
         try:
-            async with asyncio.timeout(FIND_TIMEOUT_S):
-                reply = await self._central.find_member(request)
-        except (TimeoutError, UnavailableError):
-            self._breaker = after_failure(self._breaker, self._clock.mono_ns())
-            return None
-        except NotFoundError:  # a central of an older release
-            return None
+            return await self._calls.ask(self._central.find_member(request))
         except AppError:
-            self._breaker = after_success(self._breaker)
             return None
-        self._breaker = after_success(self._breaker)
-        return reply
 
 
 def offline() -> UnavailableError:

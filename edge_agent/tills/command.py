@@ -6,10 +6,11 @@ import argparse
 import base64
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
+from edge_agent.commands import Commands
 from edge_agent.config import Config
 from edge_agent.tills.policy import (
     TILLS_MAX,
@@ -27,14 +28,6 @@ from shared.errors import ConflictError, InputError, NotFoundError
 from shared.ids import Chance
 
 TILL_COMMAND: Final = "till"
-
-
-class Commands(Protocol):
-    """What ``ArgumentParser.add_subparsers`` gives."""
-
-    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser:  # noqa: A002 - argparse's own word
-        """One command more."""
-        ...
 
 
 def add_till_command(commands: Commands) -> None:

@@ -6,13 +6,12 @@ about what other shops have sold; the hub only carries the question.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call
+from edge_agent.lan.short_calls import ShortCalls
 from shared.clock import Clock
-from shared.errors import AppError, BusyError, UnavailableError
+from shared.errors import BusyError, UnavailableError
 from shared.wire.sales import SALES_OFFLINE, SaleAsk, SaleReply
 
 SALE_TIMEOUT_S: Final = 3.0
@@ -41,9 +40,8 @@ class SalesLine:
         through_hub: Callable[[SaleAsk], Awaitable[SaleReply | None]] | None = None,
     ) -> None:
         self._central = central
-        self._clock = clock
         self._through_hub = through_hub
-        self._breaker = Breaker()
+        self._calls = ShortCalls(clock=clock, timeout_s=SALE_TIMEOUT_S)
 
     async def find(self, asked: SaleAsk) -> SaleReply:
         """What head office says.
@@ -56,23 +54,14 @@ class SalesLine:
             reply = await self._through_hub(asked)
             if reply is not None:
                 return reply
-        allowed, self._breaker = may_call(self._breaker, self._clock.mono_ns())
-        if not allowed:
+        if not self._calls.may_ask():
             raise _offline()
         try:
-            async with asyncio.timeout(SALE_TIMEOUT_S):
-                reply = await self._central.find_sale(asked)
+            return await self._calls.ask(self._central.find_sale(asked))
         except BusyError:
-            self._breaker = after_success(self._breaker)
             raise
-        except (TimeoutError, UnavailableError) as error:
-            self._breaker = after_failure(self._breaker, self._clock.mono_ns())
+        except UnavailableError as error:
             raise _offline() from error
-        except AppError:
-            self._breaker = after_success(self._breaker)
-            raise
-        self._breaker = after_success(self._breaker)
-        return reply
 
 
 def _offline() -> UnavailableError:

@@ -6,6 +6,7 @@ import errno
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -145,11 +146,11 @@ def test_nothing_is_put_by_before_the_database_has_it(
     spare.append([waiting(number) for number in (1, 2)])
     real, calls = spare_room.take_waiting, [0]
 
-    def torn(*arguments: object) -> int:
+    def torn(*arguments: Any) -> int:
         calls[0] += 1
         if calls[0] == 2:
             raise apsw.FullError("no room")
-        return real(*arguments)  # type: ignore[arg-type]  # passed on as they came
+        return real(*arguments)
 
     monkeypatch.setattr(spare_room, "take_waiting", torn)
     with pytest.raises(UnavailableError):
