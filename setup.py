@@ -27,8 +27,13 @@ from setuptools import Command, Extension, setup
 PACKAGE: Final = Path("shared")
 TARGET: Final = Path("build") / "compiled"
 STAMP: Final = "built-from"
-ARITHMETIC: Final = "shared/money.py"
-"""Compiled beside the engine, which does all its divisions there."""
+BESIDE: Final = (
+    "shared/money.py",
+    "shared/quantity.py",
+    "shared/wire/answer_json.py",
+    "shared/wire/receipt_json.py",
+)
+"""Compiled beside the engine: its divisions, and what is read and written for every receipt."""
 
 
 class MissingToolError(SystemExit):
@@ -40,7 +45,7 @@ def compiled_modules() -> list[str]:
     engine = sorted(PACKAGE.glob("engine/*.py"))
     return [
         *[str(path) for path in engine if path.stem != "__init__" and not _defines_struct(path)],
-        ARITHMETIC,
+        *BESIDE,
     ]
 
 

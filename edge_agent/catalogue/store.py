@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -34,7 +33,7 @@ def forget_entries(connection: apsw.Connection, topic: Topic, keys: Iterable[str
 
 def entries_of(connection: apsw.Connection, topic: Topic, keys: Iterable[str]) -> dict[str, bytes]:
     """The bytes kept of these keys of one topic."""
-    names = {"keys": json.dumps(list(keys))}
+    names = {"keys": _texts(list(keys))}
     rows: list[Any] = connection.execute(_QUERIES[f"{topic.value}_entries"], names).fetchall()
     return dict(rows)
 
@@ -98,5 +97,9 @@ def _blobs(connection: apsw.Connection, query: str, keys: Iterable[str]) -> list
         return []
     if tables_suffice(connection):
         query += "_settled"
-    rows: list[Any] = connection.execute(_QUERIES[query], {"keys": json.dumps(wanted)}).fetchall()
+    rows: list[Any] = connection.execute(_QUERIES[query], {"keys": _texts(wanted)}).fetchall()
     return [blob for (blob,) in rows]
+
+
+def _texts(keys: list[str]) -> str:
+    return msgspec.json.encode(keys).decode()

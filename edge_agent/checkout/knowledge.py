@@ -79,9 +79,12 @@ def points_spendable(
     hub may have set something aside, without this till knowing, takes nothing.
     """
     here = spendable_of(connection, customer_id, standing)
+    assets = {*here, *elsewhere}
+    if not assets:
+        return {}
     promises = Promises(connection, receipt_id)
     found: dict[str, int] = {}
-    for asset in {*here, *elsewhere}:
+    for asset in assets:
         kind, account = asset_parts(asset)
         key = (customer_id, asset)
         if kind == AssetKind.POINTS and not promises.doubtful(key):

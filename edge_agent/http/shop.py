@@ -19,7 +19,8 @@ from shared.clock import Clock
 from shared.errors import InputError
 from shared.limits import IDENTIFIER_CHARS_MAX
 from shared.money import format_centi, format_minor
-from shared.wire.answer import Answer, answer_to_json
+from shared.wire.answer import Answer
+from shared.wire.answer_json import answer_to_json
 
 
 class ShopApi:

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from shared.wire.answer import Answer, answer_to_json
+from shared.wire.answer import Answer
+from shared.wire.answer_json import answer_text
 
 ANSWERS_KEPT: Final = 300
 """Tills sell what they priced a moment ago; more than a megabyte is not worth it."""
@@ -28,7 +29,7 @@ class ToldAnswers:
         # The answer is kept with its text, so that its id is no other's meanwhile.
         if known is not None and known[0] is answer:
             return known[1]
-        text = msgspec.json.encode(answer_to_json(answer))
+        text = answer_text(answer)
         self._texts[id(answer)] = (answer, text)
         if len(self._texts) > ANSWERS_KEPT:
             self._texts.popitem(last=False)

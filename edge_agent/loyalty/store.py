@@ -190,9 +190,8 @@ def forget_balance(connection: apsw.Connection, customer_id: str, account: str) 
 
 def balances_of(connection: apsw.Connection, customer_id: str) -> dict[str, int]:
     """The member's points by account in hundredths, as central last told them."""
-    rows: list[Any] = connection.execute(
-        _QUERIES["balances"], {"customer_id": customer_id}
-    ).fetchall()
+    query = _shown(connection, "balances")
+    rows: list[Any] = connection.execute(query, {"customer_id": customer_id}).fetchall()
     return dict(rows)
 
 

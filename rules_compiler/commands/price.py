@@ -22,7 +22,7 @@ from shared.engine.evaluate import evaluate
 from shared.engine.ready import Ready
 from shared.errors import InputError
 from shared.unreadable import UNREADABLE
-from shared.wire.answer import answer_to_json
+from shared.wire.answer_json import answer_to_json
 from shared.wire.problem import Finding
 from shared.wire.receipt_json import ReceiptError, decode_receipt
 

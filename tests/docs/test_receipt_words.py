@@ -38,14 +38,8 @@ def test_every_key_of_a_receipt_is_told() -> None:
 
 def test_every_key_of_an_answer_is_told() -> None:
     """Those that are written into the JSON of an answer."""
-    tree = ast.parse((ROOT / "shared" / "wire" / "answer.py").read_text("utf-8"))
-    keys = {
-        key.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Dict)
-        for key in node.keys
-        if isinstance(key, ast.Constant)
-    }
+    source = (ROOT / "shared" / "wire" / "answer_json.py").read_text("utf-8")
+    keys = set(re.findall(r'"([a-z_]+)":', source)) | set(re.findall(r'told\["(\w+)"\]', source))
 
     assert len(keys) > 30
     assert keys - WORDS == set()

@@ -22,7 +22,7 @@ from edge_agent.uplink.feed_state import feed_cursor
 from edge_agent.witness.policy import Action
 from edge_agent.witness.start import Opened, open_media
 from shared.system import SystemChance, SystemClock
-from shared.wire.answer import answer_to_json
+from shared.wire.answer_json import answer_to_json
 from shared.wire.stream import Lane
 from tests.power_loss.scripts import GOODS, OLD_SALES, SHOP, Disks, media_of
 from tests.support.shop import SIGNER

@@ -18,7 +18,7 @@ import msgspec
 from rules_compiler.pipeline import compile_document
 from shared.engine.evaluate import evaluate
 from shared.engine.program import Program, encode_program
-from shared.wire.answer import answer_to_json
+from shared.wire.answer_json import answer_to_json
 from shared.wire.receipt_json import decode_receipt
 
 from . import price

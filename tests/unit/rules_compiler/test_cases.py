@@ -13,7 +13,7 @@ from shared.bundle.trust import open_bundle
 from shared.bundle.writer import write_bundle
 from shared.crypto.signing import Signer
 from shared.engine.evaluate import evaluate
-from shared.wire.answer import answer_to_json
+from shared.wire.answer_json import answer_to_json
 from shared.wire.receipt_json import decode_receipt
 
 CASES_FOLDER = Path(__file__).parents[2] / "cases" / "engine"

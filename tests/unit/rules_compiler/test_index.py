@@ -12,7 +12,7 @@ import pytest
 from rules_compiler.pipeline import compile_document
 from shared.engine.evaluate import evaluate
 from shared.engine.program import Index, Program
-from shared.wire.answer import answer_to_json
+from shared.wire.answer_json import answer_to_json
 from shared.wire.receipt_json import decode_receipt
 from tests.support.reference.generate import a_programme, a_receipt
 

@@ -18,7 +18,7 @@ from rules_compiler.passes.normalize_conditions import normalize_conditions
 from rules_compiler.passes.order_rules import order_rules
 from rules_compiler.pipeline import PASSES
 from shared.engine.evaluate import evaluate
-from shared.wire.answer import answer_to_json
+from shared.wire.answer_json import answer_to_json
 from shared.wire.reading import Place, parse_json
 from shared.wire.receipt_json import decode_receipt
 from tests.support.documents import grown

@@ -7,7 +7,7 @@ import json
 from msgspec.structs import replace
 
 from edge_agent.http.told import ANSWERS_KEPT, ToldAnswers
-from shared.wire.answer import answer_to_json
+from shared.wire.answer_json import answer_to_json
 from tests.support.shop_facts import an_answer
 
 

@@ -18,7 +18,7 @@ from shared.bundle.trust import VerifiedBundle, open_bundle
 from shared.bundle.writer import write_bundle
 from shared.engine.evaluate import evaluate
 from shared.engine.groups import Runner
-from shared.wire.answer import answer_to_json
+from shared.wire.answer_json import answer_to_json
 from shared.wire.receipt_json import decode_receipt
 from tests.support.bundles import SIGNER, TRUSTED
 

@@ -25,8 +25,8 @@ from shared.wire.answer import (
     Part,
     Spent,
     Totals,
-    answer_to_json,
 )
+from shared.wire.answer_json import answer_to_json
 from shared.wire.reading import FormatError
 from shared.wire.refund_json import answer_from_json, decode_refund_request
 
