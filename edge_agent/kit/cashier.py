@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge_agent.kit.finding import NotCheckedError, require
@@ -11,6 +11,7 @@ from edge_agent.kit.till import Till
 
 NO_CARD = "Give --card: a member of the test shop with at least 10 points that may be spent."
 NO_COUPON = "Give --coupon: a code that is valid in the test shop."
+NO_PHONE = "Give --phone: a number that nobody of the test shop needs; it becomes a member's."
 NO_GIFT_CARD = "Give --gift-card (and --pin): a sold gift card with at least 10.00 on it."
 
 
@@ -29,6 +30,7 @@ class Stand:
     price: str
     card: str | None = None
     coupon: str | None = None
+    phone: str | None = field(default=None, repr=False)
     gift_card: str | None = None
     pin: str | None = None
 
@@ -75,6 +77,16 @@ class Cashier:
         if self.stand.card is None:
             raise NotCheckedError(NO_CARD)
         return self.stand.card
+
+    def phone(self) -> str:
+        """The number of somebody who becomes a member.
+
+        Raises:
+            NotCheckedError: none was given.
+        """
+        if self.stand.phone is None:
+            raise NotCheckedError(NO_PHONE)
+        return self.stand.phone
 
     async def calculated(self, receipt: dict[str, Any], **query: str) -> Reply:
         """The receipt priced.

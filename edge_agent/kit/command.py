@@ -58,6 +58,7 @@ async def _certify(options: argparse.Namespace, clock: Clock, chance: Chance, ou
             price=options.price,
             card=options.card,
             coupon=options.coupon,
+            phone=options.phone,
             gift_card=options.gift_card,
             pin=options.pin,
         )

@@ -10,6 +10,7 @@ from edge_agent.kit.check import Check, check
 from edge_agent.kit.finding import NotCheckedError, require
 from edge_agent.kit.laws import codes_of, require_sums
 from edge_agent.kit.level import Level
+from edge_agent.kit.newcomers import NEWCOMERS
 from edge_agent.kit.reply import PROBLEM, Reply, centi_at, require_ok, require_refused
 
 TILLS: Final = 8
@@ -247,6 +248,7 @@ FULL: Final[tuple[Check, ...]] = (
     offline_notices,
     long_receipt,
     contract,
+    *NEWCOMERS,
     gift_card,
     gift_card_beyond_balance,
 )

@@ -47,6 +47,7 @@ def _add_certify(command: argparse.ArgumentParser) -> None:
     command.add_argument("--price", default="100.00", help="its shelf price; %(default)s")
     command.add_argument("--card", help="a member of the test shop with points to spend")
     command.add_argument("--coupon", help="a code that is valid in the test shop")
+    command.add_argument("--phone", help="a number that becomes a member's in the test shop")
     command.add_argument("--gift-card", help="a sold gift card with at least 10.00 on it")
     command.add_argument("--pin", help="the gift card's PIN, if it has one")
     command.add_argument(

@@ -21,7 +21,7 @@ REPLY_BYTES_MAX: Final = 16 * 2**20
 CALLS_NOTED_MAX: Final = 200
 """Of one check; the busiest makes some dozens."""
 TOKEN_CHARS_MAX: Final = 1_000
-_SECRET_KEYS: Final = frozenset({"number", "pin", "card"})
+_SECRET_KEYS: Final = frozenset({"number", "pin", "card", "phone"})
 
 
 @dataclass(slots=True)

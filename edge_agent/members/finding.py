@@ -36,6 +36,8 @@ HASHES_WAITING_MAX: Final = 20
 """Three seconds of them; whoever comes on top would not wait so long."""
 CODES_REMEMBERED_MAX: Final = 10_000
 """Shown within two minutes; a shop has a dozen."""
+UNTAGGED_MAX: Final = 1_000
+"""New members whom a shop makes without a line, before its first one after a start."""
 _RETRY_S: Final = 15.0
 
 
@@ -106,6 +108,7 @@ class Finding:
         self._hashing = asyncio.Semaphore(HASHES_AT_ONCE)
         self._hashing_count = 0
         self._codes: OrderedDict[tuple[str, int], str] = OrderedDict()
+        self._untagged: OrderedDict[bytes, str] = OrderedDict()
 
     def read(self, typed: str) -> str:
         """The phone that was typed, before anybody is asked or counted.
@@ -141,10 +144,9 @@ class Finding:
 
     async def by_phone(self, phone: Phone) -> Found:
         """Who has it; raises UnavailableError ``phones_offline`` when nobody can say."""
-        if phone.tag is not None:
-            found = await self.here(phone.tag, phone.end)
-            if found is not None:
-                return Found(members=[found], place=Place.HERE)
+        found = await self.owner_here(phone)
+        if found is not None:
+            return Found(members=[found], place=Place.HERE)
         found_elsewhere = await self._elsewhere(FindRequest(phone_hash=phone.slow))
         if found_elsewhere.asked_all or phone.tag is not None:
             return found_elsewhere
@@ -205,6 +207,28 @@ class Finding:
         if not elsewhere.asked_all:
             raise offline()
         return FindReply(members=elsewhere.members)
+
+    async def owner_here(self, phone: Phone) -> MemberFound | None:
+        """Whose phone it is, as far as this agent knows."""
+        if phone.tag is not None:
+            found = await self.here(phone.tag, phone.end)
+            if found is not None:
+                return found
+        customer_id = self._untagged.get(phone.slow)
+        if customer_id is None:
+            return None
+        entry = await self._reader.run(lambda reader: customer_by_id(reader, customer_id))
+        return None if entry is None else MemberFound(entry=entry, phone_end=phone.end)
+
+    def note_made(self, phone: Phone, customer_id: str) -> None:
+        """A member was made. Where no key is at hand to tag the phone, it is known by its hash.
+
+        That is in memory only, as the key would be.
+        """
+        if phone.tag is None:
+            self._untagged[phone.slow] = customer_id
+            while len(self._untagged) > UNTAGGED_MAX:
+                self._untagged.popitem(last=False)
 
     async def here(self, tag: bytes, end: str | None) -> MemberFound | None:
         """Whose card or phone this agent knows by this tag; ``end``: of the phone asked for."""

@@ -114,11 +114,11 @@ class Members:
         made = await self._registering.known(asked, phone)
         if made is None:
             await self._count(subjects_of(till, asked.register, asked.cashier))
-            if phone.tag is not None:
-                found = await self._finding.here(phone.tag, phone.end)
-                if found is not None:
-                    return Registered(outcome=Outcome.KNOWN, member=found, card_taken=False)
+            found = await self._finding.owner_here(phone)
+            if found is not None:
+                return Registered(outcome=Outcome.KNOWN, member=found, card_taken=False)
             made = await self._registering.register(asked, phone)
+            self._finding.note_made(phone, made.customer_id)
         return await self._registered(made)
 
     async def round(self) -> None:

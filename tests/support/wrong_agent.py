@@ -392,6 +392,16 @@ async def gift_card_pays_too_much(door: Door, asked: Asked) -> Told:
     return told
 
 
+async def registers_anew(door: Door, asked: Asked) -> Told:
+    """Whoever registers again is another member."""
+    told = await door.ask(asked)
+    if asked.what != "register" or told.status != 200:
+        return told
+    seen = door.seen.setdefault("register", [])
+    seen.append(1)
+    return altered(told, "member", "id", to=f"c-{len(seen)}")
+
+
 def always(_asked: Asked) -> bool:
     """Whatever was sent."""
     return True
@@ -472,6 +482,13 @@ WRONG: Final[dict[str, list[Wrong]]] = {
         refuses("calculate", lambda asked: len(asked.body["lines"]) > 100, 413, "too_large")
     ],
     "contract": [in_answers("openapi.json", "openapi", to="3.0.0")],
+    "registration": [
+        registers_anew,
+        in_answers("identify", "outcome", to="unknown"),
+        in_answers("register", "member", "phone_end", to="+79161234567"),
+        in_answers("register", "outcome", to="maybe"),
+    ],
+    "registration_needs_consent": [instead_of("consent_needed", {"outcome": "new"})],
     "gift_card": [redeems_again],
     "gift_card_beyond_balance": [gift_card_pays_too_much],
 }

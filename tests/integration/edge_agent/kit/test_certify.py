@@ -17,7 +17,7 @@ from central.database.pool import Pool
 from central.gift_cards.importing import register_cards
 from edge_agent.app import make_app
 from edge_agent.config import Config
-from edge_agent.kit.cashier import NO_CARD, NO_GIFT_CARD, Cashier, Stand
+from edge_agent.kit.cashier import NO_CARD, NO_GIFT_CARD, NO_PHONE, Cashier, Stand
 from edge_agent.kit.check import Check
 from edge_agent.kit.command import PACKAGE
 from edge_agent.kit.full import NO_HEAD_OFFICE
@@ -36,6 +36,7 @@ from tests.support.shop import STORE, TIME, TOKEN, a_bundle, make_shop
 from tests.support.wrong_agent import WRONG, a_wrong_agent
 
 GIFT_CARDS = ("gift_card", "gift_card_beyond_balance")
+PHONE = "+7 916 123-45-67"
 BY_NAME = {check.name: check for check in CHECKS}
 
 
@@ -46,7 +47,8 @@ def shop(tmp_path: Path) -> Path:
 
 
 def stand(run: str, **changes: Any) -> Stand:
-    known = {"sku": "tea", "price": "100.00", "card": "100", "coupon": "GOOD", **changes}
+    known = {"sku": "tea", "price": "100.00", "card": "100", "coupon": "GOOD", "phone": PHONE}
+    known |= changes
     return Stand(run=run, time=TIME, store=STORE, register="R1", **known)
 
 
@@ -77,7 +79,8 @@ async def test_our_agent_is_certified_by_the_command(shop: Path) -> None:
         report = shop / "report.json"
         code, out = await command(
             *common,
-            *("--sku", "tea", "--card", "100", "--coupon", "GOOD", "--report", str(report)),
+            *("--sku", "tea", "--card", "100", "--coupon", "GOOD", "--phone", PHONE),
+            *("--report", str(report)),
             *("--without", GIFT_CARDS[0], "--without", GIFT_CARDS[1]),
         )
         assert code == 0, out
@@ -86,6 +89,7 @@ async def test_our_agent_is_certified_by_the_command(shop: Path) -> None:
         assert {each["outcome"] for each in told["checks"]} == {"passed", "left_out"}
         assert [each["name"] for each in told["checks"]] == list(BY_NAME)
         assert TOKEN not in report.read_text("utf-8")
+        assert PHONE not in report.read_text("utf-8")
 
         code, out = await command(*common, "--level", "minimum", "--lang", "ru")
         assert code == 1, "a card was not given, so the card was not checked"
@@ -149,13 +153,14 @@ async def test_what_was_not_checked_is_not_certified(shop: Path) -> None:
     """No card, no gift card: said as such, and the levels that need them stay open."""
     machine = Machine(clock=SystemClock(), chance=SystemChance())
     async with TestServer(make_app(shop, Config.load(shop), machine)) as server:
-        at = stand("bare", card=None, coupon=None)
+        at = stand("bare", card=None, coupon=None, phone=None)
         results = await played(str(server.make_url("")), CHECKS, at)
         blocked = await played(str(server.make_url("")), CHECKS[:5], stand("b", card="200"))
         strange = await played(str(server.make_url("")), CHECKS[:5], at, "t" * 45)
     reasons = {each.check.name: each.reason for each in results if each.reason}
     assert reasons["points"] == NO_CARD
     assert reasons["gift_card"] == NO_GIFT_CARD
+    assert reasons["registration"] == NO_PHONE
     assert {each.outcome for each in results} == {Outcome.PASSED, Outcome.NOT_CHECKED}
     assert not any(is_certified(results, level) for level in Level)
     assert blocked[-1].outcome is Outcome.FAILED

@@ -122,6 +122,24 @@ async def test_look_ups_wait_across_a_restart_and_status_says_so(shop: Path) -> 
         assert "7" not in told["message"].replace("look-ups wait", ""), "cashiers are not named"
 
 
+async def test_one_phone_is_one_member_before_the_first_line(shop: Path) -> None:
+    """After a start no key is here to tag phones with; who was registered since is known."""
+    asked = {"phone": "+79990000000", "register": "R1"}
+    wish = {**asked, "consents": {"rules": True}}
+    async with an_agent(shop) as agent:
+        made = (await ask(agent, REGISTER, wish | {"operation_id": "1"}))[1]
+        again = (await ask(agent, REGISTER, wish | {"operation_id": "2", "card": "777"}))[1]
+        found = (await ask(agent, IDENTIFY, asked))[1]
+        status, other = await ask(agent, IDENTIFY, asked | {"phone": "+79990000001"})
+    assert (made["outcome"], again["outcome"], again["card_taken"]) == (
+        "provisional",
+        "known",
+        False,
+    )
+    assert found["members"][0]["id"] == again["member"]["id"] == made["member"]["id"]
+    assert (status, other["code"]) == (503, "phones_offline")
+
+
 async def test_provisional_member_outlives_a_restart(shop: Path) -> None:
     """Made without a line and without a key for phones: known by card and name, and recorded."""
     form = {
