@@ -20,3 +20,13 @@ VALUES (:return_id, :body_sha256, :record_uid, :sale_uid, :fact, :recorded_at_ms
 INSERT INTO goods_return (return_id, body_sha256, record_uid, sale_uid, fact, recorded_at_ms)
 VALUES (:return_id, :body_sha256, :record_uid, :sale_uid, :fact, :recorded_at_ms)
 ON CONFLICT DO NOTHING;
+
+-- oldest_returns --
+-- What came first, and whether the sale that it is of is here; rows are in the order of time.
+SELECT rowid, record_uid, recorded_at_ms,
+    EXISTS (SELECT 1 FROM receipt r WHERE r.record_uid = goods_return.sale_uid)
+FROM goods_return ORDER BY rowid LIMIT :limit;
+
+-- forget_returns_until --
+-- What came first, up to this row.
+DELETE FROM goods_return WHERE rowid <= :rowid;

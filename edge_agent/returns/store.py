@@ -14,7 +14,8 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from edge_agent.outbox.store import Fact, append_fact
+from edge_agent.outbox.held import recovery_of
+from edge_agent.outbox.store import Fact, append_fact, has_fact
 from edge_agent.returns.policy import add_up, as_told, given
 from shared.engine.refund import sold_quantities
 from shared.errors import ConflictError
@@ -229,6 +230,25 @@ def insert_return(
             "recorded_at_ms": at_ms,
         },
     )
+
+
+def forget_returns(connection: apsw.Connection, before_ms: int, limit: int) -> int:
+    """Keep no longer at most ``limit`` returns made before an instant; how many went.
+
+    The oldest go first; none whose record is still kept for head office, and none while its sale
+    is here, of which the pieces that came back are counted. Nothing goes in recovery.
+    """
+    if recovery_of(connection) is not None:
+        return 0
+    rows: list[Any] = connection.execute(_QUERIES["oldest_returns"], {"limit": limit}).fetchall()
+    gone = 0
+    for _, record_uid, recorded_at_ms, has_sale in rows:
+        if recorded_at_ms >= before_ms or has_sale or has_fact(connection, record_uid):
+            break
+        gone += 1
+    if gone:
+        connection.execute(_QUERIES["forget_returns_until"], {"rowid": rows[gone - 1][0]})
+    return gone
 
 
 def _row_of(connection: apsw.Connection, return_id: str) -> Any:

@@ -23,6 +23,7 @@ from edge_agent.database.writer import Writer
 from edge_agent.leases.till import lapse_parts
 from edge_agent.members.replay import REPLAYS as MEMBER_REPLAYS
 from edge_agent.returns.replay import REPLAYS as RETURN_REPLAYS
+from edge_agent.returns.store import forget_returns
 from edge_agent.supervisor import Round
 from edge_agent.uplink.link import LinkState
 from edge_agent.witness.guard import Guard
@@ -78,7 +79,7 @@ class Ground:
             guard=self.guard,
             clock=self.trusted_clock,
             disk=self.disk,
-            forget_sales=forget_receipts,
+            forgets=(forget_receipts, forget_returns),
         )
         return [
             ("upkeep", upkeep.round),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import apsw
@@ -32,13 +32,8 @@ Forget = Callable[[apsw.Connection, int, int], int]
 """Keeps no longer what was made before an instant, so many at most; how many went."""
 
 
-def forget_nothing(_connection: apsw.Connection, _before_ms: int, _limit: int) -> int:
-    """Nobody keeps sales."""
-    return 0
-
-
 class Upkeep:
-    """A round for the supervisor. ``forget_sales``: of the room that keeps them."""
+    """A round for the supervisor. ``forgets``: of the rooms that keep sales and returns."""
 
     def __init__(
         self,
@@ -47,9 +42,9 @@ class Upkeep:
         guard: Guard,
         clock: TrustedClock,
         disk: Disk,
-        forget_sales: Forget = forget_nothing,
+        forgets: Sequence[Forget] = (),
     ) -> None:
-        self._forget_sales = forget_sales
+        self._forgets = forgets
         self._writer = writer
         self._guard = guard
         self._clock = clock
@@ -69,7 +64,9 @@ class Upkeep:
 
         def prune(connection: apsw.Connection) -> int:
             pruned = prune_acked(connection, before_ms, PRUNE_STEP)
-            return pruned + self._forget_sales(connection, sales_before_ms, PRUNE_STEP)
+            return pruned + sum(
+                forget(connection, sales_before_ms, PRUNE_STEP) for forget in self._forgets
+            )
 
         if self._disk.short:
             # In the writer's thread, which is the one that gives it up.

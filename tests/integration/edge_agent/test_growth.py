@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
+from msgspec.structs import replace
 
 from edge_agent.checkout.replay import REPLAYS
 from edge_agent.checkout.store import Sale, commit_sale, forget_receipts, recorded_sale
@@ -17,12 +18,15 @@ from edge_agent.database.disk import Disk
 from edge_agent.database.writer import Writer
 from edge_agent.leases.policy import Standing
 from edge_agent.outbox.store import acknowledge, head_of, start_stream, verify_chain
+from edge_agent.returns.store import Made, commit_return, forget_returns
 from edge_agent.witness.guard import Guard
 from edge_agent.witness.start import Media, open_media
 from edge_agent.witness.upkeep import Upkeep
 from shared.limits import ACKED_RECORD_KEEP_DAYS, SALE_KEEP_DAYS
+from shared.wire.answer import AnswerLine, Part
 from shared.wire.enrol import LaneStart
 from shared.wire.receipt import Receipt
+from shared.wire.return_json import ReturnRequest
 from shared.wire.stream import Lane
 from tests.support.clocks import FakeClock
 from tests.support.shop_facts import an_answer
@@ -32,6 +36,16 @@ EDGE_ID = 7
 SALES_A_DAY = 12
 DAY_MS = 24 * 3_600_000
 PAGES_OF_CHANCE = 1.02
+LINE = AnswerLine(
+    line=1,
+    list_minor=100,
+    discount_minor=0,
+    net_minor=100,
+    points_spent_minor=0,
+    to_pay_minor=100,
+    applied=[],
+    parts=[Part(quantity_milli=1000, to_pay_minor=100)],
+)
 
 
 @dataclass(kw_only=True)
@@ -51,6 +65,7 @@ class Shop:
         await asyncio.gather(
             *(self.writer.run(lambda c, n=n: self._sell(c, n)) for n in range(first, self.sold))
         )
+        await self.writer.run(lambda c: self._take_back(c, first))
         if acked:
             await self.writer.run(_acknowledge_all)
         self.clock.advance_ms(DAY_MS)
@@ -62,6 +77,7 @@ class Shop:
         found = {
             "pages": _number(connection, "PRAGMA page_count"),
             "sales": _number(connection, "SELECT count(*) FROM receipt"),
+            "returns": _number(connection, "SELECT count(*) FROM goods_return"),
             "records": _number(connection, "SELECT count(*) FROM outbox"),
         }
         connection.close()
@@ -77,7 +93,7 @@ class Shop:
             receipt=Receipt(
                 receipt_id=name, store="S1", time="2026-11-23T12:00:00+03:00", lines=[]
             ),
-            answer=an_answer(name),
+            answer=replace(an_answer(name), lines=[LINE]),
             bundle_version=1,
             business_date="2026-11-23",
             body_sha256=bytes(32),
@@ -86,6 +102,20 @@ class Shop:
             now_ms=now_ms,
         )
         commit_sale(connection, sale, Standing(edge_id=EDGE_ID, epoch=1, now_ms=now_ms))
+
+    def _take_back(self, connection: apsw.Connection, number: int) -> None:
+        wanted = ReturnRequest(
+            sale_id=f"r{number:08d}", wanted_milli={1: 1000}, time="2026-11-24T12:00:00+03:00"
+        )
+        made = Made(
+            return_id=f"back-{number:08d}",
+            request=wanted,
+            store_id="S1",
+            body_sha256=bytes(32),
+            record_uid=(number + 2**64).to_bytes(16, "big"),
+            now_ms=self.clock.now_ms(),
+        )
+        commit_return(connection, made)
 
 
 @asynccontextmanager
@@ -105,7 +135,7 @@ async def a_shop(folder: Path) -> AsyncIterator[Shop]:
         guard=opened.guard,
         clock=opened.clock,
         disk=disk,
-        forget_sales=forget_receipts,
+        forgets=(forget_receipts, forget_returns),
     )
     try:
         yield Shop(path=path, clock=clock, writer=writer, upkeep=upkeep, guard=opened.guard)
@@ -127,7 +157,9 @@ async def test_twice_the_sales_take_the_same_room(tmp_path: Path) -> None:
         assert once == twice
         assert now_pages <= pages * PAGES_OF_CHANCE
         assert twice["sales"] <= (SALE_KEEP_DAYS + 1) * SALES_A_DAY
-        assert twice["records"] <= (ACKED_RECORD_KEEP_DAYS + 1) * SALES_A_DAY
+        # A return goes after its sale went.
+        assert twice["returns"] <= SALE_KEEP_DAYS + 2
+        assert twice["records"] <= (ACKED_RECORD_KEEP_DAYS + 1) * (SALES_A_DAY + 1)
 
 
 async def test_what_head_office_lacks_stays_however_old(tmp_path: Path) -> None:
@@ -136,7 +168,9 @@ async def test_what_head_office_lacks_stays_however_old(tmp_path: Path) -> None:
         for _ in range(SALE_KEEP_DAYS + 5):
             await shop.day(acked=False)
         size = shop.size()
-        assert (size["sales"], size["records"]) == (shop.sold, shop.sold)
+        days = SALE_KEEP_DAYS + 5
+        assert (size["sales"], size["returns"]) == (shop.sold, days)
+        assert size["records"] == shop.sold + days
         await shop.day(acked=True)
         assert shop.size()["sales"] < shop.sold
         reader = apsw.Connection(str(shop.path), flags=apsw.SQLITE_OPEN_READONLY)
