@@ -20,7 +20,7 @@ from edge_agent.config import TILL_TOKEN_FILE, Config, read_secret, write_privat
 from edge_agent.database.disk import Disk
 from edge_agent.wiring.ground import Machine
 from shared.errors import ConflictError, NotFoundError, UnavailableError
-from shared.listening import PatientSite, patiently
+from shared.listening import PatientSite, connections_of_a_shop, patiently
 
 ADDRESS_FILE: Final = "listening"
 """Where the running agent answers; the port may be another at every start."""
@@ -140,7 +140,9 @@ async def _serve(
         # not walk over it again and again while tills wait.
         gc.freeze()
         try:
-            await PatientSite(runner, config.listen_host, config.listen_port).start()
+            most = connections_of_a_shop()
+            site = PatientSite(runner, config.listen_host, config.listen_port, connections_max=most)
+            await site.start()
         except OSError as error:
             raise UnavailableError(
                 f"{config.listen_host}:{config.listen_port} cannot be listened at",

@@ -33,6 +33,9 @@ CONNECTIONS_MAX: Final = 256
 """Of a shop's registers, with much to spare."""
 DESCRIPTORS_KEPT: Final = 200
 """For the database, files and whatever else this process opens."""
+SHOP_DESCRIPTORS_KEPT: Final = 60
+"""The same in an agent, which has about twenty open, and some more while it looks at its files."""
+_SHOP_CONNECTIONS_MIN: Final = 16
 _ACKED_AT: Final = 120
 """Where ``tcpi_bytes_acked`` stands in Linux' ``struct tcp_info``."""
 _NO_LINGERING: Final = struct.pack("ii", 1, 0)
@@ -210,7 +213,12 @@ class PatientSite(web.BaseSite):
     def note_made(self, connection: _Connection) -> None:
         """One more; when that is too many, somebody has to give way."""
         if len(self._connections) >= self._connections_max:
-            self._least_busy(connection).leave()
+            leaving = self._least_busy(connection)
+            # At once: until its end is told, others may come who would choose the same one.
+            self._connections.pop(leaving, None)
+            leaving.leave()
+            if leaving is connection:
+                return
         self._connections[connection] = None
 
     def note_lost(self, connection: _Connection) -> None:
@@ -279,10 +287,24 @@ def _taken_bytes(end: socket.socket) -> int:
 
 def connections_of_this_process() -> int:
     """How many connections may be open at a time, after the system's limit was raised."""
+    return _descriptors() - DESCRIPTORS_KEPT
+
+
+def connections_of_a_shop() -> int:
+    """How many each of an agent's two listeners may have, so that the limit is never reached.
+
+    Where it were, nobody could connect, however many of those who hold on ask for nothing.
+    """
+    left = (_descriptors() - SHOP_DESCRIPTORS_KEPT) // 2
+    return min(max(left, _SHOP_CONNECTIONS_MIN), CONNECTIONS_MAX)
+
+
+def _descriptors() -> int:
+    """The system's limit for this process, raised as far as it may be and is of use."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS_WANTED if hard == resource.RLIM_INFINITY else hard
     wanted = min(wanted, _DESCRIPTORS_WANTED)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
-    return max(soft if soft != resource.RLIM_INFINITY else wanted, 0) - DESCRIPTORS_KEPT
+    return soft if soft != resource.RLIM_INFINITY else wanted

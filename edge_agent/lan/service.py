@@ -21,7 +21,7 @@ from shared.clock import Clock
 from shared.crypto.signing import Signer
 from shared.errors import InputError, UnavailableError
 from shared.ids import Chance
-from shared.listening import PatientSite, patiently
+from shared.listening import PatientSite, connections_of_a_shop, patiently
 from shared.status import Health, Status
 from shared.wire.members import FindReply, FindRequest
 from shared.wire.sales import SaleAsk, SaleReply
@@ -126,7 +126,9 @@ class ShopNetwork:
         await self._runner.setup()
         host, port = self._listen
         try:
-            await PatientSite(self._runner, host, port).start()
+            most = connections_of_a_shop()
+            site = PatientSite(self._runner, host, port, connections_max=most)
+            await site.start()
         except OSError as error:
             raise UnavailableError(
                 f"{host}:{port} cannot be listened at",

@@ -195,6 +195,18 @@ async def test_crowd_makes_room_for_who_asks() -> None:
             each.close()
 
 
+async def test_crowd_that_comes_at_once_is_bounded_too() -> None:
+    """Who comes before the first has gone does not stay because of that."""
+    async with listener(connections_max=20) as port:
+        crowd = await asyncio.gather(
+            *(asyncio.open_connection("127.0.0.1", port) for _ in range(90))
+        )
+        ends = await asyncio.gather(*(_is_ended(each) for each, _ in crowd))
+        assert sum(ends) == 70
+        for _, each in crowd:
+            each.close()
+
+
 async def _read_to_the_end(reader: asyncio.StreamReader) -> int:
     received = 0
     try:
@@ -207,7 +219,7 @@ async def _read_to_the_end(reader: asyncio.StreamReader) -> int:
 
 async def _is_ended(reader: asyncio.StreamReader) -> bool:
     try:
-        async with asyncio.timeout(0.05):
+        async with asyncio.timeout(0.2):
             return await reader.read(1) == b""
     except ConnectionError:
         return True
