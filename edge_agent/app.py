@@ -115,7 +115,7 @@ class _Counter:
     """What tills are served by, over HTTP and on serial lines alike."""
 
     def __init__(self, ground: Ground, line: Line) -> None:
-        store_id, clock, chance = ground.config.store_id, ground.clock, ground.chance
+        store_id, clock, chance = ground.config.store_id, ground.shop_clock, ground.chance
         # The same after a restart, and nobody else's: receipts stay open through one.
         self.proofs = Proofs(read_secret(ground.folder / TILL_TOKEN_FILE))
         self.checkout = Checkout(
@@ -164,7 +164,7 @@ def _services(ground: Ground, line: Line, counter: _Counter, report: StatusRepor
         proofs=counter.proofs,
         reader=ground.reader,
         desk=line.network.desk,
-        clock=ground.clock,
+        clock=ground.shop_clock,
         store_id=ground.config.store_id,
         agent_version=line.identity.agent_version,
         report=report.collect,
@@ -182,8 +182,8 @@ def _listener(
     token: str,
 ) -> web.Application:
     """Every address that HTTP tills and people of the shop reach."""
-    reader, clock = ground.reader, ground.clock
-    metrics = Metrics(report.collect, clock)
+    reader, clock = ground.reader, ground.shop_clock
+    metrics = Metrics(report.collect, ground.clock)
     shop = ShopApi(
         checkout=counter.checkout, reader=reader, store_id=ground.config.store_id, clock=clock
     )

@@ -15,6 +15,8 @@ OFF_ALLOWANCE_MS: Final = 24 * 3_600_000
 """A shop is off for a night; a longer absence is made good by central's word."""
 JUMP_MS_MIN: Final = 2_000
 """A wall clock is moved by milliseconds when it is kept; more is a hand or a dead cell."""
+WALL_OFF_MS_MAX: Final = 120_000
+"""What is nearer to the known time is the wall clock's own matter."""
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -71,3 +73,16 @@ def jump_ms(before: Reading, after: Reading) -> int:
     """By how much the wall clock was moved between two readings of one start; 0: it was kept."""
     moved_ms = (after.wall_ms - before.wall_ms) - (after.boot_ns - before.boot_ns) // _NS_PER_MS
     return moved_ms if abs(moved_ms) > JUMP_MS_MIN else 0
+
+
+def shop_time_ms(wall_ms: int, trusted_ms: int, central_ms: int | None) -> int:
+    """By which a shop dates what its tills do not date themselves: the wall clock's, or better.
+
+    ``central_ms``: what central said since the start, moved on to now; None: it said nothing. Then
+    a wall clock that is ahead may be right, since a shop may have been closed for long, but one
+    that is behind trusted time is wrong.
+    """
+    known_ms = trusted_ms if central_ms is None else central_ms
+    if abs(wall_ms - known_ms) <= WALL_OFF_MS_MAX:
+        return wall_ms
+    return max(wall_ms, trusted_ms) if central_ms is None else central_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 from edge_agent.clock.policy import (
     Floor,
@@ -11,6 +12,7 @@ from edge_agent.clock.policy import (
     floor_at_start,
     floor_told,
     jump_ms,
+    shop_time_ms,
 )
 from shared.clock import BootClock
 from shared.logs import get_logger
@@ -30,6 +32,7 @@ class TrustedClock:
         floors = [floor for floor in kept if floor is not None]
         highest = max(floors, key=lambda floor: floor.floor_ms, default=None)
         self._floor = floor_at_start(highest, self._last)
+        self._told: Floor | None = None
 
     def trusted_now_ms(self) -> int:
         """UTC milliseconds by which rights end; never lower than any answer before."""
@@ -52,6 +55,15 @@ class TrustedClock:
         self.floor()
         with self._lock:
             self._floor = floor_told(self._floor, central_ms)
+            self._told = replace(self._floor, floor_ms=central_ms)
+
+    def shop_now_ms(self) -> int:
+        """UTC milliseconds by which the shop dates what tills do not date; may go back."""
+        trusted = self.floor()
+        with self._lock:
+            told = self._told
+            central_ms = None if told is None else floor_after(told, trusted.boot_ns).floor_ms
+            return shop_time_ms(self._last.wall_ms, trusted.floor_ms, central_ms)
 
     def status(self) -> Status:
         """The clock as a component: a wall clock far from trusted time is a warning."""

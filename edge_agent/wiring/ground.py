@@ -13,6 +13,7 @@ import msgspec
 from edge_agent.bundles.service import BundleService
 from edge_agent.checkout.replay import REPLAYS as SALE_REPLAYS
 from edge_agent.checkout.store import forget_receipts
+from edge_agent.clock.shop import ShopClock
 from edge_agent.clock.store import kept_floor
 from edge_agent.clock.trusted import TrustedClock
 from edge_agent.config import BUNDLES_FOLDER, DATABASE_FILE, DEVICE_KEY_FILE, Config, read_secret
@@ -32,7 +33,7 @@ from edge_agent.witness.spare import Spare, SpareGuard, take_in
 from edge_agent.witness.start import RECOVERY_ID_BYTES, Media, open_media
 from edge_agent.witness.upkeep import Upkeep, look_again
 from edge_agent.witness.working_copy import make_working_copy, places
-from shared.clock import BootClock
+from shared.clock import BootClock, Clock
 from shared.errors import CorruptionError, UnavailableError
 from shared.ids import Chance
 from shared.status import Health, Status
@@ -92,6 +93,11 @@ class Ground:
         if self.spare_error:
             found.append(Status(component="spare", health=Health.ERROR, message=self.spare_error))
         return found
+
+    @property
+    def shop_clock(self) -> Clock:
+        """By which records are dated, and what a till does not date itself."""
+        return ShopClock(self.clock, self.trusted_clock)
 
     @property
     def keeps_still(self) -> bool:

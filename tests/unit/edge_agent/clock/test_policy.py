@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from edge_agent.clock.policy import (
     floor_at_start,
     floor_told,
     jump_ms,
+    shop_time_ms,
 )
 from edge_agent.clock.trusted import TrustedClock
 from tests.support.clocks import FakeClock
@@ -119,3 +121,40 @@ def test_highest_floor_of_all_media_counts() -> None:
     new = Floor(floor_ms=NOW_MS + DAY_MS, boot_id="x", boot_ns=0)
 
     assert TrustedClock(clock, old, None, new).trusted_now_ms() == NOW_MS + DAY_MS
+
+
+@pytest.mark.parametrize(
+    ("wall_ms", "central_ms", "expected_ms"),
+    [
+        (NOW_MS + 60_000, None, NOW_MS + 60_000),
+        (NOW_MS - 60_000, None, NOW_MS - 60_000),
+        # It went back, or was never set.
+        (NOW_MS - DAY_MS, None, NOW_MS),
+        (0, None, NOW_MS),
+        # The shop was closed for a month; trusted time knows of one day only.
+        (NOW_MS + 30 * DAY_MS, None, NOW_MS + 30 * DAY_MS),
+        # Central spoke: it alone counts, also where trusted time was once pushed ahead.
+        (NOW_MS + 30 * DAY_MS, NOW_MS, NOW_MS),
+        (NOW_MS - 30 * DAY_MS, NOW_MS - 30 * DAY_MS, NOW_MS - 30 * DAY_MS),
+        (0, NOW_MS - 30 * DAY_MS, NOW_MS - 30 * DAY_MS),
+        (NOW_MS - 60_000, NOW_MS, NOW_MS - 60_000),
+    ],
+)
+def test_shop_dates_by_the_clock_that_can_be_believed(
+    wall_ms: int, central_ms: int | None, expected_ms: int
+) -> None:
+    """The wall clock while it is near; else what is better known."""
+    assert shop_time_ms(wall_ms, NOW_MS, central_ms) == expected_ms
+
+
+def test_central_word_goes_on_with_the_boot_clock() -> None:
+    """However the wall clock is set after it."""
+    clock = FakeClock(wall_ms=NOW_MS)
+    trusted = TrustedClock(clock)
+    trusted.note_central(NOW_MS + 5 * DAY_MS)
+    clock.advance_ms(10_000)
+    assert trusted.shop_now_ms() == NOW_MS + 5 * DAY_MS + 10_000
+    clock.wall_ms = NOW_MS + 5 * DAY_MS + 11_000
+    assert trusted.shop_now_ms() == clock.wall_ms
+    clock.wall_ms = 0
+    assert trusted.shop_now_ms() == NOW_MS + 5 * DAY_MS + 10_000
