@@ -36,6 +36,25 @@ _FAILURES: Final = (
     apsw.CantOpenError,
     apsw.ProtocolError,
 )
+_PASSING: Final = (
+    apsw.FullError,
+    apsw.CantOpenError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.ReadOnlyError,
+    apsw.PermissionsError,
+    apsw.InterruptError,
+    apsw.ProtocolError,
+)
+_READING: Final = frozenset(
+    {
+        apsw.SQLITE_IOERR_READ,
+        apsw.SQLITE_IOERR_SHORT_READ,
+        apsw.SQLITE_IOERR_CORRUPTFS,
+        apsw.SQLITE_IOERR_DATA,
+    }
+)
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EPERM, errno.EACCES})
 
 
@@ -60,6 +79,20 @@ def fault_of(error: BaseException, connection: apsw.Connection) -> Fault | None:
             return Fault.READ_ONLY
         return Fault.FAILED
     return None
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether an error in reading says that the file itself is bad.
+
+    Want of room, memory, descriptors, time or a lock says nothing of it: what may be whole is
+    neither put aside for that nor called bad. A statement of ours that the file's tables do not
+    bear says that they are not those we made; a name of which a bit was turned is no text.
+    """
+    if isinstance(error, apsw.IOError):
+        return getattr(error, "extendedresult", None) in _READING
+    if isinstance(error, apsw.Error):
+        return not isinstance(error, _PASSING)
+    return isinstance(error, UnicodeDecodeError)
 
 
 def is_read_only(folder: Path) -> bool:

@@ -26,6 +26,10 @@ PRAGMA trusted_schema = off;
 -- Damaged pages are noticed when read.
 PRAGMA cell_size_check = on;
 
+-- temp_in_memory --
+-- Sorting needs no room on a disk: one that is full must not make a good file look bad.
+PRAGMA temp_store = memory;
+
 -- query_only --
 -- A reader's connection cannot write.
 PRAGMA query_only = on;

@@ -15,7 +15,7 @@ import apsw
 from edge_agent.clock.store import kept_floor
 from edge_agent.clock.trusted import TrustedClock
 from edge_agent.database.connection import is_sound, open_writer
-from edge_agent.database.disk import write_log_anew
+from edge_agent.database.disk import is_damage, write_log_anew
 from edge_agent.outbox.held import enter_recovery, recovery_of
 from edge_agent.outbox.store import find_stream, heads_of, known_hash, streams_of, verify_stream
 from edge_agent.witness.guard import Guard, floor_of
@@ -32,7 +32,7 @@ from edge_agent.witness.policy import (
 from edge_agent.witness.rebuild import Replay, rebuild
 from edge_agent.witness.slots import WitnessFile, sync_folder
 from shared.clock import BootClock
-from shared.errors import CorruptionError, UnavailableError
+from shared.errors import AppError, CorruptionError, UnavailableError
 from shared.ids import Chance
 from shared.logs import get_logger
 
@@ -196,32 +196,59 @@ def _stands_alone(media: Media) -> bool:
 
 
 def _look(path: Path, statement: Statement | None) -> tuple[Database, apsw.Connection | None]:
-    """How the database is, and a connection to it where it is whole."""
+    """How the database is, and a connection to it where it is whole.
+
+    Raises:
+        CorruptionError: ``foreign_database``.
+        UnavailableError: it cannot be looked at; nothing is said of it.
+    """
     if not path.exists():
         return Database(state=FileState.MISSING), None
     connection: apsw.Connection | None = None
     try:
         connection = open_writer(path)
         return look_at(connection, statement), connection
-    except (CorruptionError, apsw.Error, UnicodeDecodeError) as error:
+    except (AppError, apsw.Error, UnicodeDecodeError) as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, CorruptionError) and error.stable_code == "foreign_database":
-            raise
+        if isinstance(error, AppError):
+            if not _is_damaged(error):
+                raise
+        elif not is_damage(error):
+            raise UnavailableError(f"{path.name} cannot be read: {error}") from error
         _LOG.error("database.damaged", detail=str(error))
         return Database(state=FileState.DAMAGED), None
 
 
-def verify(connection: apsw.Connection) -> None:
-    """Check the file, its sums, and the chains of all epochs.
+def _is_damaged(error: AppError) -> bool:
+    return isinstance(error, CorruptionError) and error.stable_code != "foreign_database"
+
+
+def verify(connection: apsw.Connection, next_part: Callable[[], None] = lambda: None) -> None:
+    """Check the file, its sums, and the chains of all epochs; somebody may write meanwhile.
+
+    It is done in parts, each of one moment, so that the log can be folded between them;
+    ``next_part`` is called before each.
 
     Raises:
         CorruptionError: it is damaged.
+        UnavailableError: it could not be looked at, which says nothing of it.
     """
+    next_part()
     if not is_sound(connection):
         raise CorruptionError("the database file is damaged", code="damaged_database")
-    for head in streams_of(connection):
-        verify_stream(connection, head)
+    try:
+        for known in streams_of(connection):
+            next_part()
+            with connection:
+                # Read anew: a record that came meanwhile stands in the chain and in the head.
+                for head in streams_of(connection):
+                    if head.stream_id == known.stream_id:
+                        verify_stream(connection, head)
+    except (apsw.Error, UnicodeDecodeError) as error:
+        if is_damage(error):
+            raise CorruptionError(f"the database is damaged: {error}") from error
+        raise UnavailableError(f"the database cannot be checked: {error}") from error
 
 
 def _database(connection: apsw.Connection, statement: Statement | None) -> Database:
@@ -284,6 +311,9 @@ def _rebuild(
             count = rebuild(connection, journal.entries(), replays)
             lapse(connection)
     except (CorruptionError, apsw.Error, OSError) as error:
+        if isinstance(error, apsw.Error) and not is_damage(error):
+            # Not the journal's fault. Nothing was changed, so the next start does it all.
+            raise UnavailableError(f"the database cannot be rebuilt: {error}") from error
         _LOG.error("journal.unusable", detail=str(error))
         return None
     return count
@@ -298,6 +328,8 @@ def _fits(connection: apsw.Connection, beside: Beside, replays: Mapping[str, Rep
             copy.step()
         rebuild(trial, beside.journal.entries(), replays)
     except (CorruptionError, apsw.Error) as error:
+        if isinstance(error, apsw.Error) and not is_damage(error):
+            raise UnavailableError(f"the database cannot be read: {error}") from error
         _LOG.error("database.mixed", detail=str(error))
         return False
     except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -19,11 +20,14 @@ from edge_agent.database.disk import RESERVE_FILE, Disk, Fault
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import FOLD_PAGES, Writer
 from edge_agent.outbox.held import held_counts
-from edge_agent.outbox.store import append_fact, head_of, start_stream, verify_chain
+from edge_agent.outbox.store import append_fact, head_of, start_stream, verify_chain, verify_stream
 from edge_agent.witness.guard import Guard
-from edge_agent.witness.scrub import Scrub
+from edge_agent.witness.policy import Action
+from edge_agent.witness.scrub import PART_S_MAX, Scrub
+from edge_agent.witness.start import ASIDE_FOLDER, Media, Opened, open_media
 from shared.errors import UnavailableError
 from shared.status import Health
+from shared.system import SystemChance
 from shared.wire.enrol import LaneStart
 from shared.wire.stream import Lane
 from tests.support.broken_disk import BrokenDisk
@@ -266,6 +270,110 @@ async def test_scrub_finds_what_went_bad_and_ends_the_process(path: Path) -> Non
     Scrub(path, disk).look()
     assert ended.is_set()
     assert "went bad" in disk.status().message
+
+
+async def test_selling_is_no_damage_to_the_scrub(path: Path) -> None:
+    """Sales that come while the chains are read do not make a whole database look bad."""
+    disk = disk_at(path)
+    writer = Writer(path, disk=disk)
+    await asyncio.gather(*(record(writer, number) for number in range(1, 600)))
+    looking = asyncio.create_task(asyncio.to_thread(look_often, path, disk, 20))
+    number = 600
+    while not looking.done():
+        await record(writer, number)
+        number += 1
+    await looking
+    assert number > 620, "somebody sold meanwhile"
+    assert disk.fault is None
+    writer.close()
+
+
+def look_often(path: Path, disk: Disk, times: int) -> None:
+    for _ in range(times):
+        Scrub(path, disk).look()
+
+
+def test_scrub_that_takes_too_long_is_stopped_and_says_nothing_of_the_file(path: Path) -> None:
+    """Fault 8: a part of the looking ends in time, so that the log can be folded."""
+    disk = disk_at(path)
+    fill(path)
+    passing = itertools.count(step=10 * PART_S_MAX)
+    with pytest.raises(UnavailableError):
+        Scrub(path, disk).look(lambda: next(passing))
+    assert disk.fault is None
+
+
+def fill(path: Path) -> None:
+    """More goods than are read in a moment."""
+    connection = open_writer(path)
+    with connection:
+        connection.executemany(
+            "INSERT INTO product VALUES (?, ?)", ((f"p{n}", bytes(50)) for n in range(40_000))
+        )
+    connection.close()
+
+
+PASSING = [apsw.FullError, apsw.CantOpenError, apsw.BusyError, apsw.NoMemError, apsw.IOError]
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_what_passes_is_no_damage(
+    path: Path, kind: type[apsw.Error], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 7: want of room, memory or a lock neither ends the process nor puts a file aside."""
+    disk = disk_at(path)
+
+    def refuse(*_arguments: object) -> int:
+        raise kind("not now")
+
+    monkeypatch.setattr("edge_agent.witness.start.verify_stream", refuse)
+    with pytest.raises(UnavailableError):
+        Scrub(path, disk).look()
+    assert disk.fault is None
+    monkeypatch.setattr("edge_agent.witness.start.verify_stream", verify_stream)
+    monkeypatch.setattr("edge_agent.database.connection.is_of_this_release", refuse)
+    with pytest.raises(UnavailableError):
+        Scrub(path, disk).look()
+    assert disk.fault is None
+    with pytest.raises(UnavailableError):
+        start(path)
+    assert not (path.parent / ASIDE_FOLDER).exists()
+    monkeypatch.undo()
+    opened = start(path)
+    opened.guard.close()
+    assert opened.start.action is Action.GO_ON
+
+
+def start(path: Path) -> Opened:
+    media = Media(database=path, witness=path.with_name("witness"), journal=None, edge_id=7)
+    return open_media(media, {}, clock=FakeClock(), chance=SystemChance())
+
+
+@pytest.mark.parametrize("wrong", [apsw.CorruptError, apsw.NotADBError, apsw.SQLError])
+def test_what_says_the_file_is_bad_is_damage(
+    path: Path, wrong: type[apsw.Error], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 10: the process ends, and the next start puts the file aside."""
+    disk = disk_at(path)
+
+    def refuse(*_arguments: object) -> int:
+        raise wrong("malformed")
+
+    monkeypatch.setattr("edge_agent.witness.start.verify_stream", refuse)
+    Scrub(path, disk).look()
+    assert disk.fault is Fault.FAILED
+    opened = start(path)
+    opened.guard.close()
+    assert opened.start.reason == "database_damaged"
+    assert list((path.parent / ASIDE_FOLDER).iterdir())
+
+
+def test_sorting_takes_no_room_on_a_disk(path: Path) -> None:
+    """Fault 7: whatever is opened sorts in memory, so a full disk cannot make a look fail."""
+    for opener in (open_writer, open_reader):
+        connection = opener(path)
+        assert connection.pragma("temp_store") == 2
+        connection.close()
 
 
 def turn_a_bit(path: Path, of: bytes) -> None:
