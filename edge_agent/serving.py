@@ -21,6 +21,7 @@ from edge_agent.database.disk import Disk
 from edge_agent.wiring.ground import Machine
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.listening import PatientSite, connections_of_a_shop, patiently
+from shared.logs import get_logger
 
 ADDRESS_FILE: Final = "listening"
 """Where the running agent answers; the port may be another at every start."""
@@ -28,6 +29,7 @@ LOCK_FILE: Final = "lock"
 STOP_GRACE_S: Final = 5.0
 """How long open requests may take to finish when the agent is told to stop."""
 STATUS_TIMEOUT_S: Final = 10.0
+_LOG = get_logger(__name__)
 
 
 async def serve(
@@ -111,6 +113,16 @@ async def ask_agent(folder: Path, path: str) -> Any:
         raise UnavailableError("the agent does not answer", hint="Is it running?") from error
 
 
+def _tell_address(folder: Path, disk: Disk, address: str) -> None:
+    """Write down where the agent answers; a shop sells without it, so a full disk is no end."""
+    if disk.fault is not None:
+        return
+    try:
+        write_private(folder / ADDRESS_FILE, address.encode())
+    except UnavailableError as error:
+        _LOG.warning("address.not_written", detail=error.message)
+
+
 async def _serve(
     folder: Path, config: Config, machine: Machine, announce: Callable[[str], None]
 ) -> None:
@@ -150,8 +162,7 @@ async def _serve(
             ) from error
         host, port = runner.addresses[0][:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        if disk.fault is None:
-            write_private(folder / ADDRESS_FILE, address.encode())
+        _tell_address(folder, disk, address)
         announce(address)
         await stop.wait()
     finally:

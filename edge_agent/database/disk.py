@@ -29,6 +29,8 @@ RESERVE_FILE: Final = "reserve"
 _LOG = get_logger(__name__)
 _PROBE_FILE: Final = "writable"
 _PIECE_BYTES: Final = 2**20
+_START_ROOM_BYTES: Final = 2**20
+"""What a start takes for certain: SQLite's two files beside the database, and a commit."""
 _FAILURES: Final = (
     apsw.IOError,
     apsw.CorruptError,
@@ -55,6 +57,7 @@ _READING: Final = frozenset(
         apsw.SQLITE_IOERR_DATA,
     }
 )
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EPERM, errno.EACCES})
 
 
@@ -79,6 +82,17 @@ def fault_of(error: BaseException, connection: apsw.Connection) -> Fault | None:
             return Fault.READ_ONLY
         return Fault.FAILED
     return None
+
+
+def is_for_want_of_room(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error, or behind what caused it."""
+    while error is not None:
+        if isinstance(error, apsw.FullError):
+            return True
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return True
+        error = error.__cause__
+    return False
 
 
 def is_damage(error: BaseException) -> bool:
@@ -194,7 +208,7 @@ class Disk:
                 self._note_short()
                 return False
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in _NO_ROOM:
                 _LOG.warning("reserve.failed", detail=error.strerror)
             self._note_short()
             return False
@@ -202,6 +216,15 @@ class Disk:
             self._short = False
             _LOG.info("reserve.restored", bytes=self._reserve_bytes)
         return True
+
+    def make_room_to_start(self) -> None:
+        """Give the reserve up where nothing could be opened without its room."""
+        try:
+            room = os.statvfs(self._folder)
+        except OSError:
+            return
+        if room.f_bavail * room.f_frsize < _START_ROOM_BYTES:
+            self.give_up_reserve()
 
     def give_up_reserve(self) -> bool:
         """The disk is full: make room for sales. Whether there was any."""

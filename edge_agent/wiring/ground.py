@@ -18,7 +18,7 @@ from edge_agent.clock.store import kept_floor
 from edge_agent.clock.trusted import TrustedClock
 from edge_agent.config import BUNDLES_FOLDER, DATABASE_FILE, DEVICE_KEY_FILE, Config, read_secret
 from edge_agent.database.connection import open_writer
-from edge_agent.database.disk import Disk, is_read_only
+from edge_agent.database.disk import Disk, is_for_want_of_room, is_read_only
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import Writer
 from edge_agent.leases.till import lapse_parts
@@ -30,7 +30,7 @@ from edge_agent.uplink.link import LinkState
 from edge_agent.witness.guard import Guard
 from edge_agent.witness.scrub import Scrub
 from edge_agent.witness.spare import Spare, SpareGuard, take_in
-from edge_agent.witness.start import RECOVERY_ID_BYTES, Media, open_media
+from edge_agent.witness.start import RECOVERY_ID_BYTES, Media, Opened, open_media
 from edge_agent.witness.upkeep import Upkeep, look_again
 from edge_agent.witness.working_copy import make_working_copy, places
 from shared.clock import BootClock, Clock
@@ -116,13 +116,7 @@ def lay_ground(folder: Path, config: Config, machine: Machine, disk: Disk) -> Gr
     bundles = BundleService(folder / BUNDLES_FOLDER, trusted)
     if is_read_only(folder):
         return _on_read_only_disk(folder, config, machine, disk, trusted, bundles)
-    opened = open_media(
-        _media(folder, config),
-        _REPLAYS,
-        clock=machine.clock,
-        chance=machine.chance,
-        lapse=lapse_parts,
-    )
+    opened = _open(folder, config, machine, disk)
     spare_error = _take_in(folder, config)
     disk.hold_reserve()
     return Ground(
@@ -141,6 +135,28 @@ def lay_ground(folder: Path, config: Config, machine: Machine, disk: Disk) -> Gr
         link=LinkState(machine.clock),
         spare_error=spare_error,
     )
+
+
+def _open(folder: Path, config: Config, machine: Machine, disk: Disk) -> Opened:
+    """Open the media; on a full disk in the room of the reserve, for without it nobody sells."""
+
+    def attempt() -> Opened:
+        return open_media(
+            _media(folder, config),
+            _REPLAYS,
+            clock=machine.clock,
+            chance=machine.chance,
+            lapse=lapse_parts,
+        )
+
+    disk.make_room_to_start()
+    try:
+        return attempt()
+    except UnavailableError as error:
+        # A quota, or another disk's want of room, is not told beforehand.
+        if not is_for_want_of_room(error) or not disk.give_up_reserve():
+            raise
+    return attempt()
 
 
 def _take_in(folder: Path, config: Config) -> str:

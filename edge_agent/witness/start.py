@@ -100,6 +100,8 @@ def open_media(
         return begin(
             connection, start, facts, beside, replays, clock=clock, chance=chance, lapse=lapse
         )
+    except apsw.Error as error:
+        raise UnavailableError(f"{media.database.name} cannot be written: {error}") from error
     finally:
         connection.close()
 

@@ -13,7 +13,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ import aiohttp
 import pytest
 
 from edge_agent.database.disk import RESERVE_FILE
+from edge_agent.serving import ADDRESS_FILE
 from tests.acceptance.test_kill_agent import Book, check_answered, check_database, commit
 from tests.support.agent_process import START_TIMEOUT_S, an_agent
 from tests.support.faulty_calls import DISK_CALLS, faulty
@@ -143,23 +144,73 @@ async def test_read_only_disk_is_priced_on(folder: Path) -> None:
 
 @pytest.mark.processes
 def test_full_disk_sells_from_the_reserve(tmp_path: Path) -> None:
-    """Fault 7: not one sale is refused when the disk fills up; the status says what is done.
+    """Fault 7: not one sale is refused when the disk fills up; the status says what is done."""
+    on_a_small_disk(tmp_path, "test_full_disk_sells_from_the_reserve", sells_from_the_reserve)
 
-    Whoever may not mount a disk of fifty megabytes becomes somebody who may, and runs this there.
+
+@pytest.mark.processes
+def test_agent_starts_on_a_full_disk_and_sells(tmp_path: Path) -> None:
+    """Fault 7: killed or told to stop while the disk is full, it starts in the reserve's room."""
+    on_a_small_disk(tmp_path, "test_agent_starts_on_a_full_disk_and_sells", starts_and_sells)
+
+
+def on_a_small_disk(
+    tmp_path: Path, test: str, does: Callable[[Path], Coroutine[Any, Any, None]]
+) -> None:
+    """Do something on a disk of fifty megabytes.
+
+    Whoever may not mount one becomes somebody who may, and runs the test named so there.
     """
     if os.geteuid() != 0:
         alone = ("unshare", "--user", "--map-root-user", "--mount")
         again = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
-        itself = f"{__file__}::test_full_disk_sells_from_the_reserve"
-        subprocess.run([*alone, *again, itself], check=True)
+        subprocess.run([*alone, *again, f"{__file__}::{test}"], check=True)
         return
     place = tmp_path / "small"
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=50m", "kopilka", place], check=True)
     try:
-        asyncio.run(sells_from_the_reserve(place))
+        asyncio.run(does(place))
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
+
+
+async def starts_and_sells(small_disk: Path) -> None:
+    """Agents that end, killed and told to, and start on a disk that has filled up meanwhile."""
+    folder, said, book = small_disk / "shop", small_disk.with_name("said"), Book()
+    make_shop(folder, bundle=a_bundle(1))
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        async with an_agent(folder, said=said) as (process, url), a_till() as http:
+            assert (await disk_status(http, url))["health"] == "ok"
+            receipt_id, _ = book.next_sale()
+            assert await commit(http, url, book, receipt_id)
+            process.send_signal(number)
+            await process.wait()
+        assert (folder / RESERVE_FILE).stat().st_size > 0
+        fill(small_disk / "filler")
+        async with an_agent(folder, said=said) as (process, url), a_till() as http:
+            await check_answered(http, url, book, list(book.answered))
+            body = till_receipt("priced")
+            async with http.post(f"{url}/v1/receipts/calculate", json=body) as response:
+                assert response.status == 200
+            for _ in range(20):
+                receipt_id, _ = book.next_sale()
+                assert await commit(http, url, book, receipt_id)
+            assert (await disk_status(http, url))["health"] == "error"
+            process.kill()
+        (small_disk / "filler").unlink()
+    await check_all(folder, book)
+
+
+@pytest.mark.processes
+async def test_agent_whose_address_cannot_be_written_sells(folder: Path) -> None:
+    """Where it answers is for commands beside it; tills have its address from elsewhere."""
+    (folder / f"{ADDRESS_FILE}.new").mkdir()
+    book = Book()
+    async with an_agent(folder) as (_, url), a_till() as http:
+        receipt_id, _ = book.next_sale()
+        assert await commit(http, url, book, receipt_id)
+    assert "address.not_written" in (folder / "agent.err").read_text("utf-8")
 
 
 async def sells_from_the_reserve(small_disk: Path) -> None:

@@ -8,6 +8,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -15,12 +16,14 @@ import msgspec
 import pytest
 
 from edge_agent.clock.trusted import TrustedClock
+from edge_agent.config import Config
 from edge_agent.database.connection import open_reader, open_writer
 from edge_agent.database.disk import RESERVE_FILE, Disk, Fault
 from edge_agent.database.reader import Reader
 from edge_agent.database.writer import FOLD_PAGES, Writer
 from edge_agent.outbox.held import held_counts
 from edge_agent.outbox.store import append_fact, head_of, start_stream, verify_chain, verify_stream
+from edge_agent.wiring.ground import Machine, lay_ground
 from edge_agent.witness.guard import Guard
 from edge_agent.witness.policy import Action
 from edge_agent.witness.scrub import PART_S_MAX, Scrub
@@ -32,6 +35,7 @@ from shared.wire.enrol import LaneStart
 from shared.wire.stream import Lane
 from tests.support.broken_disk import BrokenDisk
 from tests.support.clocks import FakeClock
+from tests.support.shop import a_bundle, make_shop
 from tests.support.shop_facts import a_fact, uid_of
 
 LANE = int(Lane.RECEIPTS)
@@ -374,6 +378,44 @@ def test_sorting_takes_no_room_on_a_disk(path: Path) -> None:
         connection = opener(path)
         assert connection.pragma("temp_store") == 2
         connection.close()
+
+
+def test_start_that_meets_a_full_disk_has_the_reserve(tmp_path: Path, broken: BrokenDisk) -> None:
+    """Fault 7: nobody sees a quota beforehand; the start gives the reserve up, and goes on."""
+    folder = tmp_path / "shop"
+    make_shop(folder, bundle=a_bundle(1))
+    disk = Disk(folder, reserve_bytes=RESERVE_BYTES)
+    assert disk.hold_reserve()
+    reserve = folder / RESERVE_FILE
+    broken.refuse_while(errno.ENOSPC, lambda: reserve.stat().st_size > 0)
+    machine = Machine(clock=FakeClock(), chance=SystemChance())
+    ground = lay_ground(folder, Config.load(folder), machine, disk)
+    broken.mend()
+    ground.writer.close()
+    ground.reader.close()
+    ground.guard.close()
+    assert not (folder / ASIDE_FOLDER).exists()
+
+
+def test_start_gives_the_reserve_up_where_next_to_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 7: SQLite's files beside the database need room, whatever else does; else it stays."""
+    disk = Disk(tmp_path, reserve_bytes=RESERVE_BYTES)
+    assert disk.hold_reserve()
+    disk.make_room_to_start()
+    assert not disk.short
+    room = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _: _Room(f_bavail=1, f_frsize=room.f_frsize))
+    disk.make_room_to_start()
+    assert disk.short
+    assert (tmp_path / RESERVE_FILE).stat().st_size == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Room:
+    f_bavail: int
+    f_frsize: int
 
 
 def turn_a_bit(path: Path, of: bytes) -> None:
