@@ -120,6 +120,7 @@ class _Counter:
         self.proofs = Proofs(read_secret(ground.folder / TILL_TOKEN_FILE))
         self.checkout = Checkout(
             database=ground.database,
+            disk=ground.disk,
             writer=ground.writer,
             bundles=ground.bundles,
             look_up=line.expected.watching(look_up),

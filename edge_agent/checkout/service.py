@@ -47,10 +47,17 @@ from edge_agent.checkout.store import (
     repeat_of,
 )
 from edge_agent.database.connection import open_reader
+from edge_agent.database.disk import Disk, Fault
 from edge_agent.database.writer import Writer
 from shared.bundle.trust import VerifiedBundle
 from shared.clock import Clock
-from shared.errors import ConflictError, InputError, NotFoundError, UnavailableError
+from shared.errors import (
+    ConflictError,
+    CorruptionError,
+    InputError,
+    NotFoundError,
+    UnavailableError,
+)
 from shared.ids import Chance
 from shared.sqlfile import load_queries
 from shared.wire.answer import Answer
@@ -115,6 +122,7 @@ class Checkout:
         self,
         *,
         database: Path,
+        disk: Disk,
         writer: Writer,
         bundles: Bundles,
         look_up: LookUp,
@@ -125,6 +133,7 @@ class Checkout:
         chance: Chance,
     ) -> None:
         self._database = database
+        self._disk = disk
         self._writer = writer
         self._bundles = bundles
         self._desk = desk
@@ -361,6 +370,7 @@ class Checkout:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._threads, self._at_one_moment, job)
         except apsw.Error as error:
+            self._disk.note_reading(error)
             raise UnavailableError("the database could not be read", retry_after_s=1) from error
 
     def _at_one_moment(self, job: Callable[[apsw.Connection], _Result]) -> _Result:
@@ -370,12 +380,17 @@ class Checkout:
         try:
             return job(reader)
         finally:
-            reader.execute(_QUERIES["commit"])
+            if reader.in_transaction:  # some errors end it by themselves
+                reader.execute(_QUERIES["commit"])
 
     def _reader(self) -> apsw.Connection:
         reader: apsw.Connection | None = getattr(self._local, "reader", None)
         if reader is None:
-            reader = self._local.reader = open_reader(self._database)
+            try:
+                reader = self._local.reader = open_reader(self._database)
+            except CorruptionError as error:
+                self._disk.fail(Fault.FAILED, error.message)
+                raise UnavailableError("the database could not be read", retry_after_s=1) from error
             self._readers.append(reader)
         return reader
 

@@ -63,6 +63,9 @@ def is_sound(connection: apsw.Connection) -> bool:
         if checked != [("ok",)] or not is_of_this_release(connection):
             return False
         return not connection.execute(_QUERIES["miscounted"]).get
+    except apsw.SQLError:
+        # Tables, views or columns are not those of this release: a view of which a bit was turned.
+        return False
     except (apsw.Error, UnicodeDecodeError) as error:
         if is_damage(error):
             return False

@@ -96,17 +96,21 @@ def is_for_want_of_room(error: BaseException | None) -> bool:
 
 
 def is_damage(error: BaseException) -> bool:
-    """Whether an error in reading says that the file itself is bad.
+    """Whether an error in reading says that the file itself is bad, or cannot be read.
 
     Want of room, memory, descriptors, time or a lock says nothing of it: what may be whole is
-    neither put aside for that nor called bad. A statement of ours that the file's tables do not
-    bear says that they are not those we made; a name of which a bit was turned is no text.
+    neither put aside for that nor called bad. A name of which a bit was turned is no text.
     """
     if isinstance(error, apsw.IOError):
         return getattr(error, "extendedresult", None) in _READING
-    if isinstance(error, apsw.Error):
-        return not isinstance(error, _PASSING)
-    return isinstance(error, UnicodeDecodeError)
+    return isinstance(error, (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError))
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error in reading or writing says nothing of what was read or written."""
+    if isinstance(error, apsw.IOError):
+        return not is_damage(error)
+    return isinstance(error, _PASSING)
 
 
 def is_read_only(folder: Path) -> bool:
@@ -270,6 +274,11 @@ class Disk:
         _LOG.error("disk.failed", fault=fault.value, detail=detail)
         if fault is Fault.FAILED or self._ends_read_only:
             self._on_failure()
+
+    def note_reading(self, error: apsw.Error) -> None:
+        """A reader met this. Where a page is bad the next start mends it, so the process ends."""
+        if is_damage(error):
+            self.fail(Fault.FAILED, f"it went bad: {error}")
 
     def found_read_only(self, *, sales_go_elsewhere: bool) -> None:
         """It was read-only when the agent started; that is lived with until it can be written."""

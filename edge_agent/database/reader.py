@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import apsw
 
 from edge_agent.database.connection import open_reader
+from edge_agent.database.disk import Disk
 from shared.errors import UnavailableError
 from shared.limits import READ_S_MAX
 
@@ -22,8 +23,11 @@ _Result = TypeVar("_Result")
 class Reader:
     """Owner of one read connection; the writer has made the file before."""
 
-    def __init__(self, path: Path, *, read_s_max: float = READ_S_MAX) -> None:
-        """Open the file. Raises what ``open_reader`` raises."""
+    def __init__(
+        self, path: Path, disk: Disk | None = None, *, read_s_max: float = READ_S_MAX
+    ) -> None:
+        """Open the file; ``disk`` hears of a bad page. Raises what ``open_reader`` raises."""
+        self._disk = Disk(path.parent) if disk is None else disk
         self._read_s_max = read_s_max
         self._connection = open_reader(path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database-reader")
@@ -43,6 +47,7 @@ class Reader:
                 "the database was read for too long", code="read_too_long", retry_after_s=1
             ) from error
         except apsw.Error as error:
+            self._disk.note_reading(error)
             raise UnavailableError("the database could not be read", retry_after_s=1) from error
 
     def close(self) -> None:

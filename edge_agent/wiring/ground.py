@@ -131,7 +131,7 @@ def lay_ground(folder: Path, config: Config, machine: Machine, disk: Disk) -> Gr
         trusted_clock=opened.clock,
         disk=disk,
         writer=Writer(folder / DATABASE_FILE, opened.guard, disk),
-        reader=Reader(folder / DATABASE_FILE),
+        reader=Reader(folder / DATABASE_FILE, disk),
         link=LinkState(machine.clock),
         spare_error=spare_error,
     )
@@ -219,7 +219,7 @@ def _on_read_only_disk(
         trusted_clock=trusted_clock,
         disk=disk,
         writer=Writer(database, guard, disk),
-        reader=Reader(database),
+        reader=Reader(database, disk),
         link=LinkState(machine.clock),
         spare_error=spare_error,
     )

@@ -15,7 +15,7 @@ import apsw
 from edge_agent.clock.store import kept_floor
 from edge_agent.clock.trusted import TrustedClock
 from edge_agent.database.connection import is_sound, open_writer
-from edge_agent.database.disk import is_damage, write_log_anew
+from edge_agent.database.disk import is_damage, is_passing, write_log_anew
 from edge_agent.outbox.held import enter_recovery, recovery_of
 from edge_agent.outbox.store import find_stream, heads_of, known_hash, streams_of, verify_stream
 from edge_agent.witness.guard import Guard, floor_of
@@ -313,7 +313,7 @@ def _rebuild(
             count = rebuild(connection, journal.entries(), replays)
             lapse(connection)
     except (CorruptionError, apsw.Error, OSError) as error:
-        if isinstance(error, apsw.Error) and not is_damage(error):
+        if is_passing(error):
             # Not the journal's fault. Nothing was changed, so the next start does it all.
             raise UnavailableError(f"the database cannot be rebuilt: {error}") from error
         _LOG.error("journal.unusable", detail=str(error))
@@ -330,7 +330,7 @@ def _fits(connection: apsw.Connection, beside: Beside, replays: Mapping[str, Rep
             copy.step()
         rebuild(trial, beside.journal.entries(), replays)
     except (CorruptionError, apsw.Error) as error:
-        if isinstance(error, apsw.Error) and not is_damage(error):
+        if is_passing(error):
             raise UnavailableError(f"the database cannot be read: {error}") from error
         _LOG.error("database.mixed", detail=str(error))
         return False

@@ -19,10 +19,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import apsw
 import pytest
 
+from edge_agent.config import DATABASE_FILE
 from edge_agent.database.disk import RESERVE_FILE
 from edge_agent.serving import ADDRESS_FILE
+from edge_agent.witness.start import ASIDE_FOLDER
 from tests.acceptance.test_kill_agent import Book, check_answered, check_database, commit
 from tests.support.agent_process import START_TIMEOUT_S, an_agent
 from tests.support.faulty_calls import DISK_CALLS, faulty
@@ -255,6 +258,31 @@ async def disk_status(http: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         components = (await response.json())["components"]
     found: dict[str, Any] = next(each for each in components if each["component"] == "disk")
     return found
+
+
+@pytest.mark.processes
+async def test_page_that_goes_bad_is_found_when_a_till_asks_for_its_goods(folder: Path) -> None:
+    """Fault 10: pricing meets it, the agent ends, and the next start prices and sells."""
+    database, book = folder / DATABASE_FILE, Book()
+    async with an_agent(folder) as (process, url), a_till() as http:
+        connection = apsw.Connection(str(database))
+        page_bytes = connection.pragma("page_size")
+        found: Any = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'product'"
+        ).get
+        connection.close()
+        with database.open("r+b") as file:
+            file.seek((found - 1) * page_bytes)
+            file.write(bytes([255]) * page_bytes)
+        body = till_receipt("priced")
+        async with http.post(f"{url}/v1/receipts/calculate", json=body) as response:
+            assert response.status == 503
+        async with asyncio.timeout(START_TIMEOUT_S):
+            assert await process.wait() == 1
+    async with an_agent(folder) as (_, url), a_till() as http:
+        assert list((folder / ASIDE_FOLDER).iterdir())
+        receipt_id, _ = book.next_sale()
+        assert await commit(http, url, book, receipt_id)
 
 
 @pytest.mark.processes

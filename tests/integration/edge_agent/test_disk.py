@@ -353,7 +353,40 @@ def start(path: Path) -> Opened:
     return open_media(media, {}, clock=FakeClock(), chance=SystemChance())
 
 
-@pytest.mark.parametrize("wrong", [apsw.CorruptError, apsw.NotADBError, apsw.SQLError])
+@pytest.mark.parametrize("kind", [*PASSING, apsw.ConnectionClosedError, apsw.SQLError])
+async def test_reading_that_was_refused_is_no_bad_page(path: Path, kind: type[apsw.Error]) -> None:
+    """Only the file's own fault ends the process; a bad page does, whoever reads it first."""
+    disk = disk_at(path)
+    reader = Reader(path, disk)
+
+    def refuse(_connection: apsw.Connection) -> None:
+        raise kind("not now")
+
+    with pytest.raises(UnavailableError):
+        await reader.run(refuse)
+    assert disk.fault is None
+    reader.close()
+
+
+async def test_bad_page_that_is_read_ends_the_process(path: Path) -> None:
+    """Fault 10: it is found when it is read, though nobody writes."""
+    fill(path)
+    with path.open("r+b") as file:
+        size_bytes = file.seek(0, os.SEEK_END)
+        for at in range(size_bytes - 100 * 4096, size_bytes, 4096):
+            file.seek(at)
+            file.write(bytes([255]) * 64)
+    ended = threading.Event()
+    disk = Disk(path.parent, reserve_bytes=RESERVE_BYTES, on_failure=ended.set)
+    reader = Reader(path, disk)
+    with pytest.raises(UnavailableError):
+        await reader.run(lambda c: c.execute("SELECT sum(length(entry)) FROM product").get)
+    assert ended.is_set()
+    assert "went bad" in disk.status().message
+    reader.close()
+
+
+@pytest.mark.parametrize("wrong", [apsw.CorruptError, apsw.NotADBError])
 def test_what_says_the_file_is_bad_is_damage(
     path: Path, wrong: type[apsw.Error], monkeypatch: pytest.MonkeyPatch
 ) -> None:
