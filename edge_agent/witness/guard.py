@@ -70,7 +70,10 @@ class Guard:
         witness: WitnessFile | None,
         journal: Journal | None,
         statement: Statement | None,
+        witness_error: str | None = None,
+        journal_error: str | None = None,
     ) -> None:
+        """``witness_error``, ``journal_error``: why a medium that is wanted is None."""
         self._edge_id = edge_id
         self._clock = clock
         self._witness = witness
@@ -82,8 +85,10 @@ class Guard:
         self._held_seen = 0
         self._spends: deque[_Spend] = deque()
         self._recovering = False
-        self._witness_error: str | None = None
-        self._journal_error: str | None = None
+        self._witness_error = witness_error
+        self._journal_error = journal_error
+        self._wants_witness = witness is not None or witness_error is not None
+        self._wants_journal = journal is not None or journal_error is not None
 
     @property
     def may_spend(self) -> bool:
@@ -179,9 +184,9 @@ class Guard:
                 message="recovering: selling goes on, nothing is spent" if self._recovering else "",
             )
         ]
-        if self._witness is not None:
+        if self._wants_witness:
             found.append(_status("witness", self._witness_error, Health.WARN))
-        if self._journal is not None:
+        if self._wants_journal:
             found.append(_status("journal", self._journal_error, Health.ERROR))
         return found
 

@@ -123,6 +123,13 @@ def decide_start(
     return Start(action=Action.GO_ON, notes=notes)
 
 
+def lacks_records(database: Database, witness: Mapping[int, Place] | None) -> bool:
+    """Whether records are known to be gone that only a second journal can give back."""
+    if database.state is not FileState.WHOLE:
+        return True
+    return database.recovering is None and bool(_behind(database.heads, witness or {}))
+
+
 def _behind(heads: Mapping[int, Place], other: Mapping[int, Place]) -> frozenset[int]:
     """Lanes in which ``other`` knows more."""
     return frozenset(

@@ -11,7 +11,7 @@ import apsw
 
 from edge_agent.database.connection import open_reader
 from edge_agent.database.disk import Disk, Fault
-from edge_agent.witness.start import verify
+from edge_agent.witness.look import verify
 from shared.errors import CorruptionError
 
 SCRUB_EVERY_S: Final = 20 * 3_600.0

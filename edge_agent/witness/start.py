@@ -6,7 +6,7 @@ Nothing is thrown away: a damaged file is moved to the folder ``aside`` with its
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +14,14 @@ import apsw
 
 from edge_agent.clock.store import kept_floor
 from edge_agent.clock.trusted import TrustedClock
-from edge_agent.database.connection import is_sound, open_writer
-from edge_agent.database.disk import is_damage, is_passing, write_log_anew
-from edge_agent.outbox.held import enter_recovery, recovery_of
-from edge_agent.outbox.store import find_stream, heads_of, known_hash, streams_of, verify_stream
+from edge_agent.database.connection import open_writer
+from edge_agent.database.disk import is_passing, write_log_anew
+from edge_agent.outbox.held import enter_recovery
+from edge_agent.outbox.store import heads_of
 from edge_agent.witness.guard import Guard, floor_of
 from edge_agent.witness.journal import Journal, survey
 from edge_agent.witness.layout import Place, Statement
+from edge_agent.witness.look import look
 from edge_agent.witness.policy import (
     Action,
     Database,
@@ -28,11 +29,12 @@ from edge_agent.witness.policy import (
     JournalFacts,
     Start,
     decide_start,
+    lacks_records,
 )
 from edge_agent.witness.rebuild import Replay, rebuild
-from edge_agent.witness.slots import WitnessFile, sync_folder
+from edge_agent.witness.slots import WitnessFile, read_witness, sync_folder
 from shared.clock import BootClock
-from shared.errors import AppError, CorruptionError, UnavailableError
+from shared.errors import CorruptionError, UnavailableError
 from shared.ids import Chance
 from shared.logs import get_logger
 
@@ -77,48 +79,110 @@ def open_media(
 
     Raises:
         CorruptionError: ``foreign_database``; it was not touched.
-        UnavailableError: a medium that is wanted cannot be opened.
+        UnavailableError: the database cannot be opened or looked at; ``no_journal``: it lacks
+            records, and the journal that may have them cannot be read.
     """
-    witness = WitnessFile(media.witness, flushed=_stands_alone(media))
-    statement = own_statement(witness, media.edge_id)
-    journal = None if media.journal is None else Journal(media.journal, media.edge_id)
-    write_log_anew(media.database)
-    found, connection = _look(media.database, statement)
-    beside = Beside(witness=witness, journal=journal, statement=statement, edge_id=media.edge_id)
-    start, facts = compare(found, beside)
-    if connection is not None and start.rebuild and not _fits(connection, beside, replays):
-        # New pages stand beside old ones in it, as a disk leaves them that drops what it was told
-        # to keep. Each chain alone looks whole.
-        connection.close()
-        connection = None
-        start, facts = compare(Database(state=FileState.DAMAGED), beside)
-    if connection is None:
-        if start.set_aside:
-            _set_aside(media.database, clock.now_ms())
-        connection = open_writer(media.database)
+    beside = _open_beside(media)
     try:
+        return _open_database(media, beside, replays, clock=clock, chance=chance, lapse=lapse)
+    except BaseException:
+        beside.close()
+        raise
+
+
+def _open_database(
+    media: Media,
+    beside: Beside,
+    replays: Mapping[str, Replay],
+    *,
+    clock: BootClock,
+    chance: Chance,
+    lapse: Lapse,
+) -> Opened:
+    write_log_anew(media.database)
+    found, connection = look(media.database, beside.statement)
+    try:
+        start, facts, beside = _compare_as_can_be(found, beside)
+        if connection is not None and start.rebuild and not _fits(connection, beside, replays):
+            # New pages stand beside old ones in it, as a disk leaves them that drops what it was
+            # told to keep. Each chain alone looks whole.
+            connection.close()
+            connection = None
+            start, facts, beside = _compare_as_can_be(Database(state=FileState.DAMAGED), beside)
+        if connection is None:
+            if start.set_aside:
+                _set_aside(media.database, clock.now_ms())
+            connection = open_writer(media.database)
         return begin(
             connection, start, facts, beside, replays, clock=clock, chance=chance, lapse=lapse
         )
     except apsw.Error as error:
         raise UnavailableError(f"{media.database.name} cannot be written: {error}") from error
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """The media beside the database, open, and what the witness says of this edge."""
+    """The media beside the database, open, and what the witness says of this edge.
 
-    witness: WitnessFile
+    ``witness_error``, ``journal_error``: why one that is wanted is None.
+    """
+
+    witness: WitnessFile | None
     journal: Journal | None
     statement: Statement | None
     edge_id: int
+    witness_error: str | None = None
+    journal_error: str | None = None
+
+    def close(self) -> None:
+        """Close the media."""
+        if self.witness is not None:
+            self.witness.close()
+        if self.journal is not None:
+            self.journal.close()
+
+
+def _open_beside(media: Media) -> Beside:
+    """Open what can be opened: a shop sells without a stick that was pulled out or is read-only.
+
+    What a witness says that cannot be written is believed all the same.
+    """
+    witness: WitnessFile | None = None
+    journal: Journal | None = None
+    witness_error = journal_error = None
+    try:
+        witness = WitnessFile(media.witness, flushed=_stands_alone(media))
+        said = witness.read()
+    except (UnavailableError, OSError) as error:
+        if witness is not None:
+            witness.close()
+        witness, witness_error, said = None, str(error), read_witness(media.witness)
+        _LOG.warning("witness.failed", detail=witness_error)
+    if media.journal is not None:
+        try:
+            journal = Journal(media.journal, media.edge_id)
+        except UnavailableError as error:
+            journal_error = error.message
+            _LOG.error("journal.failed", detail=journal_error)
+    return Beside(
+        witness=witness,
+        journal=journal,
+        statement=_of_edge(said, media.edge_id),
+        edge_id=media.edge_id,
+        witness_error=witness_error,
+        journal_error=journal_error,
+    )
 
 
 def own_statement(witness: WitnessFile, edge_id: int) -> Statement | None:
     """What the witness says of this edge; of another one it says nothing that counts."""
-    statement = witness.read()
+    return _of_edge(witness.read(), edge_id)
+
+
+def _of_edge(statement: Statement | None, edge_id: int) -> Statement | None:
     if statement is not None and statement.edge_id != edge_id:
         _LOG.warning("witness.of_another_edge", edge_id=statement.edge_id)
         return None
@@ -132,6 +196,32 @@ def compare(found: Database, beside: Beside) -> tuple[Start, JournalFacts | None
     for note in start.notes:
         _LOG.info("start.noted", note=note)
     return start, facts
+
+
+def _compare_as_can_be(
+    found: Database, beside: Beside
+) -> tuple[Start, JournalFacts | None, Beside]:
+    """Compare; without a journal that cannot be opened or read, where nothing is known to lack.
+
+    Raises:
+        UnavailableError: ``no_journal``: records are gone, and it may have them. To go on without
+            it would leave them behind for good, since recovery is not looked at again.
+    """
+    if beside.journal is not None:
+        try:
+            return *compare(found, beside), beside
+        except OSError as error:
+            beside.journal.close()
+            beside = replace(beside, journal=None, journal_error=error.strerror or str(error))
+            _LOG.error("journal.failed", detail=beside.journal_error)
+    if beside.journal_error is not None and lacks_records(found, _places(beside.statement)):
+        raise UnavailableError(
+            f"records are missing here that the second journal may have: {beside.journal_error}",
+            hint="Put its medium back. Only if it is lost, remove journal_folder from edge.toml:"
+            " the shop then sells without what is gone.",
+            code="no_journal",
+        )
+    return *compare(found, beside), beside
 
 
 def begin(
@@ -153,6 +243,8 @@ def begin(
         witness=beside.witness,
         journal=beside.journal,
         statement=beside.statement,
+        witness_error=beside.witness_error,
+        journal_error=beside.journal_error,
     )
     rebuilt: int | None = 0
     if start.rebuild:
@@ -175,16 +267,6 @@ def begin(
     return Opened(guard=guard, clock=trusted, start=start, rebuilt=rebuilt or 0)
 
 
-def look_at(connection: apsw.Connection, statement: Statement | None) -> Database:
-    """How an open database is, beside what the witness says.
-
-    Raises:
-        CorruptionError: it is damaged.
-    """
-    verify(connection)
-    return _database(connection, statement)
-
-
 def _stands_alone(media: Media) -> bool:
     """Whether the witness is the only one on another medium than the database's.
 
@@ -195,95 +277,6 @@ def _stands_alone(media: Media) -> bool:
         return media.journal is None and media.witness.parent.stat().st_dev != database
     except OSError:
         return True
-
-
-def _look(path: Path, statement: Statement | None) -> tuple[Database, apsw.Connection | None]:
-    """How the database is, and a connection to it where it is whole.
-
-    Raises:
-        CorruptionError: ``foreign_database``.
-        UnavailableError: it cannot be looked at; nothing is said of it.
-    """
-    if not path.exists():
-        return Database(state=FileState.MISSING), None
-    connection: apsw.Connection | None = None
-    try:
-        connection = open_writer(path)
-        return look_at(connection, statement), connection
-    except (AppError, apsw.Error, UnicodeDecodeError) as error:
-        if connection is not None:
-            connection.close()
-        if isinstance(error, AppError):
-            if not _is_damaged(error):
-                raise
-        elif not is_damage(error):
-            raise UnavailableError(f"{path.name} cannot be read: {error}") from error
-        _LOG.error("database.damaged", detail=str(error))
-        return Database(state=FileState.DAMAGED), None
-
-
-def _is_damaged(error: AppError) -> bool:
-    return isinstance(error, CorruptionError) and error.stable_code != "foreign_database"
-
-
-def verify(connection: apsw.Connection, next_part: Callable[[], None] = lambda: None) -> None:
-    """Check the file, its sums, and the chains of all epochs; somebody may write meanwhile.
-
-    It is done in parts, each of one moment, so that the log can be folded between them;
-    ``next_part`` is called before each.
-
-    Raises:
-        CorruptionError: it is damaged.
-        UnavailableError: it could not be looked at, which says nothing of it.
-    """
-    next_part()
-    if not is_sound(connection):
-        raise CorruptionError("the database file is damaged", code="damaged_database")
-    try:
-        for known in streams_of(connection):
-            next_part()
-            with connection:
-                # Read anew: a record that came meanwhile stands in the chain and in the head.
-                for head in streams_of(connection):
-                    if head.stream_id == known.stream_id:
-                        verify_stream(connection, head)
-    except (apsw.Error, UnicodeDecodeError) as error:
-        if is_damage(error):
-            raise CorruptionError(f"the database is damaged: {error}") from error
-        raise UnavailableError(f"the database cannot be checked: {error}") from error
-
-
-def _database(connection: apsw.Connection, statement: Statement | None) -> Database:
-    heads = {
-        head.lane: Place(lane=head.lane, epoch=head.epoch, seq=head.seq, hash=head.hash)
-        for head in heads_of(connection)
-    }
-    holds: dict[int, bool | None] = {}
-    for place in [] if statement is None else statement.heads:
-        stream = find_stream(connection, place.lane, place.epoch)
-        if stream is not None and place.seq <= stream.seq:
-            ours = known_hash(connection, stream, place.seq)
-            holds[place.lane] = None if ours is None else ours == place.hash
-    recovery = recovery_of(connection)
-    return Database(
-        state=FileState.WHOLE,
-        heads=heads,
-        holds=holds,
-        recovering=None if recovery is None else recovery.reason,
-        forgets=_forgets(connection, statement),
-    )
-
-
-def _forgets(connection: apsw.Connection, statement: Statement | None) -> bool:
-    """Whether the witness heard of a commit that this database does not know of."""
-    if statement is None or statement.kept_ms == 0:
-        return False
-    kept = kept_floor(connection)
-    if kept is None:
-        return True
-    if kept.boot_id == statement.boot_id:
-        return kept.boot_ns < statement.kept_boot_ns
-    return kept.floor_ms < statement.kept_ms
 
 
 def _places(statement: Statement | None) -> dict[int, Place] | None:

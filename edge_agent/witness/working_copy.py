@@ -19,7 +19,7 @@ import apsw
 
 from edge_agent.database.connection import open_writer
 from edge_agent.outbox.held import enter_recovery
-from edge_agent.witness.start import verify
+from edge_agent.witness.look import verify
 from shared.errors import CorruptionError, UnavailableError
 from shared.logs import get_logger
 

@@ -32,8 +32,9 @@ from edge_agent.uplink.plan import backoff_bounds_s
 from edge_agent.uplink.visits import Visits
 from edge_agent.uplink.wipe import forget_people
 from edge_agent.witness.guard import TIME_KEPT_EVERY_MS
+from edge_agent.witness.look import look_at
 from edge_agent.witness.policy import Action
-from edge_agent.witness.start import Beside, Opened, begin, compare, look_at, own_statement
+from edge_agent.witness.start import Beside, Opened, begin, compare, own_statement
 from edge_agent.witness.upkeep import Upkeep
 from shared.crypto.signing import Signer
 from shared.errors import AppError, UnavailableError

@@ -330,11 +330,11 @@ def test_what_passes_is_no_damage(
     def refuse(*_arguments: object) -> int:
         raise kind("not now")
 
-    monkeypatch.setattr("edge_agent.witness.start.verify_stream", refuse)
+    monkeypatch.setattr("edge_agent.witness.look.verify_stream", refuse)
     with pytest.raises(UnavailableError):
         Scrub(path, disk).look()
     assert disk.fault is None
-    monkeypatch.setattr("edge_agent.witness.start.verify_stream", verify_stream)
+    monkeypatch.setattr("edge_agent.witness.look.verify_stream", verify_stream)
     monkeypatch.setattr("edge_agent.database.connection.is_of_this_release", refuse)
     with pytest.raises(UnavailableError):
         Scrub(path, disk).look()
@@ -396,7 +396,7 @@ def test_what_says_the_file_is_bad_is_damage(
     def refuse(*_arguments: object) -> int:
         raise wrong("malformed")
 
-    monkeypatch.setattr("edge_agent.witness.start.verify_stream", refuse)
+    monkeypatch.setattr("edge_agent.witness.look.verify_stream", refuse)
     Scrub(path, disk).look()
     assert disk.fault is Fault.FAILED
     opened = start(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import shutil
@@ -34,12 +35,12 @@ from edge_agent.outbox.store import (
     verify_chain,
 )
 from edge_agent.witness import journal as journal_module
-from edge_agent.witness.layout import Statement
+from edge_agent.witness.layout import Entry, Statement
 from edge_agent.witness.policy import Action
 from edge_agent.witness.rebuild import Remembered
 from edge_agent.witness.start import ASIDE_FOLDER, Media, Opened, open_media
 from shared.crypto.chain import chain_genesis
-from shared.errors import CorruptionError
+from shared.errors import CorruptionError, UnavailableError
 from shared.system import SystemChance
 from shared.wire.enrol import LaneStart
 from shared.wire.stream import Lane
@@ -572,3 +573,136 @@ async def test_old_journal_files_go_and_the_chain_goes_on_from_the_rest(
         connection = shop.read()
         assert verify_chain(connection, LANE) == 60
         connection.close()
+
+
+def make_unusable(folder: Path) -> None:
+    """A mount point at which nothing is mounted, and nothing can be made."""
+    if folder.exists():
+        folder.rename(folder.with_name("pulled-out"))
+    folder.write_bytes(b"")
+
+
+def plug_in(folder: Path) -> None:
+    folder.unlink()
+    folder.with_name("pulled-out").rename(folder)
+
+
+async def test_shop_opens_without_the_media_beside_the_database(shop: Shop) -> None:
+    """A stick that was pulled out closes no shop: it sells, says so, and spends nothing."""
+    with shop.running() as (writer, _):
+        await record(writer, a_fact(1))
+    make_unusable(shop.folder / "usb")
+    for number in (2, 3):
+        with shop.running() as (writer, opened):
+            assert opened.start.action is Action.GO_ON
+            await record(writer, a_fact(number))
+            assert opened.guard.may_spend is not shop.journal
+            said = {status.component: status.health.value for status in opened.guard.statuses()}
+            journal = {"journal": "error"} if shop.journal else {}
+            assert said == {"records": "ok", "witness": "warn", **journal}
+    plug_in(shop.folder / "usb")
+    with shop.running() as (_, opened):
+        assert opened.start.action is Action.GO_ON
+        assert opened.guard.may_spend
+        assert {status.health.value for status in opened.guard.statuses()} == {"ok"}
+    if not shop.journal:
+        return
+    shop.media.database.unlink()
+    with shop.running():
+        connection = shop.read()
+        assert uids(connection) == {uid_of(number) for number in (1, 2, 3)}
+        connection.close()
+
+
+@pytest.mark.parametrize("damage", ["gone", "bad", "behind"])
+async def test_lost_records_wait_for_the_journal_that_may_have_them(
+    tmp_path: Path, damage: str
+) -> None:
+    """A lost database is not begun anew while its journal is out; nothing is touched till then."""
+    shop = Shop(folder=tmp_path, replayed=[], clock=FakeClock())
+    shop.enrol()
+    with shop.running() as (writer, _):
+        await record(writer, a_fact(1))
+    shop.save("backup")
+    with shop.running() as (writer, _):
+        await record(writer, a_fact(2))
+    if damage == "behind":
+        shop.put_back("backup")
+    else:
+        shop.media.database.write_bytes(b"no database" * 1_000)
+    if damage == "gone":
+        shop.media.database.unlink()
+    assert shop.media.journal is not None
+    make_unusable(shop.media.journal)
+    for _ in range(2):
+        with pytest.raises(UnavailableError) as refused:
+            shop.start()
+        assert refused.value.stable_code == "no_journal"
+        assert not (tmp_path / ASIDE_FOLDER).exists()
+        assert shop.media.database.exists() is (damage != "gone")
+    shop.media.journal.unlink()
+    (tmp_path / "usb" / "pulled-out").rename(shop.media.journal)
+    with shop.running() as (_, opened):
+        assert opened.start.action is Action.RECOVER
+        connection = shop.read()
+        assert uids(connection) == {uid_of(1), uid_of(2)}
+        connection.close()
+
+
+async def test_lost_database_whose_journal_is_given_up_recovers(shop: Shop) -> None:
+    """Whoever takes the journal out of the settings sells on; it is no new shop."""
+    with shop.running() as (writer, _):
+        await record(writer, a_fact(1))
+    shop.media.database.unlink()
+    make_unusable(shop.folder / "usb")
+    shop.journal = False
+    with shop.running() as (writer, opened):
+        assert (opened.start.action, opened.start.reason) == (Action.RECOVER, "database_missing")
+        assert not opened.guard.may_spend
+
+
+async def test_witness_that_cannot_be_written_is_believed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A medium that is read-only still knows that an old copy of the database was put back."""
+    shop = Shop(folder=tmp_path, journal=False, replayed=[], clock=FakeClock())
+    shop.enrol()
+    shop.save("backup")
+    with shop.running() as (writer, _):
+        await record(writer, a_fact(1))
+    opens = os.open
+
+    def read_only(path: Path, flags: int, mode: int = 0o777) -> int:
+        if path == shop.media.witness and flags & os.O_RDWR:
+            raise OSError(errno.EROFS, "read-only")
+        return opens(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with shop.running() as (writer, opened):
+        assert opened.start.action is Action.GO_ON
+        assert opened.guard.statuses()[1].health.value == "warn"
+    shop.put_back("backup")
+    with shop.running() as (_, opened):
+        assert opened.start.reason == "database_behind_witness"
+
+
+async def test_journal_that_cannot_be_read_stops_spending_and_not_selling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its medium fails while it is read at the start: as while the agent runs."""
+    shop = Shop(folder=tmp_path, replayed=[], clock=FakeClock())
+    shop.enrol()
+    with shop.running() as (writer, _):
+        await record(writer, a_fact(1))
+
+    def fail(_journal: object) -> Iterator[Entry]:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(journal_module.Journal, "entries", fail)
+    with shop.running() as (writer, opened):
+        assert opened.start.action is Action.GO_ON
+        await record(writer, a_fact(2))
+        assert not opened.guard.may_spend
+    shop.media.database.unlink()
+    with pytest.raises(UnavailableError):
+        shop.start()
