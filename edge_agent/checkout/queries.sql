@@ -22,6 +22,11 @@ VALUES (:receipt_id, 'cancelled', :recorded_at_ms);
 -- What came first; in the order of rows, which is that of time.
 SELECT rowid, record_uid, recorded_at_ms FROM receipt ORDER BY rowid LIMIT :limit;
 
+-- receipt_dated_after --
+-- The first date after this row that is not a wrong clock's.
+SELECT recorded_at_ms FROM receipt
+WHERE rowid > :rowid AND recorded_at_ms <= :ahead_ms ORDER BY rowid LIMIT 1;
+
 -- forget_receipts_until --
 -- What came first, up to this row.
 DELETE FROM receipt WHERE rowid <= :rowid;

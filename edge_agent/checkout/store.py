@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 import apsw
@@ -15,6 +16,8 @@ from edge_agent.checkout.policy import (
     uses_of,
     wanted_of,
 )
+from edge_agent.clock.policy import NEVER_MS, old_at_front
+from edge_agent.clock.store import dated_ms
 from edge_agent.leases.payment import pay, take_back
 from edge_agent.leases.policy import Standing
 from edge_agent.limits.store import add_own
@@ -82,7 +85,7 @@ def commit_sale(connection: apsw.Connection, sale: Sale, standing: Standing) -> 
             "body_sha256": sale.body_sha256,
             "record_uid": sale.record_uid,
             "fact": body,
-            "recorded_at_ms": sale.now_ms,
+            "recorded_at_ms": dated_ms(connection, sale.now_ms),
         },
     )
     if fact.uses:
@@ -140,7 +143,7 @@ def cancel_receipt(
     """
     row = _row_of(connection, receipt_id)
     if row is None:
-        parameters = {"receipt_id": receipt_id, "recorded_at_ms": now_ms}
+        parameters = {"receipt_id": receipt_id, "recorded_at_ms": dated_ms(connection, now_ms)}
         connection.execute(_QUERIES["insert_cancelled"], parameters)
         take_back(connection, receipt_id, standing)
     elif row[0] == "committed":
@@ -161,21 +164,24 @@ def is_cancelled(connection: apsw.Connection, receipt_id: str) -> bool:
     return row is not None and row[0] == "cancelled"
 
 
-def forget_receipts(connection: apsw.Connection, before_ms: int, limit: int) -> int:
+def forget_receipts(
+    connection: apsw.Connection, before_ms: int, limit: int, ahead_ms: int = NEVER_MS
+) -> int:
     """Keep no longer at most ``limit`` receipts made before an instant; how many went.
 
     The oldest go first, and none whose record is still kept for head office: a sale and its record
-    are proven by each other. Nothing goes in recovery, when it is not known what head office has.
+    are proven by each other. What is dated after ``ahead_ms`` goes with what is behind it. Nothing
+    goes in recovery, when it is not known what head office has.
     """
     if recovery_of(connection) is not None:
         return 0
     rows: list[Any] = connection.execute(_QUERIES["oldest_receipts"], {"limit": limit}).fetchall()
-    gone = 0
-    for _, record_uid, recorded_at_ms in rows:
-        kept = record_uid is not None and has_fact(connection, record_uid)
-        if recorded_at_ms >= before_ms or kept:
-            break
-        gone += 1
+    free = list(takewhile(lambda row: row[1] is None or not has_fact(connection, row[1]), rows))
+    next_ms = None
+    if free and free[-1][2] > ahead_ms:
+        place = {"rowid": free[-1][0], "ahead_ms": ahead_ms}
+        next_ms = connection.execute(_QUERIES["receipt_dated_after"], place).get
+    gone = old_at_front([row[2] for row in free], before_ms, ahead_ms, next_ms)
     if gone:
         connection.execute(_QUERIES["forget_receipts_until"], {"rowid": rows[gone - 1][0]})
     return gone

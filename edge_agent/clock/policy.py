@@ -8,6 +8,7 @@ lease, and a clock put back must not revive one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,10 @@ JUMP_MS_MIN: Final = 2_000
 """A wall clock is moved by milliseconds when it is kept; more is a hand or a dead cell."""
 WALL_OFF_MS_MAX: Final = 120_000
 """What is nearer to the known time is the wall clock's own matter."""
+NEVER_MS: Final = 2**63 - 1
+"""No date is after it."""
+DATED_AHEAD_MS_MAX: Final = 24 * 3_600_000
+"""No record is dated further ahead of trusted time; one that is has no date to go by."""
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -86,3 +91,22 @@ def shop_time_ms(wall_ms: int, trusted_ms: int, central_ms: int | None) -> int:
     if abs(wall_ms - known_ms) <= WALL_OFF_MS_MAX:
         return wall_ms
     return max(wall_ms, trusted_ms) if central_ms is None else central_ms
+
+
+def old_at_front(
+    dates_ms: Sequence[int], before_ms: int, ahead_ms: int, next_ms: int | None = None
+) -> int:
+    """How many rows from the front are from before an instant, by dates in the order of rows.
+
+    A date after ``ahead_ms`` is a wrong clock's: what is old behind such a row shows that it is
+    old too. ``next_ms``: the first date behind these that is none of those.
+    """
+    count = 0
+    behind = () if next_ms is None else (next_ms,)
+    for number, dated_ms in enumerate((*dates_ms, *behind), start=1):
+        if dated_ms > ahead_ms:
+            continue
+        if dated_ms >= before_ms:
+            break
+        count = number
+    return min(count, len(dates_ms))

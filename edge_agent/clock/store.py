@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import apsw
 
-from edge_agent.clock.policy import Floor
+from edge_agent.clock.policy import DATED_AHEAD_MS_MAX, Floor
 from shared.sqlfile import load_queries
 
 _QUERIES: Final = load_queries("edge_agent.clock")
@@ -27,3 +27,12 @@ def keep_floor(connection: apsw.Connection, floor: Floor) -> None:
         _QUERIES["put_floor"],
         {"floor_ms": floor.floor_ms, "boot_id": floor.boot_id, "boot_ns": floor.boot_ns},
     )
+
+
+def dated_ms(connection: apsw.Connection, now_ms: int) -> int:
+    """How what is made at ``now_ms`` of the shop's clock is dated: a day ahead at the most.
+
+    A machine's clock that says 2046 would keep its records, and all behind them, until then.
+    """
+    floor = kept_floor(connection)
+    return now_ms if floor is None else min(now_ms, floor.floor_ms + DATED_AHEAD_MS_MAX)

@@ -17,6 +17,7 @@ import apsw
 import msgspec
 from msgspec.structs import asdict
 
+from edge_agent.clock.store import kept_floor
 from shared.engine.program import Limits
 from shared.limits import LAN_USES_MAX, PAST_USES_KEEP_DAYS
 from shared.sqlfile import load_queries
@@ -128,7 +129,12 @@ def add_own(
             known = connection.execute(_QUERIES["told_of"], values | {"edge_id": edge_id}).get
         values |= {"amount": use.amount, "known": known or 0}
         connection.execute(_QUERIES["add_own"], values | {"last_date": last_day_of(use.period)})
-    before = dt.date.fromisoformat(business_date) - dt.timedelta(days=PAST_USES_KEEP_DAYS)
+    # A till's calendar that is ahead says nothing about what is over.
+    today = dt.date.fromisoformat(business_date)
+    floor = kept_floor(connection)
+    if floor is not None:
+        today = min(today, dt.datetime.fromtimestamp(floor.floor_ms / 1000, dt.UTC).date())
+    before = today - dt.timedelta(days=PAST_USES_KEEP_DAYS)
     connection.execute(
         _QUERIES["forget_own"],
         {"before_date": before.isoformat(), "limit": FORGOTTEN_PER_SALE_MAX},

@@ -114,6 +114,11 @@ SELECT seq, recorded_at_ms, hash FROM outbox
 WHERE stream_id = :stream_id AND seq > :pruned_seq AND seq <= :acked_seq
 ORDER BY seq LIMIT :limit;
 
+-- dated_after --
+-- The first date after this record that is not a wrong clock's.
+SELECT recorded_at_ms FROM outbox
+WHERE stream_id = :stream_id AND seq > :seq AND recorded_at_ms <= :ahead_ms ORDER BY seq LIMIT 1;
+
 -- prune --
 -- Keep no record up to here.
 DELETE FROM outbox WHERE stream_id = :stream_id AND seq <= :seq;

@@ -12,6 +12,8 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from edge_agent.clock.policy import NEVER_MS, old_at_front
+from edge_agent.clock.store import dated_ms
 from edge_agent.outbox.held import hold_fact, recovery_of
 from shared.crypto.chain import chain_genesis, chain_next
 from shared.errors import ConflictError, CorruptionError
@@ -182,6 +184,7 @@ def append_fact(connection: apsw.Connection, lane: int, fact: Fact) -> Head | No
     Raises:
         ConflictError: the lane was never begun.
     """
+    fact = replace(fact, recorded_at_ms=dated_ms(connection, fact.recorded_at_ms))
     if recovery_of(connection) is not None:
         _hold(connection, lane, fact)
         return None
@@ -352,11 +355,13 @@ def oldest_pending_at_ms(connection: apsw.Connection, head: Head) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def prune_acked(connection: apsw.Connection, before_ms: int, limit: int) -> int:
+def prune_acked(
+    connection: apsw.Connection, before_ms: int, limit: int, ahead_ms: int = NEVER_MS
+) -> int:
     """Keep no longer at most ``limit`` confirmed records made before an instant; how many went.
 
     They go from the front only, and the hash where the rest begins is kept, so the chain stays
-    verifiable.
+    verifiable. What is dated after ``ahead_ms`` goes with what is behind it.
     """
     left = limit
     for head in streams_of(connection):
@@ -371,17 +376,17 @@ def prune_acked(connection: apsw.Connection, before_ms: int, limit: int) -> int:
                 "limit": left,
             },
         ).fetchall()
-        old = []
-        for row in rows:
-            if row[1] >= before_ms:
-                break
-            old.append(row)
-        if old:
-            seq, _, chained = old[-1]
+        next_ms = None
+        if rows and rows[-1][1] > ahead_ms:
+            place = {"stream_id": head.stream_id, "seq": rows[-1][0], "ahead_ms": ahead_ms}
+            next_ms = connection.execute(_QUERIES["dated_after"], place).get
+        count = old_at_front([row[1] for row in rows], before_ms, ahead_ms, next_ms)
+        if count:
+            seq, _, chained = rows[count - 1]
             place = {"stream_id": head.stream_id, "seq": seq}
             connection.execute(_QUERIES["prune"], place)
             connection.execute(_QUERIES["note_pruned"], {**place, "hash": chained})
-            left -= len(old)
+            left -= count
     return limit - left
 
 

@@ -27,6 +27,11 @@ SELECT rowid, record_uid, recorded_at_ms,
     EXISTS (SELECT 1 FROM receipt r WHERE r.record_uid = goods_return.sale_uid)
 FROM goods_return ORDER BY rowid LIMIT :limit;
 
+-- return_dated_after --
+-- The first date after this row that is not a wrong clock's.
+SELECT recorded_at_ms FROM goods_return
+WHERE rowid > :rowid AND recorded_at_ms <= :ahead_ms ORDER BY rowid LIMIT 1;
+
 -- forget_returns_until --
 -- What came first, up to this row.
 DELETE FROM goods_return WHERE rowid <= :rowid;

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Final
 
 import apsw
 import msgspec
 
+from edge_agent.clock.policy import NEVER_MS, old_at_front
+from edge_agent.clock.store import dated_ms
 from edge_agent.outbox.held import recovery_of
 from edge_agent.outbox.store import Fact, append_fact, has_fact
 from edge_agent.returns.policy import add_up, as_told, given
@@ -193,7 +196,9 @@ def put_return(
 ) -> RecordedReturn:
     """The row of a new return, and its record for head office."""
     body = _ENCODER.encode(fact)
-    insert_return(connection, fact, record_uid, body, local=body_sha256, at_ms=now_ms)
+    insert_return(
+        connection, fact, record_uid, body, local=body_sha256, at_ms=dated_ms(connection, now_ms)
+    )
     append_fact(
         connection,
         int(Lane.RECEIPTS),
@@ -232,20 +237,24 @@ def insert_return(
     )
 
 
-def forget_returns(connection: apsw.Connection, before_ms: int, limit: int) -> int:
+def forget_returns(
+    connection: apsw.Connection, before_ms: int, limit: int, ahead_ms: int = NEVER_MS
+) -> int:
     """Keep no longer at most ``limit`` returns made before an instant; how many went.
 
     The oldest go first; none whose record is still kept for head office, and none while its sale
-    is here, of which the pieces that came back are counted. Nothing goes in recovery.
+    is here, of which the pieces that came back are counted. What is dated after ``ahead_ms`` goes
+    with what is behind it. Nothing goes in recovery.
     """
     if recovery_of(connection) is not None:
         return 0
     rows: list[Any] = connection.execute(_QUERIES["oldest_returns"], {"limit": limit}).fetchall()
-    gone = 0
-    for _, record_uid, recorded_at_ms, has_sale in rows:
-        if recorded_at_ms >= before_ms or has_sale or has_fact(connection, record_uid):
-            break
-        gone += 1
+    free = list(takewhile(lambda row: not (row[3] or has_fact(connection, row[1])), rows))
+    next_ms = None
+    if free and free[-1][2] > ahead_ms:
+        place = {"rowid": free[-1][0], "ahead_ms": ahead_ms}
+        next_ms = connection.execute(_QUERIES["return_dated_after"], place).get
+    gone = old_at_front([row[2] for row in free], before_ms, ahead_ms, next_ms)
     if gone:
         connection.execute(_QUERIES["forget_returns_until"], {"rowid": rows[gone - 1][0]})
     return gone

@@ -16,6 +16,8 @@ from typing import Final
 
 import msgspec
 
+from edge_agent.clock.policy import Floor
+from edge_agent.clock.store import keep_floor
 from edge_agent.config import (
     CENTRAL_KEY_FILE,
     CENTRAL_URL_PATTERN,
@@ -95,6 +97,8 @@ async def enrol(order: EnrolOrder, chance: Chance) -> Config:
                 limits.name_owner(connection, before.edge_id)
             begin_epoch(connection, reply.edge_id, reply.lanes)
             put_central_key(connection, reply.file_key)
+            # Trusted time begins with central's word; the machine's clock proves nothing.
+            keep_floor(connection, Floor(floor_ms=reply.server_time_ms, boot_id="", boot_ns=0))
     finally:
         connection.close()
     write_private(folder / CONFIG_FILE, config.to_toml().encode())

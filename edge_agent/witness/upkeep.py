@@ -8,6 +8,7 @@ from typing import Final
 
 import apsw
 
+from edge_agent.clock.policy import DATED_AHEAD_MS_MAX
 from edge_agent.clock.trusted import TrustedClock
 from edge_agent.database.disk import Disk
 from edge_agent.database.writer import Writer
@@ -28,8 +29,9 @@ async def look_again(disk: Disk) -> None:
     await asyncio.to_thread(disk.look_again)
 
 
-Forget = Callable[[apsw.Connection, int, int], int]
-"""Keeps no longer what was made before an instant, so many at most; how many went."""
+Forget = Callable[[apsw.Connection, int, int, int], int]
+"""Keeps no longer what was made before an instant, so many at most, and takes dates after another
+instant for a wrong clock's; how many went."""
 
 
 class Upkeep:
@@ -58,14 +60,17 @@ class Upkeep:
 
     async def tidy(self) -> int:
         """The work of a round; how many records, sales and journal files went."""
-        now_ms = self._clock.trusted_now_ms()
+        # By the clock that dates: where central says less than trusted time, trusted time is ahead.
+        now_ms = min(self._clock.trusted_now_ms(), self._clock.shop_now_ms())
+        ahead_ms = now_ms + DATED_AHEAD_MS_MAX
         before_ms = now_ms - ACKED_RECORD_KEEP_DAYS * _DAY_MS
         sales_before_ms = now_ms - SALE_KEEP_DAYS * _DAY_MS
 
         def prune(connection: apsw.Connection) -> int:
-            pruned = prune_acked(connection, before_ms, PRUNE_STEP)
+            pruned = prune_acked(connection, before_ms, PRUNE_STEP, ahead_ms)
             return pruned + sum(
-                forget(connection, sales_before_ms, PRUNE_STEP) for forget in self._forgets
+                forget(connection, sales_before_ms, PRUNE_STEP, ahead_ms)
+                for forget in self._forgets
             )
 
         if self._disk.short:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from edge_agent.checkout.replay import REPLAYS
 from edge_agent.checkout.store import Sale, commit_sale, forget_receipts, recorded_sale
+from edge_agent.clock.trusted import TrustedClock
 from edge_agent.database.connection import open_writer
 from edge_agent.database.disk import Disk
 from edge_agent.database.writer import Writer
@@ -50,14 +51,19 @@ LINE = AnswerLine(
 
 @dataclass(kw_only=True)
 class Shop:
-    """The writing half of an agent; ``sold``: how many receipts it ever sold."""
+    """The writing half of an agent; ``sold``: how many receipts it ever sold.
+
+    ``ahead_ms``: by how much the clock is wrong by which tills' words are dated.
+    """
 
     path: Path
     clock: FakeClock
     writer: Writer
     upkeep: Upkeep
     guard: Guard
+    upkeep_clock: TrustedClock
     sold: int = 0
+    ahead_ms: int = 0
 
     async def day(self, *, acked: bool) -> None:
         """Sell; central takes it, or does not; in the night what is old goes."""
@@ -87,7 +93,7 @@ class Shop:
         return found
 
     def _sell(self, connection: apsw.Connection, number: int) -> None:
-        now_ms = self.clock.now_ms()
+        now_ms = self.clock.now_ms() + self.ahead_ms
         name = f"r{number:08d}"
         sale = Sale(
             receipt=Receipt(
@@ -113,7 +119,7 @@ class Shop:
             store_id="S1",
             body_sha256=bytes(32),
             record_uid=(number + 2**64).to_bytes(16, "big"),
-            now_ms=self.clock.now_ms(),
+            now_ms=self.clock.now_ms() + self.ahead_ms,
         )
         commit_return(connection, made)
 
@@ -138,7 +144,14 @@ async def a_shop(folder: Path) -> AsyncIterator[Shop]:
         forgets=(forget_receipts, forget_returns),
     )
     try:
-        yield Shop(path=path, clock=clock, writer=writer, upkeep=upkeep, guard=opened.guard)
+        yield Shop(
+            path=path,
+            clock=clock,
+            writer=writer,
+            upkeep=upkeep,
+            guard=opened.guard,
+            upkeep_clock=opened.clock,
+        )
     finally:
         writer.close()
         opened.guard.close()
@@ -178,6 +191,54 @@ async def test_what_head_office_lacks_stays_however_old(tmp_path: Path) -> None:
         assert recorded_sale(reader, f"r{shop.sold - 1:08d}") is not None
         verify_chain(reader, int(Lane.RECEIPTS))
         reader.close()
+
+
+async def test_sale_under_a_clock_that_is_ahead_is_dated_a_day_ahead(tmp_path: Path) -> None:
+    """One day of a machine's clock in 2046 keeps nothing longer than other days."""
+    async with a_shop(tmp_path) as shop:
+        await shop.writer.run(shop.guard.put_time_down)
+        right_ms = shop.clock.wall_ms
+        shop.ahead_ms = 20 * 365 * DAY_MS
+        await shop.day(acked=True)
+        shop.ahead_ms = 0
+        reader = apsw.Connection(str(shop.path), flags=apsw.SQLITE_OPEN_READONLY)
+        for query in (
+            "SELECT max(recorded_at_ms) FROM receipt",
+            "SELECT max(recorded_at_ms) FROM goods_return",
+            "SELECT max(recorded_at_ms) FROM outbox",
+        ):
+            latest_ms = _number(reader, query)
+            assert right_ms <= latest_ms <= right_ms + 2 * DAY_MS, query
+        reader.close()
+
+
+async def test_rows_dated_ahead_by_an_older_release_do_not_keep_the_rest(tmp_path: Path) -> None:
+    """More of them than one transaction looks at, at the front and in the middle."""
+    async with a_shop(tmp_path) as shop:
+        for day in range(SALE_KEEP_DAYS + 40):
+            await shop.day(acked=True)
+            if day in {18, 30}:
+                await shop.writer.run(_date_all_in_2046)
+        size = shop.size()
+        assert size["sales"] <= (SALE_KEEP_DAYS + 1) * SALES_A_DAY
+        assert size["returns"] <= SALE_KEEP_DAYS + 2
+        assert size["records"] <= (ACKED_RECORD_KEEP_DAYS + 1) * (SALES_A_DAY + 1)
+
+
+async def test_trusted_time_that_is_ahead_forgets_no_young_sale(tmp_path: Path) -> None:
+    """Central says that it is a year less: what is kept goes by that."""
+    async with a_shop(tmp_path) as shop:
+        right_ms = shop.clock.wall_ms
+        shop.upkeep_clock.note_central(right_ms + 365 * DAY_MS)
+        shop.upkeep_clock.note_central(right_ms)
+        await shop.day(acked=True)
+        assert shop.size()["sales"] == SALES_A_DAY
+
+
+def _date_all_in_2046(connection: apsw.Connection) -> None:
+    connection.execute("UPDATE receipt SET recorded_at_ms = 2400000000000")
+    connection.execute("UPDATE goods_return SET recorded_at_ms = 2400000000000")
+    connection.execute("UPDATE outbox SET recorded_at_ms = 2400000000000")
 
 
 def _acknowledge_all(connection: apsw.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from edge_agent.app import make_app
 from edge_agent.checkout.replay import REPLAYS
+from edge_agent.clock.policy import Floor
+from edge_agent.clock.store import keep_floor
 from edge_agent.config import DATABASE_FILE, Config
 from edge_agent.database.connection import open_writer
-from edge_agent.limits.store import name_owner, put_told
+from edge_agent.limits.store import add_own, name_owner, own_uses, put_told
 from edge_agent.loyalty.store import put_lease
 from edge_agent.outbox.store import Kept, kept_after, streams_of
 from edge_agent.wiring.ground import Machine
@@ -24,7 +27,7 @@ from edge_agent.witness.rebuild import Remembered
 from shared.bundle.trust import open_bundle
 from shared.engine.evaluate import evaluate
 from shared.system import SystemChance, SystemClock
-from shared.wire.facts import LeaseSpent, ReceiptCommitted
+from shared.wire.facts import LeaseSpent, PromotionUse, ReceiptCommitted
 from shared.wire.feed import LeaseEntry, LeaseState, UseEntry
 from shared.wire.stream import Lane, Record
 from tests.support.shop import FAR_MS, HEADERS, SIGNER, a_bundle, make_shop, till_receipt
@@ -264,3 +267,22 @@ async def test_only_what_the_index_offers_is_filled(tmp_path: Path, count: int) 
 
     [fact] = sales(shop)
     assert set(fact.receipt.usage) == {"first"}
+
+
+def test_till_whose_calendar_is_ahead_wipes_no_counts_of_today(tmp_path: Path) -> None:
+    """What is over goes by the earlier of the till's day and trusted time."""
+    connection = open_writer(tmp_path / "edge.sqlite")
+    at_ms = int(datetime.fromisoformat("2026-12-01T10:00:00Z").timestamp() * 1000)
+    keep_floor(connection, Floor(floor_ms=at_ms, boot_id="", boot_ns=0))
+
+    def use(day: str) -> list[PromotionUse]:
+        return [PromotionUse(promotion="coffee", measure="times", period=day, amount=1, limit=1)]
+
+    add_own(connection, "c1", use("2026-12-01"), business_date="2026-12-01", edge_id=7)
+    add_own(connection, "c2", use("2027-06-01"), business_date="2027-06-01", edge_id=7)
+    assert len(own_uses(connection, "c1", 7)) == 1
+    # A till that is right goes on forgetting.
+    keep_floor(connection, Floor(floor_ms=at_ms + 200 * 86_400_000, boot_id="", boot_ns=0))
+    add_own(connection, "c2", use("2027-06-19"), business_date="2027-06-19", edge_id=7)
+    assert own_uses(connection, "c1", 7) == []
+    connection.close()
