@@ -5,10 +5,11 @@ Reading and pricing are for a thread with a reader connection; asking others is 
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import apsw
 from msgspec.structs import replace
@@ -42,6 +43,7 @@ from shared.wire.answer import Answer
 from shared.wire.feed import CustomerEntry, UseEntry
 from shared.wire.receipt import Receipt
 
+_Nothing = TypeVar("_Nothing")
 LookUp = Callable[[apsw.Connection, Receipt, str | None, Standing, Mapping[str, int]], Known]
 """``edge_agent.checkout.knowledge.look_up``."""
 
@@ -140,16 +142,15 @@ class Pricing:
         return Wishes(promotions=promotions, uses_of=customer.id)
 
     async def ask(self, wishes: Wishes) -> Elsewhere:
-        """What they would set aside."""
+        """What they would set aside; all are asked at once, so that silence is waited for once."""
         desk, owner, promotions = self._desk, wishes.owner, wishes.promotions
-        points = {} if owner is None else await desk.elsewhere(owner)
-        if wishes.coupons:
-            points = {**points, **await desk.coupons(wishes.coupons_of, wishes.coupons)}
-        return Elsewhere(
-            points=points,
-            budgets=await desk.budgets(promotions) if promotions else {},
-            uses=await desk.uses(wishes.uses_of) if wishes.uses_of else (),
+        points, coupons, budgets, uses = await asyncio.gather(
+            _nothing({}) if owner is None else desk.elsewhere(owner),
+            desk.coupons(wishes.coupons_of, wishes.coupons) if wishes.coupons else _nothing({}),
+            desk.budgets(promotions) if promotions else _nothing({}),
+            desk.uses(wishes.uses_of) if wishes.uses_of else _nothing(()),
         )
+        return Elsewhere(points={**points, **coupons}, budgets=budgets, uses=uses)
 
     def _filled(
         self,
@@ -230,3 +231,7 @@ class Pricing:
             kept = sorted(self._limited_of.items())[-1:]
             self._limited_of = {**dict(kept), version: known}
         return known
+
+
+async def _nothing(empty: _Nothing) -> _Nothing:
+    return empty

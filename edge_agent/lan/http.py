@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextvars import ContextVar
 from typing import Final, Protocol
 
 import aiohttp
@@ -15,7 +17,12 @@ from shared.logs import get_logger
 
 CALL_PATH: Final = "/lan/v1/call"
 CONTENT_TYPE: Final = "application/vnd.kopilka.lan"
-_CONNECT_TIMEOUT_S: Final = LAN_TIMEOUT_S / 2
+_CONNECT_SHARE: Final = 0.5
+"""Of the time a question has left: who is reached then has as long to answer."""
+_TRY_S_MIN: Final = 0.2
+"""With less time left, another address waits for the next question."""
+_ASKED: ContextVar[str | None] = ContextVar("asked", default=None)
+"""Where the question of this task went: several questions may be on their way at once."""
 _LOG = get_logger(__name__)
 
 
@@ -70,15 +77,11 @@ class HubHttp:
 
     def __init__(self, places: HubPlaces) -> None:
         self._places = places
-        self._asked: str | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         """Make the session."""
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=LAN_TIMEOUT_S, sock_connect=_CONNECT_TIMEOUT_S),
-            auto_decompress=False,
-        )
+        self._session = aiohttp.ClientSession(auto_decompress=False)
 
     async def close(self) -> None:
         """Close it and its connections."""
@@ -86,40 +89,54 @@ class HubHttp:
             await self._session.close()
 
     async def exchange(self, data: bytes) -> bytes:
-        """``edge_agent.lan.link.Exchange``; who does not answer within a second does not answer."""
+        """``edge_agent.lan.link.Exchange``; who does not answer within a second does not answer.
+
+        The second is for all addresses of one question: somebody may stand at the till.
+        """
         assert self._session is not None, "open it first"
+        loop = asyncio.get_running_loop()
+        until_s, left_s = loop.time() + LAN_TIMEOUT_S, LAN_TIMEOUT_S
         while True:
-            url = self._asked = self._places.current()
+            url = self._places.current()
+            _ASKED.set(url)
             if url is None:
                 raise NotReachedError("no hub was found on the shop's network yet")
             try:
-                return await self._exchange(self._session, url, data)
+                return await self._exchange(self._session, url, data, left_s)
             except NotReachedError:
                 self._places.failed(url)
-                # It was surely not asked, so another may be: each once.
-                if not self._places.untried:
+                left_s = until_s - loop.time()
+                # It was surely not asked, so another may be: each once, while there is time.
+                if not self._places.untried or left_s < _TRY_S_MIN:
                     raise
             except UnavailableError:
-                self._places.failed(url)
+                # Who had but the rest of the second is first at the next question, and judged then.
+                if left_s == LAN_TIMEOUT_S:
+                    self._places.failed(url)
                 raise
 
     def believe(self, is_hub: bool) -> None:
-        """Whether it was the hub that answered last."""
-        if self._asked is None:
+        """Whether it was the hub that answered; called by the task whose question it was."""
+        url = _ASKED.get()
+        if url is None:
             return
         if is_hub:
-            self._places.answered(self._asked)
+            self._places.answered(url)
         else:
-            _LOG.error("hub.impostor", url=self._asked)
-            self._places.distrusted(self._asked)
+            _LOG.error("hub.impostor", url=url)
+            self._places.distrusted(url)
 
-    async def _exchange(self, session: aiohttp.ClientSession, url: str, data: bytes) -> bytes:
+    async def _exchange(
+        self, session: aiohttp.ClientSession, url: str, data: bytes, left_s: float
+    ) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=left_s, sock_connect=_CONNECT_SHARE * left_s)
         try:
             async with session.post(
                 url.rstrip("/") + CALL_PATH,
                 data=data,
                 headers={"Content-Type": CONTENT_TYPE},
                 allow_redirects=False,
+                timeout=timeout,
             ) as response:
                 body = await _read(response)
                 if response.status != 200:

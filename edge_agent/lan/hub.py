@@ -6,7 +6,9 @@ them around it. What a till is told is durable before it is told.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import apsw
@@ -54,6 +56,7 @@ from shared.limits import (
     ACKED_RECORD_KEEP_DAYS,
     IDENTIFIER_CHARS_MAX,
     LAN_PROMOTIONS_MAX,
+    LAN_TIMEOUT_S,
     LAN_USES_MAX,
     RECEIPT_COUPONS_MAX,
 )
@@ -97,6 +100,8 @@ STALE_HOLDS_PER_ROUND_MAX: Final = 100
 FORGET_EVERY_MS: Final = 600_000
 FORGOTTEN_PER_ROUND_MAX: Final = 500
 """Holds; seventy thousand a day, more than a shop makes."""
+BRING_PATIENCE_S: Final = 0.7 * LAN_TIMEOUT_S
+"""How long central may take to lend what a till asks for."""
 _COUNT_MAX: Final = 2**62
 _DAY_MS: Final = 24 * 3_600_000
 FORWARDS_PER_ROUND_MAX: Final = 200
@@ -183,10 +188,10 @@ class HubDesk:
         if len(ask.coupons) > RECEIPT_COUPONS_MAX:
             raise InputError("too many coupons are asked for at once", code="bad_message")
         _check_texts(*ask.coupons)
-        if ask.coupons:
-            await self._own.coupons(ask.owner, ask.coupons)
-        elif ask.owner:
-            await self._own.elsewhere(ask.owner)
+        # The till must hear what is here before it takes this hub for dead; the rest comes later.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BRING_PATIENCE_S):
+                await self._bring(ask)
 
         def job(connection: apsw.Connection) -> RightsAnswer:
             standing = self._own.standing(connection)
@@ -199,6 +204,12 @@ class HubDesk:
             )
 
         return await self._writer.run(job)
+
+    async def _bring(self, ask: RightsAsk) -> None:
+        if ask.coupons:
+            await self._own.coupons(ask.owner, ask.coupons)
+        elif ask.owner:
+            await self._own.elsewhere(ask.owner)
 
     async def uses(self, till: int, ask: UsesAsk) -> UsesAnswer:
         """What this shop has counted of a customer; what the till has counted is remembered."""

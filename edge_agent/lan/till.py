@@ -10,7 +10,7 @@ lent before.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -20,7 +20,7 @@ import apsw
 from edge_agent.checkout.desk import ShopDesk, Writes
 from edge_agent.lan.link import HubLink, NotReachedError
 from edge_agent.lan.peers import hub_of
-from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call
+from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call, rests
 from edge_agent.lan.sales import heard
 from edge_agent.lan.seal import decoded, encoded
 from edge_agent.leases.payment import Promises, take_back
@@ -50,7 +50,7 @@ from edge_agent.leases.till import (
 from edge_agent.limits.store import own_uses
 from shared.errors import AppError, ConflictError, InputError, UnavailableError
 from shared.ids import Chance
-from shared.limits import LAN_PROMOTIONS_MAX, SUB_LEASE_UNITS_MAX
+from shared.limits import LAN_PROMOTIONS_MAX, LAN_TIMEOUT_S, SUB_LEASE_UNITS_MAX
 from shared.logs import get_logger
 from shared.wire.feed import UseEntry
 from shared.wire.lan import (
@@ -82,6 +82,8 @@ ASKED_STALE_MS: Final = 60_000
 """An answer comes within the time-out of one second or not at all."""
 GRANTED_STALE_MS: Final = 24 * 3_600_000
 """What was frozen and nobody paid: the shop has closed since."""
+PATIENCE_NS: Final = int(0.5 * LAN_TIMEOUT_S * 10**9)
+"""What is set aside for a receipt is asked for one by one; past this nothing more is asked for."""
 _WISHES_MAX: Final = 50
 _POINT_UNITS: Final = 100
 _LOG = get_logger(__name__)
@@ -142,7 +144,7 @@ class TillDesk:
         if hub is None:
             return {}
         try:
-            answer = await self.ask(hub, LanCall.RIGHTS, RightsAsk(owner=owner), RightsAnswer)
+            answer = await self._ask_soon(hub, LanCall.RIGHTS, RightsAsk(owner=owner), RightsAnswer)
         except AppError:
             return {}
         return answer.spendable
@@ -154,7 +156,7 @@ class TillDesk:
             return {}
         ask = RightsAsk(owner=owner, coupons=list(assets))
         try:
-            answer = await self.ask(hub, LanCall.RIGHTS, ask, RightsAnswer)
+            answer = await self._ask_soon(hub, LanCall.RIGHTS, ask, RightsAnswer)
         except AppError:
             return {}
         return {asset: answer.spendable.get(asset, 0) for asset in assets}
@@ -171,7 +173,7 @@ class TillDesk:
             return {}
         ask = RightsAsk(owner="", promotions=list(promotions[:LAN_PROMOTIONS_MAX]))
         try:
-            answer = await self.ask(hub, LanCall.RIGHTS, ask, RightsAnswer)
+            answer = await self._ask_soon(hub, LanCall.RIGHTS, ask, RightsAnswer)
         except AppError:
             return {}
         return answer.budgets
@@ -182,7 +184,7 @@ class TillDesk:
         if hub is None:
             return ()
         try:
-            return await self._exchange_uses(hub, customer_id)
+            return await self._exchange_uses(hub, customer_id, self._ask_soon)
         except AppError:
             return ()
 
@@ -192,14 +194,16 @@ class TillDesk:
         while len(self._used) > _WISHES_MAX:
             self._used.popitem(last=False)
 
-    async def _exchange_uses(self, hub: PeerEntry, customer_id: str) -> list[UseEntry]:
+    async def _exchange_uses(
+        self, hub: PeerEntry, customer_id: str, ask_by: Callable[..., Awaitable[UsesAnswer]]
+    ) -> list[UseEntry]:
         def mine(connection: apsw.Connection) -> list[UseEntry]:
             found = own_uses(connection, customer_id, self._edge_id)
             return [each for each in found if each.edge_id == self._edge_id]
 
         entries = await self._writer.run(mine)
         ask = UsesAsk(customer_id=customer_id, entries=entries)
-        return (await self.ask(hub, LanCall.USES, ask, UsesAnswer)).entries
+        return (await ask_by(hub, LanCall.USES, ask, UsesAnswer)).entries
 
     def want_more(self, promotion: str, asset: str, amount: int) -> None:
         """The hub is told in a moment, and asks central."""
@@ -216,9 +220,10 @@ class TillDesk:
         if receipt_id in self._busy:
             raise ConflictError("this receipt is being frozen right now", code="receipt_busy")
         self._busy.add(receipt_id)
+        until_ns = self._mono_ns() + PATIENCE_NS
         try:
             for each in await self._not_promised(receipt_id, wanted):
-                reason = await self._promise(receipt_id, each)
+                reason = await self._promise(receipt_id, each, until_ns)
                 if reason is not None:
                     await self._writer.run(
                         lambda connection: take_back(
@@ -232,8 +237,9 @@ class TillDesk:
 
     async def prepare(self, receipt_id: str, wanted: Sequence[Wanted]) -> None:
         """Ask the hub for what was not frozen; what it does not promise the sale takes here."""
+        until_ns = self._mono_ns() + PATIENCE_NS
         for each in await self._not_promised(receipt_id, wanted):
-            await self._ask_hub(receipt_id, each)
+            await self._ask_hub(receipt_id, each, until_ns)
 
     async def settle(self) -> bool:
         """Tell the hub how things ended, return and ask for parts of leases; whether all is done.
@@ -259,7 +265,7 @@ class TillDesk:
         while self._used:
             customer_id, _ = self._used.popitem(last=False)
             with suppress(InputError):  # a hub of an older release
-                await self._exchange_uses(due.hub, customer_id)
+                await self._exchange_uses(due.hub, customer_id, self.ask)
         while self._more:
             (promotion, asset), amount = self._more.popitem()
             more = MoreAsk(promotion=promotion, asset=asset, amount=amount)
@@ -280,7 +286,7 @@ class TillDesk:
         hub = await self._hub()
         if hub is None:
             return None
-        return await heard(self.ask(hub, LanCall.SALE, asked, SaleReply))
+        return await heard(self._ask_soon(hub, LanCall.SALE, asked, SaleReply))
 
     async def find_member(self, asked: FindRequest) -> FindReply | None:
         """Who has a phone or a card, as the hub knows; None: ask central directly."""
@@ -288,7 +294,7 @@ class TillDesk:
         if hub is None:
             return None
         try:
-            return await self.ask(hub, LanCall.FIND, asked, FindReply)
+            return await self._ask_soon(hub, LanCall.FIND, asked, FindReply)
         except AppError:
             return None  # it is not there, knows nobody to ask, or is of an older release
 
@@ -322,7 +328,9 @@ class TillDesk:
         except UnavailableError as error:
             if self.hub_answers:
                 _LOG.warning("hub.lost", code=error.stable_code, detail=error.message)
-            self._breaker = after_failure(self._breaker, self._mono_ns())
+            # Questions that went out together meet the same silence: it counts once.
+            if not rests(self._breaker, self._mono_ns()):
+                self._breaker = after_failure(self._breaker, self._mono_ns())
             self.last_error = error.message
             raise
         except AppError:
@@ -333,6 +341,17 @@ class TillDesk:
         self._breaker = after_success(self._breaker)
         self.last_error = None
         return answer
+
+    async def _ask_soon(self, hub: PeerEntry, call: LanCall, message: Any, kind: type[_T]) -> _T:
+        """``ask`` where a cashier waits: after a failure even a new address rests a moment."""
+        if rests(self._breaker, self._mono_ns()):
+            raise NotReachedError("the hub did not answer just now", retry_after_s=1)
+        return await self.ask(hub, call, message, kind)
+
+    def _may_ask_soon(self) -> bool:
+        now_ns = self._mono_ns()
+        allowed, _ = may_call(self._breaker, now_ns)
+        return (allowed or self._untried()) and not rests(self._breaker, now_ns)
 
     async def _hub(self) -> PeerEntry | None:
         hub = await self._writer.run(hub_of)
@@ -349,8 +368,8 @@ class TillDesk:
 
         return await self._writer.run(job)
 
-    async def _promise(self, receipt_id: str, each: Wanted) -> Reason | None:
-        reason = await self._ask_hub(receipt_id, each)
+    async def _promise(self, receipt_id: str, each: Wanted, until_ns: int) -> Reason | None:
+        reason = await self._ask_hub(receipt_id, each, until_ns)
         if reason not in (Reason.UNKNOWN, Reason.NOT_COVERED, Reason.RECOVERING):
             return reason
         ask = self._own_ask(receipt_id, each)
@@ -359,16 +378,18 @@ class TillDesk:
         )
         return held.reason
 
-    async def _ask_hub(self, receipt_id: str, each: Wanted) -> Reason | None:
-        """None: the hub promised it; UNKNOWN: the hub was surely not asked."""
+    async def _ask_hub(self, receipt_id: str, each: Wanted, until_ns: int) -> Reason | None:
+        """None: the hub promised it; UNKNOWN: the hub was surely not asked.
+
+        ``until_ns``: when it is too late to begin, for somebody stands at the till.
+        """
         ask = self._own_ask(receipt_id, each)
 
         def begin(connection: apsw.Connection) -> PeerEntry | Reason:
             if Promises(connection, receipt_id).doubtful((each.owner, each.asset)):
                 return Reason.DOUBTFUL
             hub = hub_of(connection)
-            allowed, _ = may_call(self._breaker, self._mono_ns())
-            if hub is None or not (allowed or self._untried()):
+            if hub is None or self._mono_ns() >= until_ns or not self._may_ask_soon():
                 return Reason.UNKNOWN
             note_asked(connection, ask, hub.edge_id, self._trusted_now_ms())
             return hub
@@ -384,7 +405,7 @@ class TillDesk:
             amount=each.amount,
         )
         try:
-            answer = await self.ask(begun, LanCall.HOLD, question, SpendAnswer)
+            answer = await self._ask_soon(begun, LanCall.HOLD, question, SpendAnswer)
         except NotReachedError:
             return await self._refused(ask.uid, Reason.UNKNOWN)
         except UnavailableError:

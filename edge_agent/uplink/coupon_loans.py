@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from edge_agent.database.writer import Writer
+from edge_agent.checkout.desk import Writes
 from edge_agent.lan.policy import Breaker, after_failure, after_success, may_call
 from edge_agent.loyalty.store import put_loan
 from edge_agent.uplink.visits import ASK_AGAIN_NS, LOAN_TIMEOUT_S, Lends
@@ -31,7 +31,7 @@ class CouponLoans:
     """Brings rights to personal coupons, and to limits of a customer where they are strict."""
 
     def __init__(
-        self, *, central: Lends, writer: Writer, is_online: Callable[[], bool], clock: Clock
+        self, *, central: Lends, writer: Writes, is_online: Callable[[], bool], clock: Clock
     ) -> None:
         self._central = central
         self._writer = writer
@@ -43,20 +43,27 @@ class CouponLoans:
     async def bring(self, owner: str, assets: Sequence[str]) -> None:
         """Have central lend these, if it can now; never raises for that.
 
+        All are asked for at once, and nobody waits longer than for one.
+
         Raises:
             UnavailableError: this agent's own database could not be written.
         """
-        for asset in assets[:COUPONS_AT_ONCE_MAX]:
-            if not self._is_online() or not self._is_time((owner, asset)):
-                continue
-            allowed, self._breaker = may_call(self._breaker, self._clock.mono_ns())
-            if not allowed:
-                return
-            is_limit = asset_parts(asset)[0] == AssetKind.LIMIT
-            amount = LIMIT_AMOUNT if is_limit else 1
-            reply = await self._ask(LoanRequest(owner=owner, asset=asset, amount=amount))
-            if reply is not None and reply.lease is not None:
-                await self._writer.run(partial(put_loan, entry=reply.lease))
+        lacking = [
+            asset
+            for asset in dict.fromkeys(assets[:COUPONS_AT_ONCE_MAX])
+            if self._is_online() and self._is_time((owner, asset))
+        ]
+        await asyncio.gather(*(self._borrow(owner, asset) for asset in lacking))
+
+    async def _borrow(self, owner: str, asset: str) -> None:
+        allowed, self._breaker = may_call(self._breaker, self._clock.mono_ns())
+        if not allowed:
+            return
+        is_limit = asset_parts(asset)[0] == AssetKind.LIMIT
+        amount = LIMIT_AMOUNT if is_limit else 1
+        reply = await self._ask(LoanRequest(owner=owner, asset=asset, amount=amount))
+        if reply is not None and reply.lease is not None:
+            await self._writer.run(partial(put_loan, entry=reply.lease))
 
     async def _ask(self, request: LoanRequest) -> LoanReply | None:
         try:

@@ -12,6 +12,7 @@ from central.accounts import ledger
 from central.accounts.books import AccountKind, Books
 from central.accounts.ledger import Origin
 from central.accounts.lending import Holder, clear, fund, grant
+from edge_agent.lan.policy import REST_NS
 from edge_agent.leases.policy import Reason
 from edge_agent.leases.store import find_hold, spendable_of
 from edge_agent.leases.till import TokenState, tokens_of_receipt
@@ -198,6 +199,7 @@ def test_hub_that_is_not_reached_is_left_alone_and_probed(shop: Shop) -> None:
     till.line.always = Fault.DOWN
     for _ in range(3):
         shop.run(till.desk.elsewhere(OWNER))
+        shop.time.now_ms += REST_NS // 10**6
     till.line.always = Fault.NONE
     assert shop.run(till.desk.elsewhere(OWNER)) == {}
     assert shop.run(till.freeze("r1", 10)) is Reason.NOT_COVERED
