@@ -14,6 +14,8 @@ from typing import Final
 
 OFF_ALLOWANCE_MS: Final = 24 * 3_600_000
 """A shop is off for a night; a longer absence is made good by central's word."""
+OFF_PER_ON: Final = 2
+"""A shop that is open for eight hours is off for sixteen."""
 JUMP_MS_MIN: Final = 2_000
 """A wall clock is moved by milliseconds when it is kept; more is a hand or a dead cell."""
 WALL_OFF_MS_MAX: Final = 120_000
@@ -27,11 +29,16 @@ _NS_PER_MS: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """Trusted time at a moment of the boot clock; kept, so that it holds after a restart."""
+    """Trusted time at a moment of the boot clock; kept, so that it holds after a restart.
+
+    ``off_ms``: by how much the wall clock may still move it after the machine was off. What it
+    moved is taken from that; central's word and time that the boot clock counts fill it again.
+    """
 
     floor_ms: int
     boot_id: str
     boot_ns: int
+    off_ms: int = OFF_ALLOWANCE_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +53,16 @@ class Reading:
 def floor_at_start(kept: Floor | None, reading: Reading) -> Floor:
     """Trusted time when the agent starts, from what was kept and what the machine says."""
     if kept is None:
-        now_ms = reading.wall_ms
-    elif kept.boot_id and kept.boot_id == reading.boot_id and reading.boot_ns >= kept.boot_ns:
-        now_ms = floor_after(kept, reading.boot_ns).floor_ms
-    else:
-        now_ms = kept.floor_ms + min(max(reading.wall_ms - kept.floor_ms, 0), OFF_ALLOWANCE_MS)
-    return Floor(floor_ms=now_ms, boot_id=reading.boot_id, boot_ns=reading.boot_ns)
+        return Floor(floor_ms=reading.wall_ms, boot_id=reading.boot_id, boot_ns=reading.boot_ns)
+    if kept.boot_id and kept.boot_id == reading.boot_id and reading.boot_ns >= kept.boot_ns:
+        return floor_after(kept, reading.boot_ns)
+    off_ms = min(max(reading.wall_ms - kept.floor_ms, 0), kept.off_ms)
+    return Floor(
+        floor_ms=kept.floor_ms + off_ms,
+        boot_id=reading.boot_id,
+        boot_ns=reading.boot_ns,
+        off_ms=kept.off_ms - off_ms,
+    )
 
 
 def floor_after(floor: Floor, boot_ns: int) -> Floor:
@@ -64,14 +75,22 @@ def floor_after(floor: Floor, boot_ns: int) -> Floor:
         boot_id=floor.boot_id,
         # What is less than a millisecond is not lost.
         boot_ns=floor.boot_ns + elapsed_ms * _NS_PER_MS,
+        off_ms=min(floor.off_ms + OFF_PER_ON * elapsed_ms, OFF_ALLOWANCE_MS),
     )
 
 
 def floor_told(floor: Floor, central_ms: int) -> Floor:
-    """The floor after central said what time it was, some moments ago at the most."""
-    if central_ms <= floor.floor_ms:
-        return floor
-    return Floor(floor_ms=central_ms, boot_id=floor.boot_id, boot_ns=floor.boot_ns)
+    """The floor after central said what time it was, some moments ago at the most.
+
+    By what it is ahead of central's word already, the wall clock may move it less.
+    """
+    ahead_ms = max(floor.floor_ms - central_ms, 0)
+    return Floor(
+        floor_ms=max(floor.floor_ms, central_ms),
+        boot_id=floor.boot_id,
+        boot_ns=floor.boot_ns,
+        off_ms=max(OFF_ALLOWANCE_MS - ahead_ms, 0),
+    )
 
 
 def jump_ms(before: Reading, after: Reading) -> int:

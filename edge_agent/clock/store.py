@@ -17,15 +17,20 @@ def kept_floor(connection: apsw.Connection) -> Floor | None:
     row: Any = connection.execute(_QUERIES["floor"]).fetchone()
     if row is None:
         return None
-    floor_ms, boot_id, boot_ns = row
-    return Floor(floor_ms=floor_ms, boot_id=boot_id, boot_ns=boot_ns)
+    floor_ms, boot_id, boot_ns, off_ms = row
+    return Floor(floor_ms=floor_ms, boot_id=boot_id, boot_ns=boot_ns, off_ms=off_ms)
 
 
 def keep_floor(connection: apsw.Connection, floor: Floor) -> None:
     """Put the floor down; a lower one than the last is not."""
     connection.execute(
         _QUERIES["put_floor"],
-        {"floor_ms": floor.floor_ms, "boot_id": floor.boot_id, "boot_ns": floor.boot_ns},
+        {
+            "floor_ms": floor.floor_ms,
+            "boot_id": floor.boot_id,
+            "boot_ns": floor.boot_ns,
+            "off_ms": floor.off_ms,
+        },
     )
 
 

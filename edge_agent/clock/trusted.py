@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import Final
 
 from edge_agent.clock.policy import (
+    WALL_OFF_MS_MAX,
     Floor,
     Reading,
     floor_after,
@@ -19,10 +22,30 @@ from shared.logs import get_logger
 from shared.status import Health, Status
 
 _LOG = get_logger(__name__)
+JUMPS_TOLD_MAX: Final = 3
+"""A clock that is moved all the time says no more with thirty."""
+JUMP_TOLD_NS: Final = 24 * 3_600 * 10**9
+"""For so long a jump is told: head office keeps the status that it heard last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jump:
+    """The wall clock was moved by so much, as it was seen at this moment of the boot clock."""
+
+    moved_ms: int
+    boot_ns: int
+
+    def told(self, boot_ns: int) -> str:
+        """In words, at a later moment of the boot clock."""
+        ago_min = (boot_ns - self.boot_ns) // (60 * 10**9)
+        return f"by {self.moved_ms / 1000:+.0f} s {ago_min} min ago"
 
 
 class TrustedClock:
-    """Time that never goes back. ``kept``: the floors that media remember; the highest counts."""
+    """Time that never goes back. ``kept``: the floors that media remember; the highest counts.
+
+    The last jumps of the wall clock are told in ``status``.
+    """
 
     def __init__(self, clock: BootClock, *kept: Floor | None) -> None:
         self._clock = clock
@@ -30,9 +53,11 @@ class TrustedClock:
         self._lock = threading.Lock()
         self._last = self._read()
         floors = [floor for floor in kept if floor is not None]
-        highest = max(floors, key=lambda floor: floor.floor_ms, default=None)
+        highest = max(floors, key=lambda floor: (floor.floor_ms, -floor.off_ms), default=None)
         self._floor = floor_at_start(highest, self._last)
         self._told: Floor | None = None
+        self._jumps: deque[Jump] = deque(maxlen=JUMPS_TOLD_MAX)
+        self._jump_count = 0
 
     def trusted_now_ms(self) -> int:
         """UTC milliseconds by which rights end; never lower than any answer before."""
@@ -44,6 +69,9 @@ class TrustedClock:
             reading = self._read()
             moved_ms = jump_ms(self._last, reading)
             self._last = reading
+            if moved_ms:
+                self._jumps.append(Jump(moved_ms=moved_ms, boot_ns=reading.boot_ns))
+                self._jump_count += 1
             self._floor = floor_after(self._floor, reading.boot_ns)
             floor = self._floor
         if moved_ms:
@@ -66,17 +94,23 @@ class TrustedClock:
             return shop_time_ms(self._last.wall_ms, trusted.floor_ms, central_ms)
 
     def status(self) -> Status:
-        """The clock as a component: a wall clock far from trusted time is a warning."""
+        """The clock as a component: far from trusted time, or moved within a day, is a warning."""
         floor = self.floor()
-        off_s = (self._last.wall_ms - floor.floor_ms) // 1000
-        if abs(off_s) <= 120:
-            return Status(component="clock", health=Health.OK)
+        with self._lock:
+            off_s = (self._last.wall_ms - floor.floor_ms) // 1000
+            jumps = [each for each in self._jumps if floor.boot_ns - each.boot_ns <= JUMP_TOLD_NS]
+            count = self._jump_count
+        parts = []
+        if abs(off_s) > WALL_OFF_MS_MAX // 1000:
+            side = "ahead of" if off_s > 0 else "behind"
+            parts.append(f"the machine's clock is {abs(off_s)} s {side} trusted time")
+        if jumps:
+            ago = ", ".join(each.told(floor.boot_ns) for each in reversed(jumps))
+            parts.append(f"it was moved {count} times since the start, {ago}")
         return Status(
             component="clock",
-            health=Health.WARN,
-            message=f"the machine's clock is {off_s} s ahead of trusted time"
-            if off_s > 0
-            else f"the machine's clock is {-off_s} s behind trusted time",
+            health=Health.WARN if parts else Health.OK,
+            message="; ".join(parts),
         )
 
     def _read(self) -> Reading:

@@ -66,7 +66,8 @@ CREATE TABLE clock_floor (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     floor_ms INTEGER NOT NULL,
     boot_id TEXT NOT NULL,
-    boot_ns INTEGER NOT NULL
+    boot_ns INTEGER NOT NULL,
+    off_ms INTEGER NOT NULL DEFAULT 86400000
 ) STRICT;
 
 CREATE TABLE receipt (

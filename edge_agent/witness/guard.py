@@ -237,6 +237,7 @@ class Guard:
             boot_ns=floor.boot_ns,
             kept_ms=self._kept.floor_ms,
             kept_boot_ns=self._kept.boot_ns,
+            off_ms=floor.off_ms,
         )
         if self._witness is None or self._witness_error is not None:
             return
@@ -340,7 +341,12 @@ def floor_of(statement: Statement | None) -> Floor | None:
     """Trusted time as the witness remembers it."""
     if statement is None:
         return None
-    return Floor(floor_ms=statement.floor_ms, boot_id=statement.boot_id, boot_ns=statement.boot_ns)
+    return Floor(
+        floor_ms=statement.floor_ms,
+        boot_id=statement.boot_id,
+        boot_ns=statement.boot_ns,
+        off_ms=statement.off_ms,
+    )
 
 
 def _place(head: Head) -> Place:

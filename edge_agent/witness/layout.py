@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from edge_agent.clock.policy import OFF_ALLOWANCE_MS
 from shared.limits import RECORD_BYTES_MAX
 from shared.unreadable import UNREADABLE
 
@@ -49,10 +50,10 @@ class LeaseTotal(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 class Statement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What the witness says. ``counter`` grows with every writing; the higher of two is the last.
 
-    ``left_out``: how many leases more have unconfirmed spends. ``floor_ms``, ``boot_id`` and
-    ``boot_ns``: trusted time (``edge_agent.clock.policy.Floor``). ``kept_ms`` and ``kept_boot_ns``:
-    what of it the database's last commit has in it, whatever that commit was about; 0 where an
-    older release wrote this.
+    ``left_out``: how many leases more have unconfirmed spends. ``floor_ms``, ``boot_id``,
+    ``boot_ns`` and ``off_ms``: trusted time (``edge_agent.clock.policy.Floor``). ``kept_ms`` and
+    ``kept_boot_ns``: what of it the database's last commit has in it, whatever that commit was
+    about; 0 where an older release wrote this.
     """
 
     edge_id: int
@@ -65,6 +66,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     boot_ns: int
     kept_ms: int = 0
     kept_boot_ns: int = 0
+    off_ms: int = OFF_ALLOWANCE_MS
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True, array_like=True, tag="opened"):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from edge_agent.clock.policy import (
     OFF_ALLOWANCE_MS,
+    OFF_PER_ON,
     Floor,
     Reading,
     floor_after,
@@ -17,6 +18,7 @@ from edge_agent.clock.policy import (
     shop_time_ms,
 )
 from edge_agent.clock.trusted import TrustedClock
+from shared.status import Health
 from tests.support.clocks import FakeClock
 from tests.support.examples import examples
 
@@ -94,7 +96,7 @@ def test_central_moves_it_ahead_only() -> None:
     """An earlier time than trusted is no news."""
     floor = Floor(floor_ms=100, boot_id="a", boot_ns=0)
 
-    assert floor_told(floor, 99) is floor
+    assert floor_told(floor, 99).floor_ms == 100
     assert floor_told(floor, 500).floor_ms == 500
 
 
@@ -158,3 +160,66 @@ def test_central_word_goes_on_with_the_boot_clock() -> None:
     assert trusted.shop_now_ms() == clock.wall_ms
     clock.wall_ms = 0
     assert trusted.shop_now_ms() == NOW_MS + 5 * DAY_MS + 10_000
+
+
+@examples(300)
+@given(
+    boots=st.lists(
+        st.tuples(st.integers(0, 2 * DAY_MS), st.integers(0, 4_300_000_000_000)), max_size=30
+    ),
+    ahead_ms=st.integers(0, 2 * DAY_MS),
+)
+def test_power_cuts_under_a_wrong_clock_do_not_add_up(
+    boots: list[tuple[int, int]], ahead_ms: int
+) -> None:
+    """However often: a day beyond central's word, and twice what the boot clock counted since."""
+    floor = floor_told(Floor(floor_ms=NOW_MS + ahead_ms, boot_id="", boot_ns=0), NOW_MS)
+    on_ms = 0
+    for number, (ran_ms, wall_ms) in enumerate(boots):
+        reading = Reading(wall_ms=wall_ms, boot_ns=0, boot_id=str(number))
+        floor = floor_after(floor_at_start(floor, reading), ran_ms * 10**6)
+        on_ms += ran_ms
+        beyond_ms = floor.floor_ms - NOW_MS - on_ms
+        assert beyond_ms <= max(OFF_ALLOWANCE_MS, ahead_ms) + OFF_PER_ON * on_ms
+
+
+def test_fifteen_power_cuts_in_a_day_move_it_by_a_day() -> None:
+    """The clock of the machine says 2046 at each of them."""
+    floor = Floor(floor_ms=NOW_MS, boot_id="0", boot_ns=0)
+    for number in range(1, 16):
+        reading = Reading(wall_ms=NOW_MS + 7300 * DAY_MS, boot_ns=0, boot_id=str(number))
+        floor = floor_at_start(floor, reading)
+    assert floor.floor_ms == NOW_MS + OFF_ALLOWANCE_MS
+
+
+def test_shop_that_is_open_for_eight_hours_a_day_stays_right_without_central() -> None:
+    """Its nights count by a wall clock that is right, for as many days as it has no line."""
+    real_ms, floor = NOW_MS, Floor(floor_ms=NOW_MS, boot_id="0", boot_ns=0)
+    for day in range(1, 60):
+        real_ms += 16 * 3_600_000
+        reading = Reading(wall_ms=real_ms, boot_ns=0, boot_id=str(day))
+        floor = floor_after(floor_at_start(floor, reading), 8 * 3_600 * 10**9)
+        real_ms += 8 * 3_600_000
+        assert floor.floor_ms == real_ms
+
+
+def test_jumps_are_told_in_status_for_a_day() -> None:
+    """Also one that was put right again, of which nothing is seen any more."""
+    clock = FakeClock(wall_ms=NOW_MS)
+    trusted = TrustedClock(clock)
+    assert trusted.status().message == ""
+    for moved_ms in (-30 * DAY_MS, 30 * DAY_MS):
+        clock.wall_ms += moved_ms
+        trusted.floor()
+        clock.advance_ms(60_000)
+    told = trusted.status()
+    assert told.health is Health.WARN
+    assert "moved 2 times since the start, by +2592000 s 1 min ago, by -2592000 s 2" in told.message
+    for _ in range(20):
+        clock.wall_ms += 5_000
+        trusted.floor()
+    assert trusted.status().message.count("ago") == 3
+    clock.wall_ms -= 100_000
+    trusted.floor()
+    clock.advance_ms(DAY_MS + 1)
+    assert trusted.status().health is Health.OK
