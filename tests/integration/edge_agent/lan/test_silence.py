@@ -19,10 +19,12 @@ from edge_agent.lan.link import NotReachedError
 from edge_agent.leases.policy import Reason, Wanted
 from edge_agent.uplink.coupon_loans import COUPONS_AT_ONCE_MAX, CouponLoans
 from edge_agent.uplink.visits import LOAN_TIMEOUT_S
+from shared.crypto.tags import CARD_TAG_BYTES
 from shared.errors import UnavailableError
 from shared.limits import LAN_TIMEOUT_S
 from shared.wire.lan import RightsAsk
 from shared.wire.loan import LoanReply, LoanRequest
+from shared.wire.members import FindRequest
 from tests.simulation.loop import VirtualLoop
 from tests.support.clocks import FakeClock
 from tests.support.shop_network import ASSET, OWNER, Shop, Till
@@ -105,7 +107,7 @@ def test_silent_hub_costs_a_sale_one_second(shop: Shop, monkeypatch: pytest.Monk
 
 
 def test_silent_hub_holds_up_freezing_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was asked for is in doubt and paid from nowhere else; a new address waits as well."""
+    """Neither freezing nor a look-up asks after the silence, not even at a new address."""
     till, line = shop.tills[0], slowly(shop, monkeypatch, LAN_TIMEOUT_S, is_silent=True)
     monkeypatch.setattr(till.desk, "_untried", lambda: True)
 
@@ -113,9 +115,20 @@ def test_silent_hub_holds_up_freezing_once(shop: Shop, monkeypatch: pytest.Monke
         assert await till.desk.elsewhere(OWNER) == {}
         assert await till.desk.promise("r1", WANTED) is Reason.NOT_COVERED
         await till.desk.prepare("r1", WANTED)
+        assert await till.desk.find_member(FindRequest(card_tag=bytes(CARD_TAG_BYTES))) is None
 
     assert pytest.approx(took_s(shop, frozen)) == LAN_TIMEOUT_S
     assert line.count == 1
+
+
+def test_slow_hub_is_waited_for_once_for_a_price(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four answers come in the time of one."""
+    till, line = shop.tills[0], slowly(shop, monkeypatch, 0.7, is_silent=False)
+    pricing = pricing_of(till)
+    assert took_s(shop, lambda: pricing.ask(WISHES)) == pytest.approx(0.7)
+    assert line.count == 4
 
 
 @pytest.mark.parametrize("what", ["promise", "prepare"])
