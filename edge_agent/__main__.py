@@ -8,9 +8,10 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
+from urllib.parse import urlsplit
 
 from edge_agent.config import DATABASE_FILE, TILL_TOKEN_FILE, Config, read_secret
 from edge_agent.database.backup import back_up
@@ -123,8 +124,18 @@ def _status(options: argparse.Namespace) -> None:
 def _page(options: argparse.Namespace) -> None:
     config = Config.load(options.folder)
     code = entry_code(read_secret(options.folder / TILL_TOKEN_FILE), SystemClock().now_ms())
-    host = "127.0.0.1" if config.listen_host in {"0.0.0.0", "::"} else config.listen_host  # noqa: S104 - compared, not listened at
-    print(f"http://{host}:{config.listen_port}/page/enter?code={code}")
+    print(f"{_address(options.folder, config)}/page/enter?code={code}")
+
+
+def _address(folder: Path, config: Config) -> str:
+    """Where a browser on this machine reaches the agent: as it last said, else as it is set."""
+    host, port = config.listen_host, config.listen_port
+    with suppress(OSError, ValueError):
+        said = urlsplit((folder / ADDRESS_FILE).read_text("utf-8").strip())
+        if said.hostname and said.port:
+            host, port = said.hostname, said.port
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not listened at
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _files(options: argparse.Namespace) -> None:

@@ -26,6 +26,8 @@ JUMPS_TOLD_MAX: Final = 3
 """A clock that is moved all the time says no more with thirty."""
 JUMP_TOLD_NS: Final = 24 * 3_600 * 10**9
 """For so long a jump is told: head office keeps the status that it heard last."""
+_ONE_MOMENT_NS: Final = 50 * 10**6
+_READINGS_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,10 @@ class TrustedClock:
         )
 
     def _read(self) -> Reading:
-        return Reading(
-            wall_ms=self._clock.now_ms(), boot_ns=self._clock.boot_ns(), boot_id=self._boot_id
-        )
+        """Both clocks at one moment: a process may be stopped between the two, for any time."""
+        for _ in range(_READINGS_MAX):
+            before_ns, wall_ms = self._clock.boot_ns(), self._clock.now_ms()
+            boot_ns = self._clock.boot_ns()
+            if boot_ns - before_ns < _ONE_MOMENT_NS:
+                break
+        return Reading(wall_ms=wall_ms, boot_ns=boot_ns, boot_id=self._boot_id)

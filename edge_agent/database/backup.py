@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +25,12 @@ def back_up(database: Path, target: Path, prove: Callable[[Path], None]) -> int:
         ConflictError: ``file_exists``: a file is never written over.
         UnavailableError: the copy could not be written.
     """
-    if target.exists():
-        raise ConflictError(
-            f"{target.name} is there already", hint="Name a new file.", code="file_exists"
-        )
     partial = target.with_name(target.name + ".new")
     try:
+        if target.exists():
+            raise ConflictError(
+                f"{target.name} is there already", hint="Name a new file.", code="file_exists"
+            )
         partial.unlink(missing_ok=True)
         # Made first, so that nobody else can read it while it grows.
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -41,7 +42,9 @@ def back_up(database: Path, target: Path, prove: Callable[[Path], None]) -> int:
     except (OSError, apsw.Error) as error:
         raise UnavailableError(f"the copy could not be written: {error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        # What refused the copy may refuse this as well.
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
     return target.stat().st_size
 
 

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO, Final
 import aiohttp
 
 from edge_agent.commands import Commands
-from shared.errors import ConflictError, InputError, UnavailableError
+from shared.errors import InputError, UnavailableError
 from shared.limits import SYNC_FILE_BYTES_MAX
-from shared.sticks import open_on_stick, write_on_stick
+from shared.sticks import check_stick, open_on_stick, write_on_stick
 from shared.sync_file import SyncReader, answer_path
 from shared.wire.files import FilePurpose
 
@@ -132,8 +132,8 @@ async def _import(agent: _Agent, file: BinaryIO) -> str:
 
 async def _forward(agent: _Agent, file: BinaryIO, options: argparse.Namespace) -> str:
     path = options.answer or answer_path(options.file)
-    if await asyncio.to_thread(path.exists):
-        raise ConflictError(f"{path.name} is there already", code="file_exists")
+    # Before head office takes anything: its answer must have a place.
+    await asyncio.to_thread(check_stick, path)
     async with agent.post("forward", file) as response:
         pieces = [piece async for piece in response.content.iter_chunked(_PIECE_BYTES)]
     size_bytes = await asyncio.to_thread(write_on_stick, path, pieces)

@@ -31,6 +31,14 @@ def totals_of_day(connection: apsw.Connection, day: date, register: str | None) 
     )
 
 
+def _begins_ms(day: date) -> int:
+    """No shop anywhere begins the day before that."""
+    try:
+        return int((datetime.combine(day, time(), UTC) - _ZONES).timestamp() * 1000)
+    except OverflowError:  # before the first day of the calendar
+        return 0
+
+
 def _facts(
     connection: apsw.Connection,
     query: str,
@@ -39,7 +47,7 @@ def _facts(
     register: str | None,
 ) -> Iterator[_Fact]:
     """Walk back from the latest to before the day began; later days are passed over."""
-    begins_ms = int((datetime.combine(day, time(), UTC) - _ZONES).timestamp() * 1000)
+    begins_ms = _begins_ms(day)
     named = day.isoformat()
     before = _FIRST
     while True:

@@ -75,7 +75,8 @@ async def test_totals_are_the_sums_of_the_day(till: Till) -> None:
     assert one["incidents"] == 1
     every = await get(till, "/v1/totals?date=2026-11-23")
     assert (every["sales"], every["list"]) == (3, "600.00")
-    assert (await get(till, "/v1/totals?date=2026-11-24"))["sales"] == 0
+    for other in ("2026-11-24", "0001-01-01", "9999-12-31"):
+        assert (await get(till, f"/v1/totals?date={other}"))["sales"] == 0
     for query in ("", "date=today", "date=2026-13-01"):
         async with till.get(f"/v1/totals?{query}") as response:
             assert await refused(response) == (400, "bad_query")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError
-from shared.sticks import open_on_stick, write_on_stick
+from shared.sticks import check_stick, open_on_stick, write_on_stick
 
 
 def test_a_file_is_there_whole_and_for_nobody_else(tmp_path: Path) -> None:
@@ -68,3 +68,21 @@ def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
         file.truncate(11)
     with pytest.raises(TooLargeError):
         open_on_stick(path, 10)
+
+
+@pytest.mark.parametrize("where", ["/dev/null/a.sync", "/proc/a.sync", "{0}/" + "n" * 300])
+def test_a_place_that_takes_no_file_is_told(tmp_path: Path, where: str) -> None:
+    """Also where the rest of the attempt cannot be removed either, before anything is done."""
+    path = Path(where.format(tmp_path))
+    for refused in (lambda: write_on_stick(path, [b"x"]), lambda: check_stick(path)):
+        with pytest.raises(UnavailableError) as caught:
+            refused()
+        assert caught.value.stable_code == "stick_refused"
+
+
+def test_a_look_at_a_stick_leaves_nothing(tmp_path: Path) -> None:
+    check_stick(tmp_path / "a.sync")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.sync").write_bytes(b"old")
+    with pytest.raises(ConflictError):
+        check_stick(tmp_path / "a.sync")

@@ -223,3 +223,25 @@ def test_jumps_are_told_in_status_for_a_day() -> None:
     trusted.floor()
     clock.advance_ms(DAY_MS + 1)
     assert trusted.status().health is Health.OK
+
+
+def test_a_stop_between_two_clocks_is_no_jump() -> None:
+    """A process is stopped for an hour after it asked one clock and before it asked the other."""
+
+    class Stopped(FakeClock):
+        stops: int = 0
+
+        def now_ms(self) -> int:
+            told = super().now_ms()
+            if self.stops:
+                self.stops -= 1
+                self.advance_ms(3_600_000)
+            return told
+
+    clock = Stopped()
+    trusted = TrustedClock(clock)
+    clock.stops = 1
+    trusted.floor()
+    clock.advance_ms(1_000)
+    trusted.floor()
+    assert trusted.status().health is Health.OK
