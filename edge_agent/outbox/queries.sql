@@ -108,6 +108,12 @@ WHERE stream_id = :stream_id AND seq > :after ORDER BY seq LIMIT :limit;
 -- Where a fact stands in a chain here.
 SELECT stream_id, seq, hash FROM outbox WHERE uid = :uid;
 
+-- unconfirmed --
+-- Whether a fact is here that head office has not confirmed.
+SELECT EXISTS (SELECT 1 FROM held WHERE uid = :uid) OR EXISTS (
+    SELECT 1 FROM outbox o JOIN stream s ON s.stream_id = o.stream_id
+    WHERE o.uid = :uid AND o.seq > s.acked_seq);
+
 -- prunable --
 -- The first acknowledged records that are still kept.
 SELECT seq, recorded_at_ms, hash FROM outbox

@@ -261,6 +261,11 @@ def has_fact(connection: apsw.Connection, uid: bytes) -> bool:
     return connection.execute(_QUERIES["has_uid"], {"uid": uid}).fetchone() is not None
 
 
+def is_unconfirmed(connection: apsw.Connection, uid: bytes) -> bool:
+    """Whether the fact is here and head office has not confirmed it."""
+    return bool(connection.execute(_QUERIES["unconfirmed"], {"uid": uid}).get)
+
+
 def forget_stream_until(connection: apsw.Connection, uid: bytes, *, not_in: int) -> None:
     """Keep no record of the fact's stream up to the fact, unless it stands in ``not_in``.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import apsw
@@ -19,7 +20,7 @@ from edge_agent.clock.policy import Floor
 from edge_agent.clock.store import keep_floor
 from edge_agent.clock.trusted import TrustedClock
 from edge_agent.outbox.held import forget_telemetry, held_after, held_last, recovery_of
-from edge_agent.outbox.store import Head, heads_of, kept_after, known_hash
+from edge_agent.outbox.store import Head, heads_of, is_unconfirmed, kept_after, known_hash
 from edge_agent.witness.journal import Journal
 from edge_agent.witness.layout import (
     SLOT_BYTES,
@@ -165,12 +166,15 @@ class Guard:
         if self._journal is not None:
             self._journal.close()
 
-    def prune(self, before_ms: int) -> int:
-        """Throw away journal files older than an instant; call it as a writer job's neighbour."""
-        if self._journal is None or self._journal_error is not None:
+    def prune(self, connection: apsw.Connection, before_ms: int) -> int:
+        """Throw away journal files whose facts are older than an instant and confirmed; a job.
+
+        None in recovery: this database may not know what head office lacks.
+        """
+        if self._journal is None or self._journal_error is not None or self._recovering:
             return 0
         try:
-            return self._journal.forget_before(before_ms)
+            return self._journal.forget_before(before_ms, partial(is_unconfirmed, connection))
         except OSError as error:
             self._fail_journal(error)
             return 0

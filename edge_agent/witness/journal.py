@@ -8,7 +8,7 @@ journal is believed to remember.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -67,21 +67,24 @@ class Journal:
         os.fdatasync(self._descriptor)
         self._size_bytes += len(data)
 
-    def forget_before(self, instant_ms: int) -> int:
-        """Remove files whose records were all made before an instant; how many went.
+    def forget_before(self, instant_ms: int, is_unconfirmed: Callable[[bytes], bool]) -> int:
+        """Remove files whose facts were all made before an instant and confirmed; how many went.
 
-        The last file stays, and so does one that cannot be read: a person may want to look at it.
+        ``is_unconfirmed``: of a fact by its uid. The last file stays, and so does one of which
+        nothing can be read: a person may want to look at it.
         """
         removed = 0
         for path in self._files()[:-1]:
             if path.stat().st_mtime_ns // 1_000_000 >= instant_ms:
                 break
-            made = [
-                entry.recorded_at_ms
-                for _, entry in read_entries(path.read_bytes())
+            entries = [entry for _, entry in read_entries(path.read_bytes())]
+            if not entries:
+                continue
+            if any(
+                entry.recorded_at_ms >= instant_ms or is_unconfirmed(entry.uid)
+                for entry in entries
                 if not isinstance(entry, Opened | Begun)
-            ]
-            if made and max(made) >= instant_ms:
+            ):
                 break
             path.unlink()
             removed += 1

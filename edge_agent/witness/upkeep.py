@@ -81,4 +81,6 @@ class Upkeep:
         while pruned := await self._writer.run(prune):
             count += pruned
         # In the writer's thread, which alone touches the journal.
-        return count + await self._writer.run(lambda _: self._guard.prune(before_ms))
+        return count + await self._writer.run(
+            lambda connection: self._guard.prune(connection, before_ms)
+        )

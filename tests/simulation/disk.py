@@ -163,7 +163,7 @@ class JournalFile:
             self._second[self._name] = pack(Opened(edge_id=self._edge_id, heads=list(heads)))
         self._second[self._name] += b"".join(map(pack, entries))
 
-    def forget_before(self, _instant_ms: int) -> int:
+    def forget_before(self, _instant_ms: int, _is_unconfirmed: Callable[[bytes], bool]) -> int:
         return 0
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ from edge_agent.outbox.store import (
     head_of,
     heads_of,
     kept_after,
+    known_hash,
     prune_acked,
     start_stream,
     streams_of,
@@ -564,7 +565,15 @@ async def test_old_journal_files_go_and_the_chain_goes_on_from_the_rest(
         files = sorted(folder.iterdir())
         for path in files:
             os.utime(path, (0, 0))
-        before = opened.guard.prune(30)
+        # However old they are, what head office has not confirmed stays.
+        assert await writer.run(lambda c: opened.guard.prune(c, 30)) == 0
+        await writer.run(lambda c: acknowledge_until(c, 25))
+        few = await writer.run(lambda c: opened.guard.prune(c, 30))
+        await writer.run(lambda c: acknowledge_until(c, 60))
+        more = await writer.run(lambda c: opened.guard.prune(c, 30))
+        assert 0 < few < len(files)
+        assert more > 0
+        before = few + more
         assert 0 < before < len(files)
         assert sorted(folder.iterdir()) == files[before:]
     shop.put_back("old")
@@ -573,6 +582,13 @@ async def test_old_journal_files_go_and_the_chain_goes_on_from_the_rest(
         connection = shop.read()
         assert verify_chain(connection, LANE) == 60
         connection.close()
+
+
+def acknowledge_until(connection: apsw.Connection, seq: int) -> None:
+    head = head_of(connection, LANE)
+    confirmed = known_hash(connection, head, seq)
+    assert confirmed is not None
+    acknowledge(connection, head.stream_id, seq, confirmed)
 
 
 def make_unusable(folder: Path) -> None:
