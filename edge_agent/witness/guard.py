@@ -73,8 +73,12 @@ class Guard:
         statement: Statement | None,
         witness_error: str | None = None,
         journal_error: str | None = None,
+        journal_note: str = "",
     ) -> None:
-        """``witness_error``, ``journal_error``: why a medium that is wanted is None."""
+        """``witness_error``, ``journal_error``: why a medium that is wanted is None.
+
+        ``journal_note``: what is wrong with what the journal has from before.
+        """
         self._edge_id = edge_id
         self._clock = clock
         self._witness = witness
@@ -88,6 +92,7 @@ class Guard:
         self._recovering = False
         self._witness_error = witness_error
         self._journal_error = journal_error
+        self._journal_note = journal_note
         self._wants_witness = witness is not None or witness_error is not None
         self._wants_journal = journal is not None or journal_error is not None
 
@@ -191,7 +196,10 @@ class Guard:
         if self._wants_witness:
             found.append(_status("witness", self._witness_error, Health.WARN))
         if self._wants_journal:
-            found.append(_status("journal", self._journal_error, Health.ERROR))
+            told = _status("journal", self._journal_error, Health.ERROR)
+            if self._journal_error is None and self._journal_note:
+                told = _status("journal", self._journal_note, Health.WARN)
+            found.append(told)
         return found
 
     def _tell(self, connection: apsw.Connection) -> None:

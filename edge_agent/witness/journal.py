@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge_agent.witness.layout import Begun, Chained, Entry, Opened, Place, pack, read_entries
+from edge_agent.witness.layout import (
+    Begun,
+    Chained,
+    Entry,
+    Opened,
+    Place,
+    is_broken_inside,
+    pack,
+    read_entries,
+)
 from edge_agent.witness.policy import JournalFacts
 from edge_agent.witness.slots import sync_folder
 from shared.crypto.chain import chain_next
@@ -54,6 +63,10 @@ class Journal:
                 if isinstance(entry, Opened) and entry.edge_id != self._edge_id:
                     break
                 yield entry
+
+    def damaged(self) -> list[str]:
+        """Names of files that were whole once and are not; raises OSError."""
+        return [path.name for path in self._files() if is_broken_inside(path.read_bytes())]
 
     def append(self, entries: Sequence[Entry], heads: Sequence[Place]) -> None:
         """Append durably. ``heads``: where the chains stood before these entries."""
@@ -120,6 +133,7 @@ class _Lane:
     place: Place | None = None
     whole: bool = True
     meets: bool = False
+    lacks: bool = False
 
 
 def survey(entries: Iterator[Entry], database: Mapping[int, Place]) -> JournalFacts | None:
@@ -147,6 +161,7 @@ def survey(entries: Iterator[Entry], database: Mapping[int, Place]) -> JournalFa
             if lane.place is not None and lane.whole
         },
         continues=frozenset(number for number, lane in lanes.items() if lane.whole and lane.meets),
+        lacks=frozenset(number for number, lane in lanes.items() if lane.lacks or not lane.whole),
     )
 
 
@@ -157,6 +172,9 @@ def _stand_at(lane: _Lane, place: Place, database: Mapping[int, Place]) -> None:
     """
     if lane.place != place:
         lane.meets = False
+        before = lane.place
+        # In one epoch only: a database that was put back begins another where it stands.
+        lane.lacks |= before is not None and before.epoch == place.epoch and before.seq < place.seq
     lane.whole = True
     lane.place = place
     _meet(lane, database.get(place.lane))

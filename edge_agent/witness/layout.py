@@ -160,6 +160,20 @@ def read_entries(data: bytes) -> Iterator[tuple[int, Entry]]:
         yield at, entry
 
 
+def is_broken_inside(data: bytes) -> bool:
+    """Whether something whole follows what cannot be read.
+
+    A power cut tears the end of a file; nothing is written behind it any more.
+    """
+    ends = [end for end, _ in read_entries(data)]
+    at = data.find(_MAGIC, ends[-1] + 1 if ends else 1)
+    while at >= 0:
+        if _payload_at(data, at) is not None:
+            return True
+        at = data.find(_MAGIC, at + 1)
+    return False
+
+
 def _payload_at(data: bytes, at: int) -> bytes | None:
     if len(data) < at + _HEAD.size:
         return None

@@ -52,11 +52,13 @@ class JournalFacts:
     """The second journal. ``heads``: how far it goes by lane, each a whole chain.
 
     ``continues``: lanes in which it holds the database's head (or began with it, or after it), so
-    that what follows there can be put behind it.
+    that what follows there can be put behind it. ``lacks``: lanes of which records are missing
+    between those that it has.
     """
 
     heads: Mapping[int, Place]
     continues: frozenset[int]
+    lacks: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,10 @@ from shared.sqlfile import load_queries
 from shared.wire.stream import Lane
 
 _QUERIES: Final = load_queries("edge_agent.witness")
+JOURNAL_HINT: Final = (
+    "The database has the records. Let the agent send them, back the database up, stop the agent, "
+    "look at the medium, move the journal's files elsewhere and start: it begins a new journal."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +119,19 @@ def _known(connection: apsw.Connection, place: Place, who: str) -> None:
 def _journal_heads(folder: Path | None, edge_id: int) -> list[Place] | None:
     if folder is None or not folder.is_dir():
         return None
+    journal = Journal(folder, edge_id)
     try:
-        facts = survey(Journal(folder, edge_id).entries(), {})
+        damaged, facts = journal.damaged(), survey(journal.entries(), {})
     except OSError as error:
         raise UnavailableError(f"the journal cannot be read: {error.strerror}") from error
+    if damaged or (facts is not None and facts.lacks):
+        lanes = [] if facts is None else [Lane(lane).name.lower() for lane in sorted(facts.lacks)]
+        found = f"{', '.join(damaged)} is damaged" if damaged else f"lacks records of {lanes}"
+        raise CorruptionError(
+            f"the second journal is not whole: {found}",
+            hint=JOURNAL_HINT,
+            code="damaged_journal",
+        )
     return [] if facts is None else list(facts.heads.values())
 
 

@@ -224,6 +224,21 @@ def _compare_as_can_be(
     return *compare(found, beside), beside
 
 
+def _journal_note(journal: Journal | None, facts: JournalFacts | None) -> str:
+    """What a person has to know of a journal that is written, and yet would not give all back."""
+    if journal is None:
+        return ""
+    try:
+        damaged = journal.damaged()
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    if damaged:
+        return f"{', '.join(damaged)} is damaged; kopilka-edge verify says what to do"
+    if facts is not None and facts.lacks:
+        return "records are missing in it; kopilka-edge verify says what to do"
+    return ""
+
+
 def begin(
     connection: apsw.Connection,
     start: Start,
@@ -245,6 +260,7 @@ def begin(
         statement=beside.statement,
         witness_error=beside.witness_error,
         journal_error=beside.journal_error,
+        journal_note=_journal_note(beside.journal, facts),
     )
     rebuilt: int | None = 0
     if start.rebuild:

@@ -21,6 +21,7 @@ from edge_agent.witness.layout import (
     Opened,
     Place,
     Statement,
+    is_broken_inside,
     last_statement,
     pack,
     read_entries,
@@ -156,6 +157,9 @@ class JournalFile:
                 if isinstance(entry, Opened) and entry.edge_id != self._edge_id:
                     break
                 yield entry
+
+    def damaged(self) -> list[str]:
+        return [name for name in self._names() if is_broken_inside(self._second[name])]
 
     def append(self, entries: Sequence[Entry], heads: Sequence[Place]) -> None:
         if self._name is None:

@@ -38,6 +38,7 @@ from edge_agent.outbox.store import (
 from edge_agent.witness import journal as journal_module
 from edge_agent.witness.layout import Entry, Statement
 from edge_agent.witness.policy import Action
+from edge_agent.witness.proof import Proof, prove
 from edge_agent.witness.rebuild import Remembered
 from edge_agent.witness.start import ASIDE_FOLDER, Media, Opened, open_media
 from shared.crypto.chain import chain_genesis
@@ -582,6 +583,48 @@ async def test_old_journal_files_go_and_the_chain_goes_on_from_the_rest(
         connection = shop.read()
         assert verify_chain(connection, LANE) == 60
         connection.close()
+
+
+@pytest.mark.parametrize("part", [0.3, 0.7])
+@pytest.mark.parametrize("hurt", ["flipped", "gone"])
+async def test_journal_that_lost_something_inside_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hurt: str, part: float
+) -> None:
+    """By a start, which goes on all the same, and by ``verify``; a torn end is nobody's fault."""
+    monkeypatch.setattr(journal_module, "JOURNAL_SEGMENT_BYTES_MAX", 1_000)
+    shop = Shop(folder=tmp_path, replayed=[], clock=FakeClock())
+    shop.enrol()
+    with shop.running() as (writer, _):
+        for number in range(1, 31):
+            await record(writer, a_fact(number))
+    files = sorted((tmp_path / "usb" / "journal").iterdir())
+    torn = files[-1].read_bytes()
+    files[-1].write_bytes(torn[:-7])
+    proven(shop)
+    files[-1].write_bytes(torn)
+    middle = files[int(part * len(files))]
+    data = bytearray(middle.read_bytes())
+    data[len(data) // 2] ^= 1
+    if hurt == "flipped":
+        middle.write_bytes(data)
+    else:
+        middle.unlink()
+    with shop.running() as (writer, opened):
+        assert opened.start.action is Action.GO_ON
+        assert opened.guard.may_spend
+        (told,) = [each for each in opened.guard.statuses() if each.component == "journal"]
+        assert (told.health.value, "verify" in told.message) == ("warn", True)
+        await record(writer, a_fact(31))
+    with pytest.raises(CorruptionError) as caught:
+        proven(shop)
+    assert caught.value.stable_code == "damaged_journal"
+
+
+def proven(shop: Shop) -> Proof:
+    media = shop.media
+    return prove(
+        media.database, witness=media.witness, journal=media.journal, edge_id=media.edge_id
+    )
 
 
 def acknowledge_until(connection: apsw.Connection, seq: int) -> None:
