@@ -25,7 +25,7 @@ _Path = Annotated[str, msgspec.Meta(pattern=r"^/", max_length=200)]
 _Usb = Annotated[str, msgspec.Meta(pattern=USB_PATTERN)]
 _Mask = Annotated[str, msgspec.Meta(pattern=MASK_PATTERN)]
 _Prefix = Annotated[str, msgspec.Meta(pattern=r"^\d{1,12}$")]
-_OneCharacter = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
+_Separator = Annotated[str, msgspec.Meta(pattern=r"\A(?s:.|[0-9A-Fa-f]{2})\Z")]
 
 
 class PortSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,12 +68,25 @@ class CodeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How codes are understood.
 
     ``card_prefixes``: what loyalty cards begin with; none: any number may be one. ``weight_masks``:
-    in-store barcodes. ``group_separator``: what a scanner sends in place of GS (0x1D).
+    in-store barcodes. ``group_separator``: what a scanner sends in place of GS (0x1D), as a
+    character or as a byte of two hexadecimal digits.
     """
 
     card_prefixes: Annotated[tuple[_Prefix, ...], msgspec.Meta(max_length=50)] = ()
     weight_masks: Annotated[tuple[_Mask, ...], msgspec.Meta(max_length=100)] = ()
-    group_separator: _OneCharacter | None = None
+    group_separator: _Separator | None = None
+
+    @property
+    def separator(self) -> str | None:
+        """The character of a scanned text that stands for GS; None: GS itself."""
+        given = self.group_separator
+        return given if given is not None and len(given) == 1 else None
+
+    @property
+    def separator_byte(self) -> bytes | None:
+        """The byte that does, if one is named: it need not be a part of any character."""
+        given = self.group_separator
+        return bytes.fromhex(given) if given is not None and len(given) > 1 else None
 
 
 class SerialSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ import msgspec
 from edge_agent.loyalty.store import customer_by_card, customer_by_id
 from edge_agent.members.requests import IdentifyRequest, decode_register
 from edge_agent.serial.barcodes.cards import BankCard, read_card
+from edge_agent.serial.barcodes.gs1 import split_aim
 from edge_agent.serial.services import Services
 from shared.crypto.member_codes import is_member_code
 from shared.crypto.tags import card_tag
@@ -63,6 +64,8 @@ class Customers:
         """
         if shown.startswith(CHOSEN):
             return await self._chosen(shown.removeprefix(CHOSEN))
+        # A till may send what its own scanner read.
+        _, shown = split_aim(shown)
         if is_member_code(shown):
             return await self._by_code(shown)
         if _PHONE.fullmatch(shown):

@@ -18,13 +18,16 @@ CODE_BYTES_MAX: Final = 600
 SCROLL_S: Final = 0.35
 _END: Final = re.compile(rb"[\r\n\t\x02\x03]+")
 """What scanners send after a code, and card readers around one."""
+_GS: Final = b"\x1d"
 _LOG = get_logger(__name__)
 
 
 class CodeSplitter:
     """Cuts a scanner's bytes into codes. Pure; a code without an end is dropped as a whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, separator: bytes | None = None) -> None:
+        """``separator``: the byte that a scanner sends in place of GS (0x1D), if it is another."""
+        self._separator = separator
         self._rest = b""
         self._dropping = False
         self.dropped_count = 0
@@ -39,6 +42,9 @@ class CodeSplitter:
             elif len(code) > CODE_BYTES_MAX:
                 self.dropped_count += 1
             elif code:
+                if self._separator is not None:
+                    # Before it is text: such a byte need not be a part of any character.
+                    code = code.replace(self._separator, _GS)
                 yield code.decode("utf-8", "replace")
         if self._dropping:
             rest = b""
@@ -52,9 +58,12 @@ class CodeSplitter:
 class Scanner:
     """Reads codes and hands them on; ``take`` raises ``AppError`` for those it refuses."""
 
-    def __init__(self, name: str, take: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, take: Callable[[str], None], separator: bytes | None = None
+    ) -> None:
         self._name = name
         self._take = take
+        self._separator = separator
 
     async def serve(self, port: Port) -> None:
         """Read until the port is lost.
@@ -62,7 +71,7 @@ class Scanner:
         Raises:
             UnavailableError: it is lost.
         """
-        splitter = CodeSplitter()
+        splitter = CodeSplitter(self._separator)
         known_dropped = 0
         while True:
             data = await port.read()

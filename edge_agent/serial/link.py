@@ -67,7 +67,7 @@ class _Request:
     """The last message of the till; ``reply`` None while it is being executed."""
 
     number: int
-    last: Frame
+    parts: list[Frame]
     message: bytes
     reply: bytes | None = None
 
@@ -174,11 +174,17 @@ class Link:
 
     def _frame(self, frame: Frame, now_ms: int) -> list[Action]:
         request = self._request
-        if not self._parts and request is not None and request.number and frame == request.last:
+        if (
+            not self._parts
+            and request is not None
+            and request.number
+            and frame == request.parts[-1]
+        ):
             return [_sign(ACK), *self._again(now_ms)]
         if self._parts and frame == self._parts[-1]:
             return [_sign(ACK)]
-        if self.busy:
+        # What is in work may be sent again as a whole: it is put together once more, and known.
+        if self.busy and (request is None or frame not in request.parts):
             return [_sign(NAK)]
         if frame.kind in (ALONE, BEGIN):
             self._parts = []
@@ -201,10 +207,10 @@ class Link:
         if (
             number != 0
             and request is not None
-            and (request.number, request.last, request.message) == (number, parts[-1], message)
+            and (request.number, request.parts[-1], request.message) == (number, parts[-1], message)
         ):
             return self._again(now_ms)
-        self._request = _Request(number=number, last=parts[-1], message=message)
+        self._request = _Request(number=number, parts=parts, message=message)
         return [Execute(number=number, message=message)]
 
     def _again(self, now_ms: int) -> list[Action]:
@@ -216,7 +222,7 @@ class Link:
         request = self._request
         assert request is not None, "a reply is to a message"
         assert request.reply is not None, "the message was executed"
-        self._sending = _Sending(frames=frames_of(request.last.number, request.reply))
+        self._sending = _Sending(frames=frames_of(request.parts[-1].number, request.reply))
         return self._send(self._sending, now_ms)
 
     def _acknowledged(self, now_ms: int, *, good: bool) -> list[Action]:

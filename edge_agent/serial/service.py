@@ -32,7 +32,8 @@ class SerialPorts:
             self._keep(each, displays[each.till].serve)
         tellers = {till.name: self._till(till, displays.get(till.name)) for till in settings.till}
         for scanner in settings.scanner:
-            self._keep(scanner, Scanner(scanner.name, tellers[scanner.till].take_code).serve)
+            take, separator = tellers[scanner.till].take_code, settings.codes.separator_byte
+            self._keep(scanner, Scanner(scanner.name, take, separator).serve)
 
     def rounds(self) -> list[tuple[str, Round]]:
         """The loops for the supervisor, by name."""

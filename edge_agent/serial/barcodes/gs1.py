@@ -44,6 +44,10 @@ _VARIABLE: Final = {
 _AMOUNTS: Final = {"390": 15, "391": 18, "392": 15, "393": 18}
 _ELEMENTS_MAX: Final = 20
 _TAIL_FROM: Final = "91"
+_BEFORE_TAIL: Final = frozenset({"10", "21"})
+_TAIL: Final = re.compile(r"9[1-9].{4}\Z", re.DOTALL)
+"""Four characters; the longer tails leave no room in what they follow."""
+_UNKNOWN: Final = "?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,9 @@ def read_gs1(code: str, *, year: int) -> Gs1:
         identifier, data, rest = found
         if len(identifier) != 2 or identifier < _TAIL_FROM:
             elements[identifier] = data
+    if _hides_tail(code, elements):
+        elements.popitem()
+        rest = _UNKNOWN
     gtin = elements.get("01")
     if gtin is not None and not is_gtin(gtin):
         raise InputError("the check digit of the GTIN is wrong", code="bad_barcode")
@@ -107,6 +114,17 @@ def read_gs1(code: str, *, year: int) -> Gs1:
         weight_milli=_scaled(elements, "310", 3),
         price_minor=_scaled(elements, "392", 2),
     )
+
+
+def _hides_tail(code: str, elements: dict[str, str]) -> bool:
+    """Whether the last element may hold the tail of a marking code, its separator lost.
+
+    Where a separator stands anywhere in the code, the scanner sends them, and none is lost.
+    """
+    if GS in code.lstrip(GS) or not elements:
+        return False
+    identifier, data = next(reversed(elements.items()))
+    return identifier in _BEFORE_TAIL and _TAIL.search(data, 1) is not None
 
 
 def _element(rest: str) -> tuple[str, str, str] | None:

@@ -49,7 +49,7 @@ def read_scan(text: str, settings: CodeSettings, *, year: int) -> Scan:
         ForbiddenError: ``bank_card``: nothing of it is kept or told.
     """
     text = text.rstrip("\r\n\t ")[: SCAN_CHARS_MAX + 1]
-    separator = settings.group_separator or GS
+    separator = settings.separator or GS
     if not separator.isascii():
         # Before the letters: a scanner's byte for GS may look like one of the Russian keyboard's.
         text = text.replace(separator, GS)

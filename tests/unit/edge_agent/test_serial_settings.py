@@ -96,6 +96,8 @@ def test_written_settings_read_back(tmp_path: Path) -> None:
         ("22CCCCCWWWWWK", "20CCCCCWWWWWK", "twice"),
         ('"777"', '"7x7"', "card_prefixes"),
         ('group_separator = "]"', 'group_separator = "]]"', "group_separator"),
+        ('group_separator = "]"', 'group_separator = "F8F"', "group_separator"),
+        ('group_separator = "]"', 'group_separator = ""', "group_separator"),
     ],
 )
 def test_faults_are_named(tmp_path: Path, before: str, after: str, said: str) -> None:
@@ -113,3 +115,20 @@ def test_number_of_ports_is_bounded() -> None:
     SerialSettings(till=tuple(tills[:-1])).check()
     with pytest.raises(InputError):
         SerialSettings(till=tuple(tills)).check()
+
+
+@pytest.mark.parametrize(
+    ("given", "character", "byte"),
+    [
+        ("]", "]", None),
+        ("ш", "ш", None),
+        ("F8", None, b"\xf8"),
+        ("1d", None, b"\x1d"),
+        (None, None, None),
+    ],
+)
+def test_separator_is_a_character_or_a_byte(
+    given: str | None, character: str | None, byte: bytes | None
+) -> None:
+    settings = CodeSettings(group_separator=given)
+    assert (settings.separator, settings.separator_byte) == (character, byte)

@@ -67,6 +67,7 @@ REFUSED: dict[tuple[str, ...], str] = {
     ("REG", "1", "+79001234567", "", "sms"): "consent_needed",
     ("REG", "", "+79001234567", "", "rules"): "bad_customer",
     ("IDENT", "KQ1:AAAAAAAAAAAAAAAA:c1"): "members_offline",
+    ("IDENT", "]Q1KQ1:AAAAAAAAAAAAAAAA:c1"): "members_offline",
     ("IDENT", "+79001234567"): "phones_offline",
     ("STAT", "1"): "wrong_fields",
     ("ITEM", "2", "tea", "1"): "wrong_fields",
@@ -152,7 +153,7 @@ async def test_hello_forgets_the_open_receipt(till: PtyTill) -> None:
 async def test_receipt_that_holds_points_is_not_forgotten_by_the_next(till: PtyTill) -> None:
     """First it is sold or cancelled; the points are free again after that."""
     await opened(till)
-    await till.done("IDENT", "100")
+    await till.done("IDENT", "]C0100")
     await till.done("SPEND", "main", "max")
     assert (await till.done("SUBT", "r1"))[5] == "30.00"
     assert await till.refused("OPEN", "r2", TIME) == "receipt_open"

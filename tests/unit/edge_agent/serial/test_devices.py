@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,3 +36,10 @@ def test_flood_without_an_end_is_dropped_as_a_whole() -> None:
     assert list(splitter.feed(b"tail\r100\r")) == ["100"]
     assert list(splitter.feed(b"y" * (CODE_BYTES_MAX + 1) + b"\r100\r")) == ["100"]
     assert splitter.dropped_count == 2
+
+
+@pytest.mark.parametrize("separator", [b"\xf8", b"\xff", b"]"])
+def test_byte_for_gs_is_taken_before_it_is_text(separator: bytes) -> None:
+    """Whatever it would be in any alphabet."""
+    code = b"0104600439931256215ABCDEF" + separator + b"93dGVz\r"
+    assert list(CodeSplitter(separator).feed(code)) == ["0104600439931256215ABCDEF\x1d93dGVz"]

@@ -217,6 +217,29 @@ def test_slow_work_is_waited_for() -> None:
     assert counter.done == [b"slow"]
 
 
+def test_slow_work_on_a_long_message_is_waited_for() -> None:
+    """All its frames come again meanwhile, and are known; another message is not taken."""
+    counter = Counter(reply=lambda message: message[:5])
+    till, _ = a_line(counter, busy_ms=2_500)
+    text = "я" * (2 * DATA_BYTES_MAX + 1)
+    assert till.ask(text) == [[text[:5]]]
+    assert len(counter.done) == 1
+
+    link = Link(Timing())
+    frames = [
+        Frame(kind=kind, number=number, data=b"x" * number)
+        for number, kind in enumerate("BCD", start=1)
+    ]
+    for frame in frames:
+        actions = link.receive(encode_frame(frame), 0)
+    assert asked(actions)
+    other = Frame(kind="C", number=2, data=b"other")
+    assert sent(link.receive(encode_frame(frames[0]), 1)) == bytes([ACK])
+    assert sent(link.receive(encode_frame(other), 2)) == bytes([NAK])
+    for frame in frames[1:]:
+        assert link.receive(encode_frame(frame), 3) == [Send(data=bytes([ACK]))]
+
+
 def test_port_lost_and_found_keeps_the_last_reply() -> None:
     """A cable pulled after the command and before the reply: the repeat gets that reply."""
     link = Link(Timing())

@@ -103,6 +103,31 @@ def test_lost_separator_is_seen() -> None:
     assert (read.whole, read.gtin, read.serial) == (False, GTIN, None)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "0104600439931256215'7qV:93dGVz",
+        "010460043993125621JgXJ5.T112000093abcd",
+        "010460043993125610BATCH91abcd",
+    ],
+)
+def test_tail_behind_a_lost_separator_is_no_serial(code: str) -> None:
+    """A secret is not given out as a number; with separators the same is read."""
+    read = read_gs1(code, year=2026)
+    assert (read.gtin, read.serial, read.batch, read.whole) == ("04600439931256", None, None, False)
+    tail = code[-6:]
+    assert all(tail not in each for each in read.elements.values())
+    whole = read_gs1(code[:-6] + GS + tail, year=2026)
+    assert whole.whole
+    assert (whole.serial or whole.batch) == code[18:-6]
+
+
+def test_serial_at_the_end_of_a_code_with_separators_is_whole() -> None:
+    """Such a scanner sends them, so what looks like a tail is none."""
+    read = read_gs1("010460043993125610AB" + GS + "21X93dGVz", year=2026)
+    assert (read.batch, read.serial, read.whole) == ("AB", "X93dGVz", True)
+
+
 def test_wrong_check_digit_is_refused() -> None:
     """A misread digit never becomes other goods."""
     with pytest.raises(InputError):
