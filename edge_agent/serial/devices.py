@@ -42,10 +42,7 @@ class CodeSplitter:
             elif len(code) > CODE_BYTES_MAX:
                 self.dropped_count += 1
             elif code:
-                if self._separator is not None:
-                    # Before it is text: such a byte need not be a part of any character.
-                    code = code.replace(self._separator, _GS)
-                yield code.decode("utf-8", "replace")
+                yield self._text(code)
         if self._dropping:
             rest = b""
         elif len(rest) > CODE_BYTES_MAX:
@@ -53,6 +50,12 @@ class CodeSplitter:
             self.dropped_count += 1
             rest = b""
         self._rest = rest
+
+    def _text(self, code: bytes) -> str:
+        if self._separator is not None:
+            # Before it is text: such a byte need not be a part of any character.
+            code = code.replace(self._separator, _GS)
+        return code.decode("utf-8", "replace")
 
 
 class Scanner:

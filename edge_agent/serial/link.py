@@ -174,12 +174,8 @@ class Link:
 
     def _frame(self, frame: Frame, now_ms: int) -> list[Action]:
         request = self._request
-        if (
-            not self._parts
-            and request is not None
-            and request.number
-            and frame == request.parts[-1]
-        ):
+        last = None if request is None or not request.number else request.parts[-1]
+        if not self._parts and frame == last:
             return [_sign(ACK), *self._again(now_ms)]
         if self._parts and frame == self._parts[-1]:
             return [_sign(ACK)]
