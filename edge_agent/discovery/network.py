@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 from typing import Final
 
 from zeroconf import IPVersion, ServiceStateChange, Zeroconf
@@ -24,6 +25,8 @@ LOOK_AGAIN_S: Final = 10.0
 """How soon a new address of this machine is announced (DHCP, a cable in another socket)."""
 QUESTIONS_MAX: Final = 16
 """Announcements that are looked up at once; a storm of them waits."""
+WAITING_MAX: Final = 64
+"""So many wait; of more the oldest are not looked up."""
 _LOG = get_logger(__name__)
 
 
@@ -78,6 +81,7 @@ class Finder:
         self._browser: AsyncServiceBrowser | None = None
         self._on: list[str] = []
         self._questions: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, None] = {}
 
     async def round(self) -> None:
         """Listen, and anew when this machine's addresses have changed; then wait."""
@@ -108,11 +112,27 @@ class Finder:
         self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange
     ) -> None:
         if state_change is ServiceStateChange.Removed:
+            self._waiting.pop(name, None)
             self._places.gone(name)
-        elif len(self._questions) < QUESTIONS_MAX:
+            return
+        self._waiting.pop(name, None)
+        self._waiting[name] = None
+        if len(self._waiting) > WAITING_MAX:
+            del self._waiting[next(iter(self._waiting))]
+        self._ask_next(zeroconf, service_type)
+
+    def _ask_next(self, zeroconf: Zeroconf, service_type: str) -> None:
+        while self._waiting and len(self._questions) < QUESTIONS_MAX:
+            # The newest first: names that nobody stands behind wait longest for themselves.
+            name, _ = self._waiting.popitem()
             task = asyncio.ensure_future(self._look_up(zeroconf, service_type, name))
             self._questions.add(task)
-            task.add_done_callback(self._questions.discard)
+            task.add_done_callback(partial(self._asked, zeroconf, service_type))
+
+    def _asked(self, zeroconf: Zeroconf, service_type: str, task: asyncio.Task[None]) -> None:
+        self._questions.discard(task)
+        if not task.cancelled():
+            self._ask_next(zeroconf, service_type)
 
     async def _look_up(self, zeroconf: Zeroconf, service_type: str, name: str) -> None:
         info = AsyncServiceInfo(service_type, name)

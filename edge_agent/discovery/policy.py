@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 PLACES_MAX: Final = 32
-"""Announcements beyond are not listened to: a shop has one hub, seldom two."""
+"""Names, and addresses in the line: a shop has one hub, seldom two."""
+ADDRESSES_OF_A_NAME_MAX: Final = 8
+"""A machine has two or three; one name must not take all places."""
 TURNS_LOST: Final = 8
 """So often an address is passed over at which somebody else than the hub has answered."""
 
@@ -28,6 +30,7 @@ class Places:
         self._named: dict[str, list[str]] = {}
         self._untried: set[str] = set(self._line)
         self._turns_lost: dict[str, int] = {}
+        self._answered: str | None = None
 
     def current(self) -> str | None:
         """The address to ask now; None while none is known."""
@@ -39,11 +42,18 @@ class Places:
         return self.current() in self._untried
 
     def found(self, name: str, urls: Sequence[str]) -> None:
-        """An announcement of this name says that it is at these addresses now."""
-        if name not in self._named and len(self._named) >= PLACES_MAX:
-            return
+        """An announcement of this name says that it is at these addresses now.
+
+        Where there are too many names, the one that was announced longest ago gives way, unless
+        it is being asked or the hub has answered under it: else who came first would hide the hub.
+        """
         before = set(self._line)
-        self._named[name] = list(urls)[:PLACES_MAX]
+        self._named.pop(name, None)
+        if len(self._named) >= PLACES_MAX:
+            kept = self._kept()
+            others = [each for each in self._named if kept.isdisjoint(self._named[each])]
+            del self._named[(others or list(self._named))[0]]
+        self._named[name] = list(urls)[:ADDRESSES_OF_A_NAME_MAX]
         self._keep_known()
         new = [url for url in self._line if url not in before]
         self._untried.update(new)
@@ -58,6 +68,7 @@ class Places:
 
     def answered(self, url: str) -> None:
         """The hub has answered at this address."""
+        self._answered = url
         self._untried.add(url)
         self._turns_lost.pop(url, None)
 
@@ -74,6 +85,10 @@ class Places:
         self._turns_lost[url] = TURNS_LOST
         self.failed(url)
 
+    def _kept(self) -> set[str | None]:
+        """Addresses that no stranger's announcement may push out."""
+        return {self._answered, self.current()}
+
     def _pass_over(self) -> None:
         for _ in range(len(self._line)):
             lost = self._turns_lost.get(self._line[0], 0)
@@ -84,8 +99,17 @@ class Places:
 
     def _keep_known(self) -> None:
         fixed = [] if self._fixed is None else [self._fixed]
-        told = [url for urls in self._named.values() for url in urls]
-        known = list(dict.fromkeys([*fixed, *told]))[:PLACES_MAX]
+        # Each name's first address before any name's second, so that none takes another's place;
+        # and the newest name's first, since older ones had their turns.
+        told = [
+            urls[turn]
+            for turn in range(ADDRESSES_OF_A_NAME_MAX)
+            for urls in reversed(self._named.values())
+            if turn < len(urls)
+        ]
+        kept = self._kept()
+        first = [url for url in told if url in kept]
+        known = list(dict.fromkeys([*fixed, *first, *told]))[:PLACES_MAX]
         self._line = [url for url in self._line if url in known]
         self._line += [url for url in known if url not in self._line]
         self._untried.intersection_update(known)

@@ -132,3 +132,33 @@ def test_only_sensible_addresses_are_asked(
 def test_a_hub_announces_what_it_listens_at() -> None:
     assert own_addresses("10.1.2.3") == ["10.1.2.3"]
     assert all(not each.startswith("127.") for each in own_addresses("0.0.0.0"))  # noqa: S104 - asked
+
+
+@pytest.mark.parametrize("names", [1, PLACES_MAX, 3 * PLACES_MAX])
+def test_strangers_who_came_first_do_not_hide_the_hub(names: int) -> None:
+    """However many addresses and names they announce: the hub is asked in the next turn."""
+    places = Places()
+    for name in range(names):
+        places.found(f"stranger-{name}", [f"http://10.9.{name}.{n}:80" for n in range(40)])
+    places.found("hub", ["http://192.168.1.2:8471"])
+    asked = []
+    for _ in range(PLACES_MAX):
+        url = places.current()
+        assert url is not None
+        asked.append(url)
+        places.failed(url)
+    assert "http://192.168.1.2:8471" in asked
+    assert len(set(asked)) <= PLACES_MAX
+
+
+def test_hub_that_answered_gives_way_to_no_stranger() -> None:
+    """Whatever they announce after it, also under its address."""
+    places = Places()
+    places.found("hub", ["http://192.168.1.2:8471", "http://192.168.1.3:8471"])
+    places.answered("http://192.168.1.2:8471")
+    for name in range(3 * PLACES_MAX):
+        places.found(f"stranger-{name}", [f"http://10.9.{name}.{n}:80" for n in range(40)])
+    assert places.current() == "http://192.168.1.2:8471"
+    for name in range(3 * PLACES_MAX):
+        places.found(f"thief-{name}", ["http://192.168.1.2:8471"])
+    assert places.current() == "http://192.168.1.2:8471"
