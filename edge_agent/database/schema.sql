@@ -109,7 +109,8 @@ CREATE INDEX lease_by_owner ON lease (owner, asset);
 CREATE INDEX lease_by_end ON lease (state, spend_until_ms);
 
 -- What central's feed told last. An entry is kept as the bytes it came in; what is searched by has
--- its own column. feed_key remembers versions of forgotten keys too, so that none comes back.
+-- its own column. feed_key remembers versions of forgotten keys too, so that none comes back, but
+-- not those of uses.
 
 CREATE TABLE feed (
     only INTEGER PRIMARY KEY CHECK (only = 1),

@@ -3,9 +3,9 @@
 A small checkpoint is applied here in one transaction. A large one, of which pages wait, would keep
 the shop's only writer from the tills for seconds: it is ``changeover``'s.
 
-A key's version never goes back, and a deleted key keeps its version: a page seen again, or an old
-one that comes late, changes nothing. Only a snapshot and a repair, which tell everything, may
-replace a newer version by an older one: of a central that was restored.
+A key's version never goes back, and a deleted key keeps its version (but ``DROPPED_WHOLE``):
+a page seen again, or an old one that comes late, changes nothing. Only a snapshot and a repair,
+which tell everything, may replace a newer version by an older one: of a central that was restored.
 
 Everything that writes here runs as one writer job.
 """
@@ -43,6 +43,10 @@ from shared.wire.feed import FeedChange, FeedPage, FeedRepair, Operation, Topic
 
 STEP_KEYS: Final = 1_000
 """Changes that are looked up and written together: about 20 ms, which a till may have to wait."""
+DROPPED_WHOLE: Final = frozenset({str(Topic.USE)})
+"""Of whose deleted keys not even the version stays: there is one for every use of a limited
+promotion in the whole chain, and it names the customer. Were one told late once more, a use of a
+period that is over would be counted, which changes no price, until the sums are compared."""
 _QUERIES: Final = load_queries("edge_agent.uplink")
 
 
@@ -113,15 +117,17 @@ def place_changes(connection: apsw.Connection, topic: str, decided: Decided) -> 
 
 def note_keys(connection: apsw.Connection, topic: str, decided: Decided) -> None:
     """Note the versions and hashes of what was decided."""
+    dropped = [*decided.erased, *(decided.gone if topic in DROPPED_WHOLE else ())]
+    noted = [*decided.puts, *(() if topic in DROPPED_WHOLE else decided.gone)]
     connection.executemany(
         _QUERIES["put_key"],
         [
             (topic, change.key, change.version, decided.marks.get(change.key, GONE))
-            for change in (*decided.puts, *decided.gone)
+            for change in noted
         ],
     )
     # A key that names a person goes as well; central does not send older pages again.
-    connection.executemany(_QUERIES["drop_key"], [(topic, each.key) for each in decided.erased])
+    connection.executemany(_QUERIES["drop_key"], [(topic, each.key) for each in dropped])
 
 
 def note(tally: Tally, topic: str, decided: Decided) -> None:

@@ -18,7 +18,7 @@ from edge_agent.leases.store import spendable_of
 from edge_agent.loyalty.store import balances_of, customer_by_id
 from edge_agent.uplink.apply import apply_page
 from edge_agent.uplink.changeover import begin_rebuild, stage_chunk, sweep
-from edge_agent.uplink.feed_state import feed_cursor, feed_state
+from edge_agent.uplink.feed_state import feed_cursor, feed_state, known_keys
 from edge_agent.uplink.topics import wanted_bundle
 from shared.errors import TrustError
 from shared.wire.feed import (
@@ -35,6 +35,8 @@ from shared.wire.feed import (
     ProductEntry,
     SnapshotManifest,
     Topic,
+    UseEntry,
+    key_of_use,
 )
 
 
@@ -187,3 +189,27 @@ def test_what_is_missing_is_named_by_the_newest_snapshot(tmp_path: Path) -> None
             with connection:
                 stage_chunk(connection, chunk=missing, changes=[change], last=True)
     connection.close()
+
+
+def test_past_uses_leave_nothing_behind(tmp_path: Path) -> None:
+    """Neither a row for each use of the chain, nor the customer's name; sums agree all the same."""
+    connection = open_writer(tmp_path / "edge.sqlite")
+    entry = UseEntry(
+        edge_id=8,
+        customer_id="c1",
+        promotion="coffee",
+        measure="times",
+        period="2026-01-01",
+        amount=1,
+    )
+    key = key_of_use(entry)
+    for day in range(1, 6):
+        apply_page(connection, page(f"{day}-1", put(Topic.USE, key, 2 * day, entry)))
+        assert [version for version, _ in known_keys(connection, Topic.USE, [key]).values()]
+        apply_page(connection, page(f"{day}-2", delete(Topic.USE, key, 2 * day + 1)))
+        assert connection.execute("SELECT count(*) FROM feed_key WHERE topic = 'use'").get == 0
+        assert connection.execute("SELECT count(*) FROM told_use").get == 0
+    total, entries = next(
+        connection.execute("SELECT total, entries FROM feed_sum WHERE topic = 'use'")
+    )
+    assert (total, entries) == (bytes(16), 0)
