@@ -7,7 +7,9 @@ served by. A new room is built beside its neighbours, and names its rounds and s
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
@@ -35,6 +37,7 @@ from edge_agent.supervisor import Supervisor
 from edge_agent.tills.service import Tills
 from edge_agent.uplink.link import LinkState
 from edge_agent.uplink.plan import backoff_bounds_s
+from edge_agent.watchdog import PROBE, Probe
 from edge_agent.wiring.ground import Ground, Machine, agent_version, lay_ground
 from edge_agent.wiring.line import Line
 from edge_agent.wiring.members import make_members
@@ -42,6 +45,12 @@ from edge_agent.wiring.page import make_page
 from shared.ids import Chance
 from shared.status import Status
 from shared.wire.answer import Answer
+
+_PROBED: Final = (
+    b'{"time": "2026-01-01T12:00:00+00:00",'
+    b' "lines": [{"line": 1, "sku": "probe", "qty": "1", "price": "1.00"}]}'
+)
+"""The receipt by which it is seen that prices are told; nothing of it is recorded."""
 
 
 def make_app(
@@ -88,6 +97,7 @@ def make_app(
         supervisor.add(name, one_round)
     supervisor.add("zones", counter.zones.round)
     app = _listener(ground, line, counter, report, tills, token)
+    app[PROBE] = Probe(partial(_probe, ground, counter))
 
     async def loops(_app: web.Application) -> AsyncIterator[None]:
         await line.open()
@@ -109,6 +119,13 @@ def make_app(
         ]
     )
     return app
+
+
+async def _probe(ground: Ground, counter: _Counter) -> None:
+    """A receipt is priced and the writer has a turn: what a till would wait for."""
+    await ground.writer.run(lambda _: None)
+    if ground.bundles.active is not None:
+        await counter.checkout.calculate(_PROBED, trace=False)
 
 
 class _Counter:

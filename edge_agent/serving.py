@@ -18,6 +18,7 @@ import aiohttp
 from edge_agent.app import make_app
 from edge_agent.config import TILL_TOKEN_FILE, Config, read_secret, write_private
 from edge_agent.database.disk import Disk
+from edge_agent.watchdog import PROBE, Systemd, watch
 from edge_agent.wiring.ground import Machine
 from shared.errors import ConflictError, NotFoundError, UnavailableError
 from shared.listening import PatientSite, connections_of_a_shop, patiently
@@ -145,7 +146,9 @@ async def _serve(
         on_failure=fail_soon,
         ends_read_only=config.spare_folder is not None,
     )
-    runner = patiently(make_app(folder, config, machine, disk), stop_grace_s=STOP_GRACE_S)
+    app = make_app(folder, config, machine, disk)
+    runner = patiently(app, stop_grace_s=STOP_GRACE_S)
+    systemd, watching = Systemd(os.environ, os.getpid()), None
     try:
         await runner.setup()
         # The programme is most of what lives in this process, and lives long: the collector need
@@ -164,8 +167,13 @@ async def _serve(
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         _tell_address(folder, disk, address)
         announce(address)
+        systemd.say("READY=1")
+        watching = asyncio.create_task(watch(systemd, app[PROBE]))
         await stop.wait()
+        systemd.say("STOPPING=1")
     finally:
+        if watching is not None:
+            watching.cancel()
         await runner.cleanup()
     if failed.is_set() and disk.fault is not None:
         raise disk.refusal(disk.fault)
